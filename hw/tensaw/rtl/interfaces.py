@@ -1,0 +1,164 @@
+"""The signatures between blocks: who drives what, and when. Directions are those of the block that offers the port."""
+
+from __future__ import annotations
+
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.spec.config import NpuConfig
+
+__all__ = [
+    "ArrayReadSignature", "ReadPortSignature", "WritePortSignature", "SideKind", "side_row_layout", "vector_layout",
+    "ProgressSignature", "ReadRequestSignature", "ErrorSignature", "PEERS",
+]
+
+PEERS = 4
+"""Units that exchange tokens, see tensaw.spec.isa.Peer."""
+
+
+class ArrayReadSignature(wiring.Signature):
+    """The array feeder's own read port of the scratchpad: up to three whole words a cycle, never refused.
+
+    Members
+    -------
+    enable : Out(3)
+        Bit g reads word ``address[g]``.
+    address : Out(3 × word address)
+        Word addresses. Enabled ones lie in different banks; where they do not, the lowest slot wins.
+    data : In(3 × word)
+        The words, two cycles after their request (requested in cycle t, valid in cycle t+2).
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        bits = (config.scratchpad_bytes // config.word_bytes - 1).bit_length()
+        super().__init__({
+            "enable": Out(3),
+            "address": Out(data.ArrayLayout(bits, 3)),
+            "data": In(data.ArrayLayout(config.word_bytes * 8, 3)),
+        })
+
+
+class ReadPortSignature(wiring.Signature):
+    """A shared read port of the scratchpad: ``word_bytes`` bytes from any byte address.
+
+    Members
+    -------
+    valid, ready : Out(1), In(1)
+        A request is taken in a cycle in which both are 1; requests of one port are answered in order.
+    address : Out(24)
+        Byte address of the first byte. Addresses wrap at the end of the scratchpad.
+    data : In(word)
+        Byte i is the byte at ``address + i``, exactly two cycles after the request was taken (latency fixed).
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__({
+            "valid": Out(1), "ready": In(1), "address": Out(24), "data": In(config.word_bytes * 8),
+        })
+
+
+class WritePortSignature(wiring.Signature):
+    """A shared write port of the scratchpad: 1 to ``word_bytes`` bytes to any byte address.
+
+    Members
+    -------
+    valid, ready : Out(1), In(1)
+        A write is taken in a cycle in which both are 1. A read requested two or more cycles later sees it.
+    address : Out(24)
+        Byte address of the first byte. Addresses wrap at the end of the scratchpad.
+    data : Out(word)
+        Byte i goes to ``address + i``.
+    count : Out
+        How many bytes, 0 to ``word_bytes``.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__({
+            "valid": Out(1), "ready": In(1), "address": Out(24), "data": Out(config.word_bytes * 8),
+            "count": Out(range(config.word_bytes + 1)),
+        })
+
+
+class SideKind(enum.Enum, shape=3):
+    """What a row of the weight stream that is no weight holds."""
+
+    BIAS = 0
+    MULTIPLIER = 1
+    SHIFT = 2
+    LOOKUP = 3
+    EXPONENT = 4
+
+
+def side_row_layout(config: NpuConfig) -> data.StructLayout:
+    """A row from the weight buffer on its way to the output stage.
+
+    ``index``: row number within its kind (BIAS and MULTIPLIER have ``4 * weight_row_bytes / weight_row_bytes`` = 4 rows of
+    little-endian int32, SHIFT one row of int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's
+    parameters, or of the table.
+    """
+    return data.StructLayout({
+        "kind": SideKind, "index": 9, "last": 1, "row": config.weight_row_bytes * 8,
+    })
+
+
+def vector_layout(config: NpuConfig) -> data.ArrayLayout:
+    """Finished accumulators of one output position: ``columns`` signed 32-bit values."""
+    from amaranth import signed
+
+    return data.ArrayLayout(signed(32), config.columns)
+
+
+class ProgressSignature(wiring.Signature):
+    """How far the output stage is, for runs that follow it row by row.
+
+    Members
+    -------
+    completed : Out(8)
+        OUTPUT runs finished since the start, modulo 256 (their bytes can be read by a request made in this cycle).
+    last_tile : Out(1)
+        The current run is in its last channel tile.
+    rows : Out(16)
+        Output rows of the current run that are wholly written, in its last tile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"completed": Out(8), "last_tile": Out(1), "rows": Out(16)})
+
+
+class ReadRequestSignature(wiring.Signature):
+    """A linear read of memory, asked of the AXI read manager.
+
+    Members
+    -------
+    request : Out(stream of region 3, offset 32, bytes 28)
+        ``bytes`` from ``offset`` in ``region``. Any alignment; 1 byte or more.
+    credit : Out(16)
+        Bus beats that the asker can take now and has not been promised; a burst is only issued when it fits.
+        (A asker that can always stall the bus briefly may drive its largest value.)
+    data : In(stream of bus word)
+        Whole bus beats covering the request, in order, the first beat holding the first byte at its bus lane.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__({
+            "request": Out(stream.Signature(data.StructLayout({"region": 3, "offset": 32, "bytes": 28}))),
+            "credit": Out(16),
+            "data": In(stream.Signature(config.bus_bytes * 8)),
+        })
+
+
+class ErrorSignature(wiring.Signature):
+    """A unit's report of an error: ``valid`` for one cycle or more, with the cause.
+
+    Members
+    -------
+    valid : Out(1)
+    code : Out(8)
+        tensaw.spec.registers.ErrorCode.
+    tag : Out(16)
+    address : Out(64)
+        Bus address or command word.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "code": Out(8), "tag": Out(16), "address": Out(64)})
