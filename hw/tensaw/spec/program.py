@@ -1,0 +1,178 @@
+"""A compiled network: command words, constant data, where inputs and outputs lie, and what every tag means.
+
+A program belongs to one configuration. It is saved as one file (a zip archive with ``program.json`` and
+``constants.bin``; no pickled objects), whose bytes depend on the contents only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import InputError, TensawError
+from tensaw.spec.registers import VERSION
+
+__all__ = ["Binding", "Layer", "Tag", "Program", "CONSTANTS", "INPUTS", "OUTPUTS", "SCRATCH"]
+
+CONSTANTS, INPUTS, OUTPUTS, SCRATCH = range(4)
+"""The compiler's use of the four memory regions."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where a tensor lies in memory: dense int8, row-major, at ``offset`` of ``region``.
+
+    ``shape`` is the array's shape in memory (NHWC or rows × features). ``name``, ``file_shape``, ``dtype`` and
+    ``permutation`` are the model file's own (see tensaw.compiler.ir.Port): the host transposes and reshapes between
+    them. ``scale`` and ``zero_point`` serve float32 ports and reports.
+    """
+
+    name: str
+    tensor: str
+    region: int
+    offset: int
+    shape: tuple[int, ...]
+    file_shape: tuple[int, ...]
+    dtype: str = "int8"
+    permutation: tuple[int, ...] | None = None
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer for reports: operators that run fused are one layer.
+
+    ``limit`` is the fewest cycles in which the array could do the layer's tiles (weights and positions both counted),
+    ``weight_bytes`` the bytes streamed for it.
+    """
+
+    name: str
+    kind: str
+    output: str
+    macs: int = 0
+    weight_bytes: int = 0
+    limit: int = 0
+    fused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What one tag stands for: layer index and a readable tile, such as ``rows 0..7, channels 16..31``."""
+
+    layer: int
+    tile: str
+
+
+@dataclass
+class Program:
+    """See the module's text. ``constants`` is region 0 whole, the command words included at ``program_offset``."""
+
+    name: str
+    config: NpuConfig
+    constants: bytes
+    program_offset: int
+    program_bytes: int
+    region_sizes: tuple[int, int, int, int]
+    inputs: list[Binding] = field(default_factory=list)
+    outputs: list[Binding] = field(default_factory=list)
+    kept: list[Binding] = field(default_factory=list)
+    """Intermediate tensors that a program compiled with ``keep_tensors`` also writes to memory."""
+    layers: list[Layer] = field(default_factory=list)
+    tags: list[Tag] = field(default_factory=list)
+    """Indexed by the tag of a command."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Further figures for reports (JSON values)."""
+
+    @property
+    def words(self) -> npt.NDArray[np.uint64]:
+        """The command words."""
+        return np.frombuffer(self.constants, "<u8", self.program_bytes // 8, self.program_offset)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes: the same for the same program."""
+        values = {
+            key.name: getattr(self, key.name)
+            for key in dataclasses.fields(self)
+            if key.name not in ("constants", "config")
+        }
+        values = {
+            key: [dataclasses.asdict(item) for item in value]
+            if isinstance(value, list)
+            else value
+            for key, value in values.items()
+        }
+        header = {"format": VERSION, "config": self.config.to_dict(), **values}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in (
+                ("program.json", json.dumps(header, indent=1).encode()),
+                ("constants.bin", self.constants),
+            ):
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "program") -> Program:
+        """Read what :meth:`to_bytes` wrote. Raises InputError if it is damaged or of another version."""
+
+        def binding(values: dict[str, Any]) -> Binding:
+            permutation = values["permutation"]
+            return Binding(**{
+                **values, "shape": tuple(values["shape"]), "file_shape": tuple(values["file_shape"]),
+                "permutation": None if permutation is None else tuple(permutation),
+            })
+
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > 8 << 30:
+                    raise ValueError("it claims to hold more than 8 GiB")
+                header = json.loads(archive.read("program.json"))
+                constants = archive.read("constants.bin")
+            if header.pop("format") != VERSION:
+                raise ValueError("it was made by another version; compile the model again")
+            program = cls(
+                name=str(header["name"]),
+                config=NpuConfig.from_dict(header["config"]),
+                constants=constants,
+                program_offset=int(header["program_offset"]),
+                program_bytes=int(header["program_bytes"]),
+                region_sizes=tuple(int(size) for size in header["region_sizes"]),  # type: ignore[arg-type]
+                inputs=[binding(item) for item in header["inputs"]],
+                outputs=[binding(item) for item in header["outputs"]],
+                kept=[binding(item) for item in header["kept"]],
+                layers=[Layer(**{**item, "fused": tuple(item["fused"])}) for item in header["layers"]],
+                tags=[Tag(**item) for item in header["tags"]],
+                notes=dict(header["notes"]),
+            )
+            end = program.program_offset + program.program_bytes
+            if program.program_offset % 16 or program.program_bytes % 16 or not 0 < end <= len(constants):
+                raise ValueError("its command words lie outside its constants")
+            return program
+        except (
+            zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, TensawError, NotImplementedError,
+            EOFError, OSError, RuntimeError, MemoryError,
+        ) as error:
+            raise InputError(f"{name!r} is not a tensaw program: {error}.") from None
+
+    @classmethod
+    def load(cls, path: Path | str) -> Program:
+        """Read a program file. Raises InputError."""
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"The program {str(path)!r} cannot be read: {error.strerror or error}.") from None
+        return cls.from_bytes(content, str(path))
