@@ -270,7 +270,8 @@ WORDS: tuple[Word, ...] = (
         Unit.ARRAY, 10, "WEIGHTS",
         (
             Field("rows", 7, "weight rows of a kernel step, 1 to the array's rows; lanes beyond read as 0"),
-            Field("release", 24, "weight-buffer rows freed at the end (0 keeps them for the next RUN)"),
+            Field("free", 1, "free each row when it has been read for the last time (0 keeps all for the next RUN)"),
+            Field("pad", 8, "rows behind the last tile's, skipped: freed at the end if `free` is set"),
             Field("bias", 1, "each tile's stream begins with its biases"),
             Field("scale", 1, "then come its multipliers and shifts"),
         ),
