@@ -1,0 +1,1 @@
+"""The AXI4 memory port and the AXI4-Lite register port."""

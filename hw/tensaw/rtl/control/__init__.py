@@ -1,0 +1,1 @@
+"""Program fetch, dispatch, tokens, registers and counters."""
