@@ -1,0 +1,154 @@
+"""Synchronous RAM with one write port and one read port: the only way large memories enter the design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+__all__ = ["SMALL_DEPTH", "Ram", "ram_module_name", "ram_verilog"]
+
+SMALL_DEPTH = 64
+"""Memories with fewer rows than this stay inside the generated module: their ``initial`` lines are few."""
+
+
+def _lanes(depth: int, width: int, granularity: int) -> int:
+    if depth < 2 or width < 1 or granularity < 1 or width % granularity:
+        raise ValueError(
+            f"A RAM needs 2 rows or more and a lane that divides the row, not depth={depth!r}, width={width!r}, "
+            f"granularity={granularity!r}."
+        )
+    return width // granularity
+
+
+def ram_module_name(depth: int, width: int, granularity: int) -> str:
+    """Name of the Verilog module of a RAM of ``depth`` rows of ``width`` bits, written in lanes of ``granularity`` bits."""
+    return f"tensaw_ram_{depth}x{width}_{granularity}"
+
+
+def ram_verilog(depth: int, width: int, granularity: int) -> str:
+    """Verilog text of :func:`ram_module_name`: an array of registers that synthesis infers as block RAM, without
+    initial contents (``lib.memory`` would write one ``initial`` line for each row)."""
+    lanes = _lanes(depth, width, granularity)
+    address = max(1, ceil_log2(depth))
+    if lanes == 1:
+        write = "    if (write_enable) mem[write_address] <= write_data;"
+    else:
+        write = "\n".join(
+            f"    if (write_enable[{lane}]) mem[write_address][{(lane + 1) * granularity - 1}:{lane * granularity}]"
+            f" <= write_data[{(lane + 1) * granularity - 1}:{lane * granularity}];"
+            for lane in range(lanes)
+        )
+    return f"""\
+module {ram_module_name(depth, width, granularity)} (
+  input clk,
+  input [{lanes - 1}:0] write_enable,
+  input [{address - 1}:0] write_address,
+  input [{width - 1}:0] write_data,
+  input read_enable,
+  input [{address - 1}:0] read_address,
+  output reg [{width - 1}:0] read_data
+);
+  reg [{width - 1}:0] mem [0:{depth - 1}];
+  always @(posedge clk) begin
+{write}
+    if (read_enable) read_data <= mem[read_address];
+  end
+endmodule
+"""
+
+
+class Ram(wiring.Component):
+    """A RAM of ``depth`` rows of ``width`` bits with one write port and one synchronous read port.
+
+    Parameters
+    ----------
+    depth : int
+        Rows, at least 2.
+    width : int
+        Bits of a row.
+    granularity : int, optional
+        Bits of a lane that can be written alone; divides ``width``. Default: the whole row.
+
+    Members
+    -------
+    write_enable : In(width / granularity)
+        Bit l writes lane l of the row at ``write_address``.
+    write_address : In(ceil_log2(depth))
+    write_data : In(width)
+    read_enable : In(1)
+        Reads the row at ``read_address``; while 0, ``read_data`` holds its value.
+    read_address : In(ceil_log2(depth))
+    read_data : Out(width)
+
+    Timing
+    ------
+    ``read_data`` is valid in the cycle after the one with ``read_enable``; a write is seen by reads in later cycles.
+    One write and one read each cycle. There is no reset: contents are undefined at power-up and reset keeps them.
+
+    Corner cases
+    ------------
+    Reading a row in the cycle in which it is written gives undefined data (FPGA block RAMs differ; simulation gives the
+    old row). Whoever instantiates the RAM must not use what such a read returns.
+
+    Elaboration
+    -----------
+    A platform with an attribute ``tensaw_ram_instances: dict[str, str]`` gets an ``Instance`` of the module
+    :func:`ram_module_name` and that module's Verilog text in the dictionary; otherwise (simulation in Python), and for
+    fewer than :data:`SMALL_DEPTH` rows, the RAM is a ``lib.memory.Memory``.
+    """
+
+    write_enable: Signal
+    write_address: Signal
+    write_data: Signal
+    read_enable: Signal
+    read_address: Signal
+    read_data: Signal
+
+    def __init__(self, depth: int, width: int, granularity: int | None = None) -> None:
+        granularity = width if granularity is None else granularity
+        self.depth, self.width, self.granularity = depth, width, granularity
+        super().__init__(
+            {
+                "write_enable": In(_lanes(depth, width, granularity)),
+                "write_address": In(ceil_log2(depth)),
+                "write_data": In(width),
+                "read_enable": In(1),
+                "read_address": In(ceil_log2(depth)),
+                "read_data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        instances: dict[str, str] | None = getattr(platform, "tensaw_ram_instances", None)
+        if instances is not None and self.depth >= SMALL_DEPTH:
+            name = ram_module_name(self.depth, self.width, self.granularity)
+            instances[name] = ram_verilog(self.depth, self.width, self.granularity)
+            m.submodules.ram = Instance(
+                name,
+                i_clk=ClockSignal("sync"),
+                i_write_enable=self.write_enable,
+                i_write_address=self.write_address,
+                i_write_data=self.write_data,
+                i_read_enable=self.read_enable,
+                i_read_address=self.read_address,
+                o_read_data=self.read_data,
+            )
+            return m
+        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        write = memory.write_port(granularity=self.granularity)
+        read = memory.read_port()
+        m.d.comb += [
+            write.en.eq(self.write_enable),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            read.en.eq(self.read_enable),
+            read.addr.eq(self.read_address),
+            self.read_data.eq(read.data),
+        ]
+        return m
