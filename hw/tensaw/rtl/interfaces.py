@@ -9,7 +9,7 @@ from tensaw.spec.config import NpuConfig
 
 __all__ = [
     "ArrayReadSignature", "ReadPortSignature", "WritePortSignature", "SideKind", "side_row_layout", "vector_layout",
-    "ProgressSignature", "ReadRequestSignature", "ErrorSignature", "PEERS",
+    "ProgressSignature", "access_layout", "ReadRequestSignature", "BusErrorSignature", "ErrorSignature", "PEERS",
 ]
 
 PEERS = 4
@@ -125,25 +125,51 @@ class ProgressSignature(wiring.Signature):
         super().__init__({"completed": Out(8), "last_tile": Out(1), "rows": Out(16)})
 
 
+class BusErrorSignature(wiring.Signature):
+    """An access that failed, told to the unit that asked for it (which adds its tag and reports it).
+
+    Members
+    -------
+    valid : Out(1)
+        One cycle or more.
+    code : Out(8)
+        tensaw.spec.registers.ErrorCode: READ_*, WRITE_* or OUTSIDE_REGION.
+    address : Out(64)
+        Bus address of the burst; for OUTSIDE_REGION of the access.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "code": Out(8), "address": Out(64)})
+
+
+def access_layout() -> data.StructLayout:
+    """A linear access: ``bytes`` (1 or more, any alignment) from ``offset`` in memory region ``region``."""
+    return data.StructLayout({"region": 3, "offset": 32, "bytes": 28})
+
+
 class ReadRequestSignature(wiring.Signature):
     """A linear read of memory, asked of the AXI read manager.
 
     Members
     -------
-    request : Out(stream of region 3, offset 32, bytes 28)
-        ``bytes`` from ``offset`` in ``region``. Any alignment; 1 byte or more.
+    request : Out(stream of access_layout())
+        The next request may be made as soon as one is taken; data comes in the order of the requests.
     credit : Out(16)
-        Bus beats that the asker can take now and has not been promised; a burst is only issued when it fits.
-        (A asker that can always stall the bus briefly may drive its largest value.)
+        Bus beats that the asker has room for now. The manager itself subtracts what is on its way and issues a burst
+        only if it fits. Must fall no later than in the cycle after a beat has been taken. (An asker that can always
+        stall the bus briefly may drive its largest value.)
     data : In(stream of bus word)
         Whole bus beats covering the request, in order, the first beat holding the first byte at its bus lane.
+    error : In(BusErrorSignature)
+        A request of this asker failed; the data of a failed burst is undefined.
     """
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__({
-            "request": Out(stream.Signature(data.StructLayout({"region": 3, "offset": 32, "bytes": 28}))),
+            "request": Out(stream.Signature(access_layout())),
             "credit": Out(16),
             "data": In(stream.Signature(config.bus_bytes * 8)),
+            "error": In(BusErrorSignature()),
         })
 
 
