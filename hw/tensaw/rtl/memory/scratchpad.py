@@ -1,0 +1,213 @@
+"""The activation scratchpad: four interleaved banks behind a port for the array and shared, unaligned ports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+from tensaw.rtl.interfaces import ArrayReadSignature, ReadPortSignature, WritePortSignature
+from tensaw.rtl.memory.ram import Ram
+from tensaw.spec.config import BANKS, NpuConfig
+
+__all__ = ["Scratchpad", "rotate_bytes_left", "rotate_bytes_right"]
+
+
+def rotate_bytes_right(value: Value, amount: Value) -> Value:
+    """Byte i of the result is byte ``(i + amount) % bytes`` of ``value``; a power of two of bytes."""
+    for stage in range(len(amount)):
+        value = Mux(amount[stage], value.rotate_right(8 << stage), value)
+    return value
+
+
+def rotate_bytes_left(value: Value, amount: Value) -> Value:
+    """Byte ``(i + amount) % bytes`` of the result is byte i of ``value``; a power of two of bytes."""
+    for stage in range(len(amount)):
+        value = Mux(amount[stage], value.rotate_left(8 << stage), value)
+    return value
+
+
+def _choose(select: Value, values: list[Value]) -> Value:
+    """``values[select]`` for as many values as ``select`` can name, as a tree of two-way choices."""
+    for bit in range(len(select)):
+        values = [Mux(select[bit], high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
+class _Span:
+    """The words that an access of a shared port touches: word ``w`` of bank ``bank`` and, if ``both``, word w + 1."""
+
+    def __init__(self, config: NpuConfig, address: Value, both: Value | None = None) -> None:
+        offset_bits = (config.word_bytes - 1).bit_length()
+        bank_bits = (BANKS - 1).bit_length()
+        row_bits = (config.scratchpad_bytes // config.word_bytes // BANKS - 1).bit_length()
+        self.offset = address[:offset_bits]
+        self.bank = address[offset_bits : offset_bits + bank_bits]
+        self.row = address[offset_bits + bank_bits :][:row_bits]
+        self.both = self.offset != 0 if both is None else both
+        first = Cat(self.bank == b for b in range(BANKS))
+        self.banks = first | Mux(self.both, first.rotate_left(1), 0)
+
+    def row_in(self, bank: int) -> Value:
+        """Row of the word that lies in ``bank``: only bank 0 can hold a word w + 1 of the next row."""
+        return Mux(self.bank == BANKS - 1, self.row + 1, self.row)[: len(self.row)] if bank == 0 else self.row
+
+
+class Scratchpad(wiring.Component):
+    """``scratchpad_bytes`` bytes in :data:`BANKS` banks; word address w lies in bank ``w % BANKS``.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    readers, writers : int
+        Shared read and write ports, in order of falling priority.
+
+    Members
+    -------
+    array : In(ArrayReadSignature)
+        The array's reads, before all others.
+    reads : In(ReadPortSignature) × readers
+    writes : In(WritePortSignature) × writers
+        Requests of a shared port touch the bank of their first word and, where their bytes go beyond it (reads: where
+        the address is no multiple of the word), the next bank. A request is granted in a cycle in which ports before it
+        do not use these banks; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
+        ports and on the addresses.
+
+    Timing
+    ------
+    Reads: bank access in the cycle of the request, bank choice in the next, the rotation of ``data`` stands *behind* the
+    register that makes the second cycle: register ``data`` before using it. Writes: rotated into a register, written one
+    cycle later, so a read requested two cycles after the write sees it; a read one cycle after it, of the same
+    word, returns undefined data, and who orders the two (tokens, row progress) must not let that happen.
+    Only the write registers are reset, not the contents.
+
+    Corner cases
+    ------------
+    Address bits beyond the scratchpad are ignored, so addresses wrap where its size is a power of two; otherwise reading
+    between the size and the next power of two gives undefined bytes, and writes there are lost. A write of 0 bytes
+    changes nothing.
+    """
+
+    array: Any
+    reads: Any
+    writes: Any
+
+    def __init__(self, config: NpuConfig, readers: int = 2, writers: int = 2) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "array": In(ArrayReadSignature(config)),
+                "reads": In(ReadPortSignature(config)).array(readers),
+                "writes": In(WritePortSignature(config)).array(writers),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self._config
+        depth = config.scratchpad_bytes // config.word_bytes // BANKS
+        banks = [Ram(depth, config.word_bytes * 8, 8) for _ in range(BANKS)]
+        for index, bank in enumerate(banks):
+            m.submodules[f"bank{index}"] = bank
+        self._elaborate_reads(m, banks)
+        self._elaborate_writes(m, banks)
+        return m
+
+    def _elaborate_reads(self, m: Module, banks: list[Ram]) -> None:
+        config = self._config
+        words = [bank.read_data for bank in banks]
+        bank_bits = (BANKS - 1).bit_length()
+        users: list[list[tuple[Value, Value]]] = [[] for _ in banks]  # per bank: (wanted, row), first one wins
+
+        taken = Signal(BANKS)
+        hits = []
+        for slot in range(3):
+            address = self.array.address[slot]
+            bank_number = Signal(bank_bits, name=f"array_bank{slot}")
+            m.d.sync += [
+                bank_number.eq(address[:bank_bits]),
+                self.array.data[slot].eq(_choose(bank_number, words)),
+            ]
+            hit = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(BANKS))
+            hits.append(hit)
+            for b in range(BANKS):
+                users[b].append((hit[b], address[bank_bits:]))
+        m.d.comb += taken.eq(hits[0] | hits[1] | hits[2])
+
+        for number, port in enumerate(self.reads):
+            span = _Span(config, port.address)
+            grant = Signal(name=f"read_grant{number}")
+            granted = Signal(BANKS, name=f"read_banks{number}")
+            m.d.comb += [
+                port.ready.eq(~(span.banks & taken).any()),
+                grant.eq(port.valid & port.ready),
+                granted.eq(Mux(grant, span.banks, 0)),
+            ]
+            for b in range(BANKS):
+                users[b].append((granted[b], span.row_in(b)))
+            taken = taken | granted
+
+            # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
+            lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}")
+            offset = Signal(len(span.offset), name=f"read_offset{number}")
+            rotation = Signal.like(offset, name=f"read_rotation{number}")
+            m.d.sync += [offset.eq(span.offset), rotation.eq(offset)]
+            for lane in range(config.word_bytes):
+                bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}")
+                m.d.sync += [
+                    bank_number.eq(span.bank + (lane < span.offset)),
+                    lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
+                ]
+            m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation))
+
+        for bank, wanted in zip(banks, users, strict=True):
+            row: Value = wanted[-1][1]
+            for want, address in reversed(wanted[:-1]):
+                row = Mux(want, address, row)
+            m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
+
+    def _elaborate_writes(self, m: Module, banks: list[Ram]) -> None:
+        config = self._config
+        size = config.word_bytes
+        spans, grants = [], []
+        taken: Value | None = None
+        for number, port in enumerate(self.writes):
+            offset = port.address[: (size - 1).bit_length()]
+            span = _Span(config, port.address, both=offset + port.count > size)
+            granted = Signal(BANKS, name=f"write_banks{number}")
+            m.d.comb += [
+                port.ready.eq(1 if taken is None else ~(span.banks & taken).any()),
+                granted.eq(Mux(port.valid & port.ready, span.banks, 0)),
+            ]
+            taken = granted if taken is None else taken | granted
+            spans.append(span)
+            grants.append(granted)
+
+        rotated, masks = [], []
+        for number, (port, span) in enumerate(zip(self.writes, spans, strict=True)):
+            value = Signal(size * 8, name=f"write_rotated{number}")
+            # Bytes of words w (low half) and w + 1 (high half) that are written.
+            mask = Signal(2 * size, name=f"write_mask{number}")
+            m.d.comb += [
+                value.eq(rotate_bytes_left(port.data, span.offset)),
+                mask.eq(Cat(lane < port.count for lane in range(size)) << span.offset),
+            ]
+            rotated.append(value)
+            masks.append(mask)
+
+        for b, bank in enumerate(banks):
+            enable = Signal(size, name=f"bank{b}_enable")
+            row = Signal(len(bank.write_address), name=f"bank{b}_row")
+            value = Signal(size * 8, name=f"bank{b}_value")
+            next_enable: Value = Signal(size, name=f"bank{b}_none")  # nobody: 0
+            next_row, next_value = spans[-1].row_in(b), rotated[-1]
+            for number in reversed(range(len(self.writes))):
+                mine = grants[number][b]
+                first = spans[number].bank == b
+                lanes = Mux(first, masks[number][:size], masks[number][size:])
+                next_enable = Mux(mine, lanes, next_enable)
+                next_row = Mux(mine, spans[number].row_in(b), next_row)
+                next_value = Mux(mine, rotated[number], next_value)
+            m.d.sync += [enable.eq(next_enable), row.eq(next_row), value.eq(next_value)]
+            m.d.comb += [bank.write_enable.eq(enable), bank.write_address.eq(row), bank.write_data.eq(value)]

@@ -1,0 +1,128 @@
+"""The scratchpad against a byte array: random unaligned traffic on all ports at once."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from tensaw.rtl.memory.scratchpad import Scratchpad
+from tensaw.spec.config import BANKS, NpuConfig
+
+CONFIGS = {
+    "4x4": NpuConfig(
+        rows=4, columns=4, requant_lanes=2, scratchpad_bytes=512, weight_bytes=1024, acc_entries=8, burst_beats=4
+    ),
+    "5x12": NpuConfig(
+        rows=5, columns=12, requant_lanes=12, scratchpad_bytes=16 * 4 * 24, weight_bytes=2048, acc_entries=8
+    ),
+}
+
+
+def bank_of(config, address):
+    return address // config.word_bytes % BANKS
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", [1])
+def test_random_traffic(name, seed):
+    config = CONFIGS[name]
+    rng = np.random.default_rng(seed)
+    size, word = config.scratchpad_bytes, config.word_bytes
+    pad = Scratchpad(config)
+    memory = np.zeros(size, np.uint8)  # as seen by a read requested now
+    pending = []  # (visible from cycle, address, bytes)
+    expected = []  # (cycle, port or slot, bytes)
+    counts = {"grants": [0, 0], "refused": [0, 0], "writes": [0, 0]}
+    # A non-power-of-two size has no wrapping: stay inside.
+    limit = size if size & (size - 1) == 0 else size - word
+
+    def number(block):
+        return int.from_bytes(block.tobytes(), "little")
+
+    def window(address, length):
+        return memory[(address + np.arange(length)) % size]
+
+    async def bench(ctx):
+        recent = []  # words being written: no reads of them until visible
+        for cycle in range(500):
+            for item in [item for item in pending if item[0] <= cycle]:
+                memory[(item[1] + np.arange(len(item[2]))) % size] = item[2]
+                pending.remove(item)
+            recent = [item for item in recent if item[0] > cycle]
+            fill = cycle < size // 8  # first fill everything through port 0
+            enables = 0
+            for slot in range(3):
+                address = int(rng.integers(size // word))
+                clash = any(
+                    bank_of(config, address * word) == bank_of(config, int(ctx.get(pad.array.address[s])) * word)
+                    for s in range(slot)
+                    if enables >> s & 1
+                )
+                if not fill and rng.integers(3) == 0 and not clash and address not in [w for _, w in recent]:
+                    enables |= 1 << slot
+                    expected.append((cycle + 2, ("array", slot), window(address * word, word)))
+                ctx.set(pad.array.address[slot], address)
+            ctx.set(pad.array.enable, enables)
+            for p, port in enumerate(pad.reads):
+                address = int(rng.integers(limit)) if rng.integers(2) else int(rng.integers(limit // word)) * word
+                words = {address // word, ((address + word - 1) % size) // word}
+                ctx.set(port.address, address)
+                ctx.set(port.valid, 0 if fill or words & {w for _, w in recent} else int(rng.integers(2)))
+            for p, port in enumerate(pad.writes):
+                address = int(rng.integers(limit))
+                count = int(rng.integers(word + 1))
+                if fill:
+                    address, count = cycle * 8, 8
+                ctx.set(port.address, address)
+                ctx.set(port.count, count)
+                ctx.set(port.data, number(rng.integers(256, size=word).astype(np.uint8)))
+                ctx.set(port.valid, int(p == 0) if fill else int(rng.integers(2)))
+            await ctx.delay(1e-9)
+            for p, port in enumerate(pad.reads):
+                if ctx.get(port.valid) and ctx.get(port.ready):
+                    expected.append((cycle + 2, ("read", p), window(ctx.get(port.address), word)))
+                    counts["grants"][p] += 1
+                elif ctx.get(port.valid):
+                    counts["refused"][p] += 1
+            touched = []
+            for p, port in enumerate(pad.writes):
+                if ctx.get(port.valid) and ctx.get(port.ready):
+                    address, count = ctx.get(port.address), ctx.get(port.count)
+                    block = np.frombuffer(ctx.get(port.data).to_bytes(word, "little"), np.uint8)[:count]
+                    pending.append((cycle + 2, address, block))
+                    touched += [(cycle + 2, (address + i) % size // word) for i in range(count)]
+                    counts["writes"][p] += 1
+            recent += touched
+            await ctx.tick()
+            for item in [item for item in expected if item[0] == cycle + 1]:
+                kind, index = item[1]
+                value = pad.array.data[index] if kind == "array" else pad.reads[index].data
+                assert ctx.get(value) == number(item[2]), (cycle, item[1])
+                expected.remove(item)
+
+    simulator = Simulator(pad)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert min(counts["grants"]) > 10 and min(counts["refused"]) > 5 and min(counts["writes"]) > 50, counts
+
+
+def test_two_aligned_reads_and_the_array_share_a_cycle():
+    config = CONFIGS["4x4"]
+    pad = Scratchpad(config)
+
+    async def bench(ctx):
+        ctx.set(pad.array.enable, 0b011)
+        ctx.set(pad.array.address[0], 0)
+        ctx.set(pad.array.address[1], 5)
+        for port, word in zip(pad.reads, (2, 7), strict=True):
+            ctx.set(port.valid, 1)
+            ctx.set(port.address, word * config.word_bytes)
+        await ctx.delay(1e-9)
+        assert [ctx.get(port.ready) for port in pad.reads] == [1, 1]
+        ctx.set(pad.reads[0].address, 2 * config.word_bytes + 1)  # now also bank 3
+        await ctx.delay(1e-9)
+        assert [ctx.get(port.ready) for port in pad.reads] == [1, 0]
+
+    simulator = Simulator(pad)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
