@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-
 from tensaw.rtl.control.command import Action, CommandPort
 from tensaw.spec.isa import Unit, encode, words_of
 
