@@ -1,0 +1,193 @@
+"""The write half of the memory port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
+from tensaw.rtl.bus.burst_splitter import BurstSplitter
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
+from tensaw.rtl.interfaces import BusErrorSignature, access_layout
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["OUTSTANDING_WRITES", "WriteManager", "WriteRequestSignature"]
+
+OUTSTANDING_WRITES = 8
+"""Write bursts whose response has not come yet."""
+
+
+class WriteRequestSignature(wiring.Signature):
+    """Linear writes to memory, asked of the AXI write manager.
+
+    Members
+    -------
+    request : Out(stream of access_layout())
+        The next request may be made as soon as one is taken.
+    data : Out(stream of bus word)
+        Bus beats covering the requests, in their order: the first byte of a request at its bus lane, the others behind
+        it. Bytes outside the request are ignored.
+    done : In(1)
+        All requests taken so far have been written and acknowledged.
+    error : In(BusErrorSignature)
+        A request failed.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "request": Out(stream.Signature(access_layout())),
+                "data": Out(stream.Signature(config.bus_bytes * 8)),
+                "done": In(1),
+                "error": In(BusErrorSignature()),
+            }
+        )
+
+
+class WriteManager(wiring.Component):
+    """AXI4 write manager for the store DMA.
+
+    Parameters
+    ----------
+    config : NpuConfig
+        ``bus_bytes``, ``address_width``, ``burst_beats``.
+
+    Members
+    -------
+    store : In(WriteRequestSignature(config))
+    regions : In(regions_layout(config))
+        Must be stable while requests are under way.
+    halt : In(1)
+        No new burst is issued; beats still owed to issued bursts are sent with all strobes 0. Only a reset leads back.
+    idle : Out(1)
+        Every issued burst has been acknowledged.
+    beats : Out(1)
+        A beat was handed to the bus (for counting bytes).
+    axi : Out(Axi4WriteSignature(config))
+
+    Timing
+    ------
+    Request to ``awvalid`` five cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
+    run ahead of W by up to ``OUTSTANDING_WRITES`` bursts. All AXI outputs come from registers; ``bready`` is always 1.
+    """
+
+    store: Any
+    regions: Any
+    halt: Signal
+    idle: Signal
+    beats: Signal
+    axi: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "store": In(WriteRequestSignature(config)),
+                "regions": In(regions_layout(config)),
+                "halt": In(1),
+                "idle": Out(1),
+                "beats": Out(1),
+                "axi": Out(Axi4WriteSignature(config)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, axi, store = self.config, self.axi, self.store
+        width = config.bus_bytes
+        lane = exact_log2(width)
+        everything = (1 << width) - 1
+
+        m.submodules.splitter = splitter = BurstSplitter(config, "write")
+        m.submodules.aw = aw = SkidBuffer(data.StructLayout({"address": config.address_width, "beats": 9}))
+        m.submodules.w = w = SkidBuffer(data.StructLayout({"data": width * 8, "strobe": width, "last": 1}))
+        # Bursts whose beats are to be sent, and addresses of those whose response is awaited.
+        owed_layout = data.StructLayout({"beats": 9, "first_lane": lane, "last_lane": lane})
+        m.submodules.owed = owed = fifo.SyncFIFO(width=owed_layout.size, depth=OUTSTANDING_WRITES)
+        m.submodules.awaited = awaited = fifo.SyncFIFO(width=config.address_width, depth=OUTSTANDING_WRITES)
+
+        burst = splitter.bursts.payload
+        issue = Signal()
+        entry = Signal(owed_layout)
+        m.d.comb += [
+            splitter.regions.eq(self.regions),
+            splitter.request.payload.eq(store.request.payload),
+            splitter.request.valid.eq(store.request.valid),
+            store.request.ready.eq(splitter.request.ready),
+            issue.eq(splitter.bursts.valid & aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
+            splitter.bursts.ready.eq(aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
+            aw.i.payload.address.eq(burst.address),
+            aw.i.payload.beats.eq(burst.beats),
+            aw.i.valid.eq(issue),
+            entry.beats.eq(burst.beats),
+            entry.first_lane.eq(burst.first_lane),
+            entry.last_lane.eq(burst.last_lane),
+            owed.w_data.eq(entry),
+            owed.w_en.eq(issue),
+            awaited.w_data.eq(burst.address),
+            awaited.w_en.eq(issue),
+            axi.awaddr.eq(aw.o.payload.address),
+            axi.awlen.eq(aw.o.payload.beats - 1),
+            axi.awsize.eq(lane),
+            axi.awburst.eq(1),
+            axi.awcache.eq(0b0011),
+            axi.awvalid.eq(aw.o.valid),
+            aw.o.ready.eq(axi.awready),
+        ]
+
+        # The burst being sent.
+        sending = Signal()
+        first = Signal()
+        final = Signal()
+        left = Signal(9)
+        current = Signal(owed_layout)
+        next_burst = data.View(owed_layout, owed.r_data)
+        moved = Signal()
+        last = Signal()
+        m.d.comb += [
+            last.eq(left == 1),
+            w.i.valid.eq(sending & (store.data.valid | self.halt)),
+            store.data.ready.eq(sending & w.i.ready & ~self.halt),
+            moved.eq(w.i.valid & w.i.ready),
+            w.i.payload.data.eq(store.data.payload),
+            w.i.payload.last.eq(last),
+            w.i.payload.strobe.eq(
+                Mux(first, everything << current.first_lane, everything)
+                & Mux(last, everything >> (~current.last_lane), everything)
+                & Mux(self.halt, 0, everything)
+            ),
+            final.eq(moved & last),
+            owed.r_en.eq(~sending | final),
+            axi.wdata.eq(w.o.payload.data),
+            axi.wstrb.eq(w.o.payload.strobe),
+            axi.wlast.eq(w.o.payload.last),
+            axi.wvalid.eq(w.o.valid),
+            w.o.ready.eq(axi.wready),
+            self.beats.eq(axi.wvalid & axi.wready),
+        ]
+        with m.If(moved):
+            m.d.sync += [left.eq(left - 1), first.eq(0)]
+        with m.If(~sending | final):
+            m.d.sync += [sending.eq(owed.r_rdy), current.eq(next_burst), left.eq(next_burst.beats), first.eq(1)]
+
+        # Responses.
+        failed = BusErrorSignature().create()
+        m.d.comb += [
+            axi.bready.eq(1),
+            awaited.r_en.eq(axi.bvalid),
+            self.idle.eq(~awaited.r_rdy),
+            store.done.eq(~awaited.r_rdy & ~splitter.busy),
+            store.error.valid.eq(failed.valid | splitter.error.valid),
+            store.error.code.eq(Mux(failed.valid, failed.code, splitter.error.code)),
+            store.error.address.eq(Mux(failed.valid, failed.address, splitter.error.address)),
+        ]
+        m.d.sync += [
+            failed.valid.eq(axi.bvalid & axi.bresp[1]),
+            failed.code.eq(Mux(axi.bresp == SLVERR, ErrorCode.WRITE_SLVERR.value, ErrorCode.WRITE_DECERR.value)),
+            failed.address.eq(awaited.r_data),
+        ]
+        return m
