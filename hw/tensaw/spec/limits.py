@@ -1,0 +1,188 @@
+"""Which register values a unit refuses when it is told to run: the cause of ``ErrorCode.ILLEGAL_VALUE``.
+
+Most rules are a range of one field (:data:`LIMITS`); the few that tie fields together are :data:`RELATIONS`. A field
+that the run's mode does not use is not looked at. The instruction-level simulator and ``docs/isa.md`` use these tables,
+and the hardware's checks are held to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Mode, Operation, OutputKind, Unit
+
+__all__ = ["Limit", "Relation", "Registers", "LIMITS", "RELATIONS", "refusal"]
+
+Registers: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Fields of a unit's words by word name: ``registers["ROWS"]["count"]``; the action's own are under ``"RUN"``."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``low <= register.field <= high``, and a multiple of ``multiple``; ``str`` values name a property of NpuConfig.
+
+    ``register`` is ``"RUN"`` for a field of the action itself. ``when`` restricts the rule: (register, field, values).
+    """
+
+    unit: Unit
+    register: str
+    field: str
+    low: int = 1
+    high: int | str | None = None
+    multiple: int | str = 1
+    when: tuple[str, str, tuple[int, ...]] | None = None
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, configuration sizes by their names: ``between 1 and columns``."""
+        parts = []
+        if self.high is None:
+            parts += [f"at least {self.low}"] if self.low else []
+        elif self.high == self.low:
+            parts.append(f"{self.low}")
+        else:
+            parts.append(f"between {self.low} and {self.high}")
+        if self.multiple != 1:
+            parts.append(f"a multiple of {self.multiple}")
+        return " and ".join(parts)
+
+    def broken(self, config: NpuConfig, registers: Registers) -> bool:
+        """Whether the registers break the rule."""
+        if self.when is not None:
+            register, field, values = self.when
+            if registers[register][field] not in values:
+                return False
+        value = registers[self.register][self.field]
+        high = getattr(config, self.high) if isinstance(self.high, str) else self.high
+        multiple = getattr(config, self.multiple) if isinstance(self.multiple, str) else self.multiple
+        return value < self.low or (high is not None and value > high) or value % multiple != 0
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A rule between several fields; ``broken`` says whether the registers break it, ``fields`` names those to show."""
+
+    unit: Unit
+    fields: tuple[str, ...]
+    rule: str
+    broken: Callable[[NpuConfig, Registers], bool]
+
+
+LONGEST_SOFTMAX = 4095
+"""Elements of a SOFTMAX row: 4096 equal ones would overflow the 32-bit sum of exponentials."""
+
+_CONV = ("RUN", "mode", (Mode.CONV,))
+_DEPTHWISE = ("RUN", "mode", (Mode.DEPTHWISE,))
+_WEIGHTED = ("RUN", "mode", (Mode.CONV, Mode.DEPTHWISE))
+_NOT_CONV = ("RUN", "mode", (Mode.DEPTHWISE, Mode.POOL))
+_NOT_DEPTHWISE = ("RUN", "mode", (Mode.CONV, Mode.POOL))
+_DRAIN = ("RUN", "kind", (OutputKind.DRAIN,))
+_SOFTMAX = ("RUN", "kind", (OutputKind.SOFTMAX,))
+_OPERAND = ("OPERAND_STEP", "operation", (Operation.ADD, Operation.SUB, Operation.MUL))
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(Unit.WEIGHT, "MEMORY", "offset", low=0, multiple="bus_bytes"),
+    Limit(Unit.WEIGHT, "RUN", "bytes", multiple="bus_bytes"),
+    *(
+        Limit(unit, register, field)
+        for unit in (Unit.LOAD, Unit.STORE)
+        for register, field in (("ROWS", "bytes"), ("ROWS", "count"), ("PLANES", "count"))
+    ),
+    Limit(Unit.ARRAY, "RUN", "mode", low=0, high=2),
+    Limit(Unit.ARRAY, "RUN", "groups", high="groups", when=_DEPTHWISE),
+    Limit(Unit.ARRAY, "STEP", "decimation", when=_DEPTHWISE),
+    Limit(Unit.ARRAY, "STEP", "decimation", high=1, when=_NOT_DEPTHWISE),
+    Limit(Unit.ARRAY, "KERNEL_Y", "steps"),
+    Limit(Unit.ARRAY, "KERNEL_X", "steps"),
+    Limit(Unit.ARRAY, "KERNEL_X", "chunks", when=_CONV),
+    Limit(Unit.ARRAY, "KERNEL_X", "chunks", high=1, when=_NOT_CONV),
+    Limit(Unit.ARRAY, "OUT", "height"),
+    Limit(Unit.ARRAY, "OUT", "width"),
+    Limit(Unit.ARRAY, "BLOCK", "height"),
+    Limit(Unit.ARRAY, "BLOCK", "width"),
+    Limit(Unit.ARRAY, "TILES", "count"),
+    Limit(Unit.ARRAY, "WEIGHTS", "rows", high="rows", when=_WEIGHTED),
+    Limit(Unit.OUTPUT, "OUT", "height"),
+    Limit(Unit.OUTPUT, "OUT", "width"),
+    Limit(Unit.OUTPUT, "OUT", "width", high=LONGEST_SOFTMAX, when=_SOFTMAX),
+    Limit(Unit.OUTPUT, "BLOCK", "height", when=_DRAIN),
+    Limit(Unit.OUTPUT, "BLOCK", "width", when=_DRAIN),
+    Limit(Unit.OUTPUT, "CHANNELS", "tile", high="columns", when=_DRAIN),
+    Limit(Unit.OUTPUT, "CHANNELS", "last", when=_DRAIN),
+    Limit(Unit.OUTPUT, "CHANNELS", "tiles", when=_DRAIN),
+    Limit(Unit.OUTPUT, "QUANT", "rounding", low=0, high=2, when=_DRAIN),
+    Limit(Unit.OUTPUT, "QUANT_OUT", "rounding", low=0, high=2, when=_OPERAND),
+)
+
+
+def _large_block(config: NpuConfig, registers: Registers) -> bool:
+    return registers["BLOCK"]["height"] * registers["BLOCK"]["width"] > config.acc_half
+
+
+def _depthwise(registers: Registers) -> bool:
+    return registers["RUN"]["mode"] == Mode.DEPTHWISE
+
+
+RELATIONS: tuple[Relation, ...] = (
+    Relation(
+        Unit.ARRAY,
+        ("BLOCK.height", "BLOCK.width"),
+        "BLOCK.height * BLOCK.width must be at most acc_entries / 2",
+        _large_block,
+    ),
+    Relation(
+        Unit.ARRAY,
+        ("WEIGHTS.rows", "RUN.groups"),
+        "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE mode",
+        lambda config, registers: (
+            _depthwise(registers) and registers["WEIGHTS"]["rows"] > config.taps * registers["RUN"]["groups"]
+        ),
+    ),
+    Relation(
+        Unit.ARRAY,
+        ("KERNEL_Y.group_pitch",),
+        "KERNEL_Y.group_pitch must be an odd multiple of word_bytes in DEPTHWISE mode with 2 or 3 groups",
+        lambda config, registers: (
+            _depthwise(registers)
+            and registers["RUN"]["groups"] > 1
+            and registers["KERNEL_Y"]["group_pitch"] % (2 * config.word_bytes) != config.word_bytes
+        ),
+    ),
+    Relation(
+        Unit.OUTPUT,
+        ("BLOCK.height", "BLOCK.width"),
+        "BLOCK.height * BLOCK.width must be at most acc_entries / 2",
+        lambda config, registers: registers["RUN"]["kind"] == OutputKind.DRAIN and _large_block(config, registers),
+    ),
+    Relation(
+        Unit.OUTPUT,
+        ("CHANNELS.last", "CHANNELS.tile"),
+        "CHANNELS.last must be at most CHANNELS.tile",
+        lambda config, registers: (
+            registers["RUN"]["kind"] == OutputKind.DRAIN
+            and registers["CHANNELS"]["last"] > registers["CHANNELS"]["tile"]
+        ),
+    ),
+)
+
+
+def refusal(config: NpuConfig, unit: Unit, registers: Registers) -> str | None:
+    """Why ``unit`` refuses to RUN with these registers, as a clause without a full stop, or None if it does not."""
+    for limit in LIMITS:
+        if limit.unit == unit and limit.broken(config, registers):
+            value = registers[limit.register][limit.field]
+            sizes = [
+                f"{name} is {getattr(config, name)}" for name in (limit.high, limit.multiple) if isinstance(name, str)
+            ]
+            context = f" ({', '.join(sizes)})" if sizes else ""
+            return f"{limit.register}.{limit.field} must be {limit.rule}{context}, not {value}"
+    for relation in RELATIONS:
+        if relation.unit == unit and relation.broken(config, registers):
+            values = ", ".join(
+                f"{name} is {registers[name.partition('.')[0]][name.partition('.')[2]]}" for name in relation.fields
+            )
+            return f"{relation.rule}, but {values}"
+    return None
