@@ -1,0 +1,148 @@
+"""The WEIGHT unit: a linear stream from memory into the weight ring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from tensaw.rtl.control.command import CommandPort
+from tensaw.rtl.control.state import UnitState
+from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["WeightDma"]
+
+
+class WeightDma(wiring.Component):
+    """Carries out WEIGHT.RUN. The next run is asked of the bus while the data of this one still arrives.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    words : In(stream of 64)
+        Command words.
+    read : Out(ReadRequestSignature(config))
+        To the read manager.
+    ring : Out(stream of bus word)
+        To ``WeightRing.write``.
+    space : In(16)
+        From ``WeightRing.space``.
+    halt : In(1)
+        Start nothing new.
+    busy : Out(1)
+        A run waits or is under way.
+    tag : Out(16), state : Out(UnitState)
+        For STALL_WEIGHT: ROOM when the ring has no room for a burst, BUS when data is awaited.
+    error : Out(ErrorSignature)
+        ILLEGAL_VALUE (``bytes`` 0 or no multiple of the bus width, ``offset`` no multiple of it), ILLEGAL_COMMAND,
+        OUTSIDE_REGION and READ_*.
+
+    Timing
+    ------
+    A beat a cycle, without a gap from run to run.
+    """
+
+    words: Any
+    read: Any
+    ring: Any
+    space: Signal
+    halt: Signal
+    busy: Signal
+    tag: Signal
+    state: Any
+    error: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "read": Out(ReadRequestSignature(config)),
+                "ring": Out(stream.Signature(config.bus_bytes * 8)),
+                "space": In(16),
+                "halt": In(1),
+                "busy": Out(1),
+                "tag": Out(16),
+                "state": Out(UnitState),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        read = self.read
+        lane_bits = exact_log2(self.config.bus_bytes)
+        m.submodules.port = port = CommandPort(self.config, Unit.WEIGHT)
+        wiring.connect(m, wiring.flipped(self.words), port.words)
+        run = port.run.payload
+
+        # The run whose data arrives, and the one asked for behind it.
+        left = Signal(28 - lane_bits)
+        tag = Signal(16)
+        queued = Signal()
+        queued_beats = Signal(28 - lane_bits)
+        queued_tag = Signal(16)
+        illegal = Signal()
+        failed = Signal()
+        start = Signal()
+        beat = Signal()
+        m.d.comb += [
+            illegal.eq((run.run.bytes == 0) | run.run.bytes[:lane_bits].any() | run.memory.offset[:lane_bits].any()),
+            start.eq(port.run.valid & ~queued & ~self.halt & ~failed),
+            read.request.valid.eq(start & ~illegal),
+            read.request.payload.region.eq(run.memory.region),
+            read.request.payload.offset.eq(run.memory.offset),
+            read.request.payload.bytes.eq(run.run.bytes),
+            port.run.ready.eq(read.request.valid & read.request.ready),
+            read.credit.eq(self.space),
+            self.ring.payload.eq(read.data.payload),
+            self.ring.valid.eq(read.data.valid),
+            read.data.ready.eq(self.ring.ready),
+            beat.eq(read.data.valid & read.data.ready),
+        ]
+        with m.If(start & illegal):
+            m.d.sync += failed.eq(1)
+        with m.If(queued & ((left == 0) | (beat & (left == 1)))):
+            m.d.sync += [queued.eq(0), left.eq(queued_beats), tag.eq(queued_tag)]
+        with m.Elif(beat):
+            m.d.sync += left.eq(left - 1)
+        with m.If(port.run.valid & port.run.ready):
+            m.d.sync += [queued.eq(1), queued_beats.eq(run.run.bytes >> lane_bits), queued_tag.eq(run.run.tag)]
+
+        m.d.comb += [
+            self.busy.eq(port.busy | queued | (left != 0)),
+            self.tag.eq(tag),
+            self.error.valid.eq(failed | port.error.valid | read.error.valid),
+        ]
+        with m.If((left == 0) & ~queued):
+            m.d.comb += self.state.eq(UnitState.IDLE)
+        with m.Elif(beat):
+            m.d.comb += self.state.eq(UnitState.RUNNING)
+        with m.Elif(self.space < self.config.burst_beats):
+            m.d.comb += self.state.eq(UnitState.ROOM)
+        with m.Else():
+            m.d.comb += self.state.eq(UnitState.BUS)
+        with m.If(read.error.valid):
+            # Only a refusal can be about the run that was asked for last.
+            m.d.comb += [
+                self.error.code.eq(read.error.code),
+                self.error.tag.eq(Mux(queued & (read.error.code == ErrorCode.OUTSIDE_REGION), queued_tag, tag)),
+                self.error.address.eq(read.error.address),
+            ]
+        with m.Elif(failed):
+            m.d.comb += [self.error.code.eq(ErrorCode.ILLEGAL_VALUE), self.error.tag.eq(run.run.tag)]
+        with m.Else():
+            m.d.comb += [
+                self.error.code.eq(port.error.code),
+                self.error.tag.eq(port.error.tag),
+                self.error.address.eq(port.error.address),
+            ]
+        return m
