@@ -1,0 +1,90 @@
+"""Tokens: the counters by which LOAD, ARRAY, OUTPUT and STORE wait for each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from tensaw.rtl.interfaces import PEERS, ErrorSignature
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["TokenSignature", "Tokens"]
+
+
+class TokenSignature(wiring.Signature):
+    """A unit's access to its tokens.
+
+    Members
+    -------
+    take_mask : Out(4)
+        Bit p: a token given by peer p is needed (the ``wait`` field).
+    take_ready : In(1)
+        All tokens of ``take_mask`` are there (also if the mask is 0). Combinational from ``take_mask``.
+    take : Out(1)
+        Take them in this cycle; only while ``take_ready``.
+    give_mask : Out(4)
+        Bit p: peer p gets a token (the ``signal`` field).
+    give : Out(1)
+        Give them in this cycle. They can be taken from the next cycle on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "take_mask": Out(PEERS),
+                "take_ready": In(1),
+                "take": Out(1),
+                "give_mask": Out(PEERS),
+                "give": Out(1),
+            }
+        )
+
+
+class Tokens(wiring.Component):
+    """4 × 4 counters: ``count[giver][taker]``, 0 after reset, at most 255.
+
+    Members
+    -------
+    peers : In(TokenSignature()) × 4
+        In the order of tensaw.spec.isa.Peer.
+    error : Out(ErrorSignature)
+        ILLEGAL_VALUE, held until reset: a 256th token was given before the first was taken. To be reported for unit
+        CONTROL.
+
+    Timing
+    ------
+    All peers may take and give in every cycle.
+    """
+
+    peers: Any
+    error: Any
+
+    def __init__(self) -> None:
+        super().__init__({"peers": In(TokenSignature()).array(PEERS), "error": Out(ErrorSignature())})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        overflow = Signal()
+        ready: list[list[Any]] = [[] for _ in range(PEERS)]
+        m.d.comb += [self.error.valid.eq(overflow), self.error.code.eq(ErrorCode.ILLEGAL_VALUE)]
+        for giver in range(PEERS):
+            for taker in range(PEERS):
+                count = Signal(8, name=f"count_{giver}_{taker}")
+                give = Signal(name=f"give_{giver}_{taker}")
+                take = Signal(name=f"take_{giver}_{taker}")
+                m.d.comb += [
+                    give.eq(self.peers[giver].give & self.peers[giver].give_mask[taker]),
+                    take.eq(self.peers[taker].take & self.peers[taker].take_mask[giver]),
+                ]
+                with m.If(give & ~take):
+                    m.d.sync += count.eq(count + 1)
+                    with m.If(count.all()):
+                        m.d.sync += overflow.eq(1)
+                with m.Elif(take & ~give):
+                    m.d.sync += count.eq(count - 1)
+                ready[taker].append((count != 0) | ~self.peers[taker].take_mask[giver])
+        for taker in range(PEERS):
+            m.d.comb += self.peers[taker].take_ready.eq(Cat(ready[taker]).all())
+        return m
