@@ -1,8 +1,8 @@
 """The compiler's intermediate representation: a list of integer-only operators on named int8 tensors.
 
-A front end (``.tflite``, ``.onnx``) turns a file into a :class:`Graph`; everything that depends on floating-point scales
-(multipliers, shifts, tables) is computed there, once, so that the golden model and the code generator see the same
-integers and need no scale. Layout is always NHWC for images and ``(rows, features)`` for matrices, whatever the file
+A front end (``.tflite``, ``.onnx``) turns a file into a :class:`Graph`; everything that depends on floating-point
+scales (multipliers, shifts, tables) is computed there, once, so that the golden model and the code generator see the
+same integers and need no scale. Layout is always NHWC for images and ``(rows, features)`` for matrices, whatever the file
 used; where a file's own layout differs, :attr:`Port.permutation` says how the host array maps to it.
 
 Tensors carry ``scale`` and ``zero_point`` for reports and for the host only, except that operators repeat the zero
@@ -19,8 +19,25 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Rounding", "Requantise", "Tensor", "Port", "Op", "Conv2d", "DepthwiseConv2d", "FullyConnected", "Elementwise",
-    "ElementwiseKind", "Pool2d", "PoolKind", "Mean", "Reshape", "Pad", "Concat", "Softmax", "Lookup", "Graph",
+    "Rounding",
+    "Requantise",
+    "Tensor",
+    "Port",
+    "Op",
+    "Conv2d",
+    "DepthwiseConv2d",
+    "FullyConnected",
+    "Elementwise",
+    "ElementwiseKind",
+    "Pool2d",
+    "PoolKind",
+    "Mean",
+    "Reshape",
+    "Pad",
+    "Concat",
+    "Softmax",
+    "Lookup",
+    "Graph",
 ]
 
 IntArray: TypeAlias = npt.NDArray[np.integer]
@@ -41,8 +58,9 @@ class Rounding(enum.IntEnum):
 class Requantise:
     """int32 accumulator to int8: ``clamp(round(acc * multiplier * 2**(shift-31)) + zero_point, low, high)``.
 
-    ``multiplier`` int32 array in [2**30, 2**31) or 0, and ``shift`` int array in [-31, 30] (positive: left), both of
-    shape ``(1,)`` (per tensor) or ``(channels,)``; ``zero_point``, ``low``, ``high`` in [-128, 127].
+    ``multiplier`` int array in [0, 2**31) (normalised to 2**30 and above, except for :class:`Mean`) and ``shift`` int
+    array in [-31, 30] (positive: left, in 32 bits, before the multiplication), both of shape ``(1,)`` (per tensor) or
+    ``(channels,)``; ``zero_point``, ``low``, ``high`` in [-128, 127].
     """
 
     multiplier: IntArray
@@ -55,13 +73,17 @@ class Requantise:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor. ``data`` is set for constants only. ``scale`` 0.0 means unknown."""
+    """A named tensor. ``data`` is set for constants only. ``scale`` 0.0 means unknown.
+
+    ``index`` is the tensor's number in the file, where the file numbers its tensors (``.tflite``).
+    """
 
     name: str
     shape: tuple[int, ...]
     scale: float = 0.0
     zero_point: int = 0
     data: npt.NDArray[np.int8] | None = None
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,10 @@ class DepthwiseConv2d(_Op):
 
 @dataclass(frozen=True)
 class FullyConnected(_Op):
-    """``acc[m,o] = bias[o] + sum((in[m,i] - input_zero_point) * weights[o,i])``; ``weights`` int8 (out, in)."""
+    """``acc[m,o] = bias[o] + sum((in[m,i] - input_zero_point) * weights[o,i])``; ``weights`` int8 (out, in).
+
+    Input and output are matrices; a front end puts a :class:`Reshape` around where the file's tensors are not.
+    """
 
     weights: npt.NDArray[np.int8]
     bias: npt.NDArray[np.int32]
@@ -148,8 +173,8 @@ class Elementwise(_Op):
     """Two int8 tensors (NumPy broadcasting; either may be a constant) to one.
 
     ADD and SUB: ``s = r1((a - zero_points[0]) << 20) ± r2((b - zero_points[1]) << 20)``; MUL:
-    ``s = (a - zero_points[0]) * (b - zero_points[1])``. Then ``out = requantise(s)``. ``multipliers`` and ``shifts`` are
-    those of ``r1`` and ``r2`` (rounded DOUBLE; unused for MUL).
+    ``s = (a - zero_points[0]) * (b - zero_points[1])``. Then ``out = requantise(s)``. ``multipliers`` and ``shifts``
+    are those of ``r1`` and ``r2`` (rounded DOUBLE; unused for MUL).
     """
 
     operation: ElementwiseKind
@@ -179,7 +204,10 @@ class Pool2d(_Op):
 
 @dataclass(frozen=True)
 class Mean(_Op):
-    """Mean over height and width: ``requantise(bias + sum(in))``; ``bias`` folds the input zero point."""
+    """Mean over height and width: ``requantise(bias + sum(in))``; ``bias`` folds the input zero point.
+
+    The input is (1, height, width, channels), the output (1, channels) or (1, 1, 1, channels).
+    """
 
     bias: int
     requantise: Requantise
@@ -224,7 +252,7 @@ class Softmax(_Op):
 
 @dataclass(frozen=True)
 class Lookup(_Op):
-    """``out = table[in + 128]``; ``table`` int8 (256,). Any pointwise function, QUANTIZE between int8 scales included."""
+    """``out = table[in + 128]``; ``table`` int8 (256,). Any pointwise function, QUANTIZE included."""
 
     table: npt.NDArray[np.int8]
 
