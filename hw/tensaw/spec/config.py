@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-
 from tensaw.spec.errors import ConfigError
 
 __all__ = ["NpuConfig", "PRESETS", "load_config", "BANKS", "FIELD_TEXTS"]
@@ -68,8 +67,11 @@ class NpuConfig:
     outstanding_reads: int = 8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise ConfigError(f"name must be a word of letters, digits and underscores, not {self.name!r}.")
+        if not isinstance(self.name, str) or not (self.name.isascii() and self.name.isidentifier()):
+            raise ConfigError(
+                "name must be a word of ASCII letters, digits and underscores that begins with a letter or underscore, "
+                f"not {self.name!r}."
+            )
         for field, (low, high, _) in _RANGES.items():
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -86,13 +88,15 @@ class NpuConfig:
         require(self.bus_bytes in (8, 16), "bus_bytes", "8 or 16 (a 64 or 128 bit bus)")
         require(self.burst_beats & (self.burst_beats - 1) == 0, "burst_beats", "a power of two")
         require(
-            self.burst_beats * self.bus_bytes <= 4096, "burst_beats",
+            self.burst_beats * self.bus_bytes <= 4096,
+            "burst_beats",
             f"at most {4096 // self.bus_bytes} with bus_bytes {self.bus_bytes} (a burst may not cross 4 KiB)",
         )
         require(self.requant_lanes <= self.columns, "requant_lanes", f"at most columns ({self.columns})")
         step = BANKS * self.word_bytes
         require(
-            self.scratchpad_bytes % step == 0, "scratchpad_bytes",
+            self.scratchpad_bytes % step == 0,
+            "scratchpad_bytes",
             f"a multiple of {step} (4 banks of {self.word_bytes}-byte words)",
         )
         require(self.scratchpad_bytes >= 8 * step, "scratchpad_bytes", f"at least {8 * step}")
@@ -100,7 +104,8 @@ class NpuConfig:
         require(self.weight_bytes % unit == 0, "weight_bytes", f"a multiple of {unit} (a weight-buffer word)")
         least = 2 * (self.rows + 9) * self.weight_row_bytes + 2 * self.burst_beats * self.bus_bytes
         require(
-            self.weight_bytes >= least, "weight_bytes",
+            self.weight_bytes >= least,
+            "weight_bytes",
             f"at least {least} (two weight tiles with their channel parameters, and two bursts)",
         )
         require(self.acc_entries % 4 == 0, "acc_entries", "a multiple of 4 (two halves of two banks)")
@@ -171,7 +176,9 @@ class NpuConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in settings:
             if key not in known:
-                raise ConfigError(f"There is no configuration field {key!r}; the fields are preset, {', '.join(known)}.")
+                raise ConfigError(
+                    f"There is no configuration field {key!r}; the fields are preset, {', '.join(known)}."
+                )
         if preset is not None:
             if not isinstance(preset, str) or preset not in PRESETS:
                 raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}.")
@@ -214,17 +221,36 @@ PRESETS: dict[str, NpuConfig] = {
     config.name: config
     for config in (
         NpuConfig(
-            name="nano", rows=4, columns=4, column_group=4, scratchpad_bytes=64 << 10, weight_bytes=8 << 10,
-            acc_entries=128, requant_lanes=1, queue_depth=32, outstanding_reads=4,
+            name="nano",
+            rows=4,
+            columns=4,
+            column_group=4,
+            scratchpad_bytes=64 << 10,
+            weight_bytes=8 << 10,
+            acc_entries=128,
+            requant_lanes=1,
+            queue_depth=32,
+            outstanding_reads=4,
         ),
         NpuConfig(
-            name="small", rows=8, columns=8, scratchpad_bytes=96 << 10, weight_bytes=32 << 10, acc_entries=256,
+            name="small",
+            rows=8,
+            columns=8,
+            scratchpad_bytes=96 << 10,
+            weight_bytes=32 << 10,
+            acc_entries=256,
             requant_lanes=8,
         ),
         NpuConfig(name="base"),
         NpuConfig(
-            name="large", rows=32, columns=32, scratchpad_bytes=256 << 10, weight_bytes=192 << 10, acc_entries=512,
-            bus_bytes=16, requant_lanes=32,
+            name="large",
+            rows=32,
+            columns=32,
+            scratchpad_bytes=256 << 10,
+            weight_bytes=192 << 10,
+            acc_entries=512,
+            bus_bytes=16,
+            requant_lanes=32,
         ),
     )
 }

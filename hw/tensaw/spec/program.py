@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import lzma
+import math
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, TensawError
+from tensaw.spec.isa import REGIONS
 from tensaw.spec.registers import VERSION
 
 __all__ = ["Binding", "Layer", "Tag", "Program", "CONSTANTS", "INPUTS", "OUTPUTS", "SCRATCH"]
@@ -103,26 +107,26 @@ class Program:
         return sum(layer.macs for layer in self.layers)
 
     def to_bytes(self) -> bytes:
-        """The file's bytes: the same for the same program."""
+        """The file's bytes: the same for the same program. Not compressed: that would depend on the machine's zlib."""
         values = {
             key.name: getattr(self, key.name)
             for key in dataclasses.fields(self)
             if key.name not in ("constants", "config")
         }
         values = {
-            key: [dataclasses.asdict(item) for item in value]
-            if isinstance(value, list)
-            else value
+            key: [dataclasses.asdict(item) for item in value] if isinstance(value, list) else value
             for key, value in values.items()
         }
         header = {"format": VERSION, "config": self.config.to_dict(), **values}
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for name, content in (
                 ("program.json", json.dumps(header, indent=1).encode()),
                 ("constants.bin", self.constants),
             ):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+                entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                entry.create_system = 3  # Else it says which operating system wrote it.
+                archive.writestr(entry, content)
         return buffer.getvalue()
 
     @classmethod
@@ -131,10 +135,14 @@ class Program:
 
         def binding(values: dict[str, Any]) -> Binding:
             permutation = values["permutation"]
-            return Binding(**{
-                **values, "shape": tuple(values["shape"]), "file_shape": tuple(values["file_shape"]),
-                "permutation": None if permutation is None else tuple(permutation),
-            })
+            return Binding(
+                **{
+                    **values,
+                    "shape": tuple(values["shape"]),
+                    "file_shape": tuple(values["file_shape"]),
+                    "permutation": None if permutation is None else tuple(permutation),
+                }
+            )
 
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -142,8 +150,8 @@ class Program:
                     raise ValueError("it claims to hold more than 8 GiB")
                 header = json.loads(archive.read("program.json"))
                 constants = archive.read("constants.bin")
-            if header.pop("format") != VERSION:
-                raise ValueError("it was made by another version; compile the model again")
+            if header["format"] != VERSION:
+                raise ValueError(f"its format is version {header['format']!r}, this is version {VERSION}")
             program = cls(
                 name=str(header["name"]),
                 config=NpuConfig.from_dict(header["config"]),
@@ -158,15 +166,51 @@ class Program:
                 tags=[Tag(**item) for item in header["tags"]],
                 notes=dict(header["notes"]),
             )
-            end = program.program_offset + program.program_bytes
-            if program.program_offset % 16 or program.program_bytes % 16 or not 0 < end <= len(constants):
-                raise ValueError("its command words lie outside its constants")
+            program._check()
             return program
+        except KeyError as error:
+            reason = f"{error} is missing"
+        except TensawError as error:
+            reason = str(error).rstrip(".")
         except (
-            zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, TensawError, NotImplementedError,
-            EOFError, OSError, RuntimeError, MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            struct.error,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            RuntimeError,
+            MemoryError,
         ) as error:
-            raise InputError(f"{name!r} is not a tensaw program: {error}.") from None
+            reason = str(error).rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{name!r} is not a program that this version of tensaw can run: {reason}. Compile the network again."
+        )
+
+    def _check(self) -> None:
+        """Raise ValueError where the parts contradict each other."""
+        end = self.program_offset + self.program_bytes
+        if self.program_offset % 16 or self.program_bytes % 16 or self.program_offset < 0 or self.program_bytes <= 0:
+            raise ValueError("the place of its command words is not a multiple of 16")
+        if len(self.region_sizes) != REGIONS or min(self.region_sizes) < 0:
+            raise ValueError(f"it does not give {REGIONS} region sizes")
+        if end > len(self.constants) or len(self.constants) > self.region_sizes[CONSTANTS]:
+            raise ValueError("its command words or constants reach beyond their region")
+        for binding in (*self.inputs, *self.outputs, *self.kept):
+            size = math.prod(int(length) for length in binding.shape)
+            if min(binding.shape, default=1) < 0 or not (
+                0 <= binding.region < REGIONS
+                and 0 <= binding.offset <= binding.offset + size <= self.region_sizes[binding.region]
+            ):
+                raise ValueError(f"the tensor {binding.tensor!r} lies outside its region")
+        for tag in self.tags:
+            if not 0 <= tag.layer < max(len(self.layers), 1):
+                raise ValueError(f"a tag names the layer {tag.layer}, which does not exist")
 
     @classmethod
     def load(cls, path: Path | str) -> Program:

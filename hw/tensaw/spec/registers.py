@@ -10,8 +10,19 @@ from dataclasses import dataclass
 
 from tensaw.spec.isa import REGIONS
 
-__all__ = ["Access", "Bit", "Register", "REGISTERS", "COUNTERS", "ErrorCode", "IDENTITY", "VERSION", "ADDRESS_BITS",
-           "register", "region_register"]
+__all__ = [
+    "Access",
+    "Bit",
+    "Register",
+    "REGISTERS",
+    "COUNTERS",
+    "ErrorCode",
+    "IDENTITY",
+    "VERSION",
+    "ADDRESS_BITS",
+    "register",
+    "region_register",
+]
 
 IDENTITY = int.from_bytes(b"TSAW", "little")
 VERSION = 1
@@ -80,31 +91,58 @@ _FIXED = (
     Register("VERSION", 0x004, Access.READ, "Version of register map and program format."),
     Register("CONFIG", 0x008, Access.READ, "Digest of the configuration; a program carries the same."),
     Register(
-        "SHAPE", 0x00C, Access.READ, "Size of the array.",
-        (Bit("rows", 0, 8, "array rows"), Bit("columns", 8, 8, "array columns"), Bit("bus_bytes", 16, 8, "bus width"),
-         Bit("lanes", 24, 8, "requantise lanes")),
+        "SHAPE",
+        0x00C,
+        Access.READ,
+        "Size of the array.",
+        (
+            Bit("rows", 0, 8, "array rows"),
+            Bit("columns", 8, 8, "array columns"),
+            Bit("bus_bytes", 16, 8, "bus width"),
+            Bit("lanes", 24, 8, "requantise lanes"),
+        ),
     ),
     Register("SCRATCHPAD_BYTES", 0x010, Access.READ, "Scratchpad size."),
     Register("WEIGHT_BYTES", 0x014, Access.READ, "Weight buffer size."),
     Register("ACC_ENTRIES", 0x018, Access.READ, "Accumulator entries."),
     Register(
-        "CONTROL", 0x020, Access.WRITE_ONE, "Start and stop.",
-        (Bit("start", 0, 1, "reset the core and run the program; ignored while busy"),
-         Bit("stop", 1, 1, "end the run: outstanding bus transfers finish, then ERROR with code STOPPED")),
+        "CONTROL",
+        0x020,
+        Access.WRITE_ONE,
+        "Start and stop.",
+        (
+            Bit("start", 0, 1, "reset the core and run the program; ignored while busy"),
+            Bit("stop", 1, 1, "end the run: outstanding bus transfers finish, then ERROR with code STOPPED"),
+        ),
     ),
     Register(
-        "STATUS", 0x024, Access.CLEAR, "State of the run.",
-        (Bit("busy", 0, 1, "a run is in progress"), Bit("done", 1, 1, "the program reached its end"),
-         Bit("error", 2, 1, "the run stopped with an error")),
+        "STATUS",
+        0x024,
+        Access.CLEAR,
+        "State of the run.",
+        (
+            Bit("busy", 0, 1, "a run is in progress"),
+            Bit("done", 1, 1, "the program reached its end"),
+            Bit("error", 2, 1, "the run stopped with an error"),
+        ),
     ),
     Register(
-        "INTERRUPT_ENABLE", 0x028, Access.READ_WRITE, "The interrupt is enable and (done or error).",
+        "INTERRUPT_ENABLE",
+        0x028,
+        Access.READ_WRITE,
+        "The interrupt is enable and (done or error).",
         (Bit("enable", 0, 1, "raise the interrupt line"),),
     ),
     Register(
-        "ERROR", 0x030, Access.READ, "Cause of the last error.",
-        (Bit("code", 0, 8, "ErrorCode"), Bit("unit", 8, 4, "unit as in the command word, 0 for the program fetch"),
-         Bit("tag", 16, 16, "tag of the run that failed")),
+        "ERROR",
+        0x030,
+        Access.READ,
+        "Cause of the last error.",
+        (
+            Bit("code", 0, 8, "ErrorCode"),
+            Bit("unit", 8, 4, "unit as in the command word, 0 for the program fetch"),
+            Bit("tag", 16, 16, "tag of the run that failed"),
+        ),
     ),
     Register("ERROR_ADDRESS_LO", 0x034, Access.READ, "Bus address, or low half of the illegal command word."),
     Register("ERROR_ADDRESS_HI", 0x038, Access.READ, "Its upper half."),
@@ -118,12 +156,19 @@ def _regions() -> tuple[Register, ...]:
     for index in range(REGIONS):
         base = 0x080 + 0x10 * index
         registers += [
-            Register(f"REGION{index}_BASE_LO", base, Access.READ_WRITE, f"Bus address of region {index}, low half; a "
-                     "multiple of 16."),
+            Register(
+                f"REGION{index}_BASE_LO",
+                base,
+                Access.READ_WRITE,
+                f"Bus address of region {index}, low half; a multiple of 16.",
+            ),
             Register(f"REGION{index}_BASE_HI", base + 4, Access.READ_WRITE, "High half."),
             Register(f"REGION{index}_SIZE", base + 8, Access.READ_WRITE, "Bytes; 0 closes the region."),
             Register(
-                f"REGION{index}_ACCESS", base + 12, Access.READ_WRITE, "What the NPU may do there.",
+                f"REGION{index}_ACCESS",
+                base + 12,
+                Access.READ_WRITE,
+                "What the NPU may do there.",
                 (Bit("read", 0, 1, "reads allowed"), Bit("write", 1, 1, "writes allowed")),
             ),
         ]
@@ -142,11 +187,22 @@ def _counters() -> tuple[Register, ...]:
 
 _STALLS = tuple(
     Register(
-        f"STALL_{unit}", 0x180 + 4 * index, Access.READ, f"What the {unit.lower()} unit is doing, for finding a hang.",
-        (Bit("state", 0, 4, "0 idle, 1 running, 2 waiting for tokens, 3 for weights, 4 for rows of the output stage, "
-             "5 for accumulators, 6 for the bus, 7 for room in the weight buffer, 8 for results of the array"),
-         Bit("wait", 4, 4, "wait mask of the run that waits"), Bit("queued", 8, 8, "command words queued, at most 255"),
-         Bit("tag", 16, 16, "tag of the run")),
+        f"STALL_{unit}",
+        0x180 + 4 * index,
+        Access.READ,
+        f"What the {unit.lower()} unit is doing, for finding a hang.",
+        (
+            Bit(
+                "state",
+                0,
+                4,
+                "0 idle, 1 running, 2 waiting for tokens, 3 for weights, 4 for rows of the output stage, "
+                "5 for accumulators, 6 for the bus, 7 for room in the weight buffer, 8 for results of the array",
+            ),
+            Bit("wait", 4, 4, "wait mask of the run that waits"),
+            Bit("queued", 8, 8, "command words queued, at most 255"),
+            Bit("tag", 16, 16, "tag of the run"),
+        ),
     )
     for index, unit in enumerate(("WEIGHT", "LOAD", "ARRAY", "OUTPUT", "STORE"))
 )

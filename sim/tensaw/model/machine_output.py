@@ -22,7 +22,7 @@ __all__ = ["Tables", "block_order", "drain", "read_table", "softmax_rows"]
 
 @dataclass
 class Tables:
-    """Tables of the output stage, None until loaded: ``lookup`` int8 (256,) by ``v & 255``, ``exponent`` int32 (256,)."""
+    """Tables, None until loaded: ``lookup`` int8 (256,) indexed by ``v & 255``, ``exponent`` int32 (256,)."""
 
     lookup: npt.NDArray[np.int8] | None = None
     exponent: npt.NDArray[np.int32] | None = None
