@@ -1,0 +1,119 @@
+"""From scratchpad words to array inputs: rotation to the addressed byte, padding, and the lanes that take part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["Aligner", "slot_layout"]
+
+
+def slot_layout(config: NpuConfig) -> data.StructLayout:
+    """What the words of one position are to become.
+
+    ``offset``: byte in the word of each slot's first byte. ``row_valid``: slot g's row exists. ``low``, ``high``: lanes
+    low .. high-1 exist in the row. ``lanes``: number of array rows that take part. ``by_column``: the slots are vectors
+    for the columns (DEPTHWISE, POOL), else two neighbouring words of one vector for the rows. ``groups``: slots in use.
+    """
+    lane = range(max(config.rows, config.columns) + 1)
+    return data.StructLayout(
+        {
+            "offset": data.ArrayLayout(range(config.word_bytes), 3),
+            "row_valid": 3,
+            "low": lane,
+            "high": lane,
+            "lanes": range(config.rows + 1),
+            "by_column": 1,
+            "pair": 1,
+            "groups": 2,
+            "pad": signed(8),
+        }
+    )
+
+
+class Aligner(wiring.Component):
+    """Rotates up to three words and fills in what does not exist.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    words : In(3 × word)
+    slot : In(slot_layout)
+        Belongs to ``words`` of the same cycle.
+    lanes : Out(rows × signed 8), columns : Out(groups × columns × signed 8)
+        For the array; what does not take part is 0.
+
+    Timing
+    ------
+    Registered: one cycle.
+    """
+
+    words: Any
+    slot: Any
+    lanes: Any
+    columns: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "words": In(data.ArrayLayout(8 * config.word_bytes, 3)),
+                "slot": In(slot_layout(config)),
+                "lanes": Out(data.ArrayLayout(signed(8), config.rows)),
+                "columns": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, slot = self._config, self.slot
+        size = config.word_bytes
+        rotated = [_rotate(m, self.words[number], slot.offset[number], size, f"rotated{number}") for number in range(3)]
+        width = max(config.rows, config.columns)
+
+        exists = Signal(width)
+        m.d.comb += exists.eq(Cat((slot.low <= lane) & (slot.high > lane) for lane in range(width)))
+
+        # A vector that crosses the end of its word goes on in the next one, which slot 1 holds.
+        first_word = Signal(width)
+        m.d.comb += first_word.eq(Cat((slot.offset[0] + lane) < size for lane in range(width)))
+
+        def vector(lane: int) -> Value:
+            """Byte of slot 0 and its successor."""
+            low, high = rotated[0][8 * (lane % size) :][:8], rotated[1][8 * (lane % size) :][:8]
+            return Mux(first_word[lane] | ~slot.pair, low, high)
+
+        for row in range(config.rows):
+            with m.If(slot.by_column | (slot.lanes <= row)):
+                m.d.sync += self.lanes[row].eq(0)
+            with m.Else():
+                m.d.sync += self.lanes[row].eq(Mux(slot.row_valid[0] & exists[row], vector(row).as_signed(), slot.pad))
+        for group in range(config.groups):
+            for column in range(config.columns):
+                source = vector(column) if group == 0 else rotated[group][8 * column :][:8]
+                with m.If(~slot.by_column | (slot.groups <= group)):
+                    m.d.sync += self.columns[group][column].eq(0)
+                with m.Else():
+                    m.d.sync += self.columns[group][column].eq(
+                        Mux(slot.row_valid[group] & exists[column], source.as_signed(), slot.pad)
+                    )
+        return m
+
+
+def _rotate(m: Module, word: Value, offset: Value, size: int, name: str) -> Signal:
+    """Byte i of the result is byte (i + offset) modulo ``size``."""
+    result = word
+    for bit in range(len(offset)):
+        amount = 8 << bit
+        turned = Signal(8 * size, name=f"{name}_{bit}")
+        m.d.comb += turned.eq(Mux(offset[bit], Cat(result[amount:], result[:amount]), result))
+        result = turned
+    return result  # type: ignore[return-value]

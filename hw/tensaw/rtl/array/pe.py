@@ -1,0 +1,74 @@
+"""Processing element: one weight, one multiplication and one addition a cycle."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ProcessingElement"]
+
+
+class ProcessingElement(wiring.Component):
+    """``psum_out = psum_in + x * weight``, with the next weight loaded while the present one works.
+
+    Parameters
+    ----------
+    psum_width : int
+        Bits of the partial sum.
+
+    Members
+    -------
+    x : In(signed 8)
+        Activation.
+    swap : In(1)
+        With this ``x`` the loaded weight becomes the working one.
+    weight : In(signed 8), load : In(1)
+        Takes ``weight`` as the next one. In the cycle of a swap, the swap gets the weight loaded before.
+    psum_in, psum_out : In, Out(signed psum_width)
+        Partial sum from the row above and to the row below.
+
+    Timing
+    ------
+    ``x`` and ``swap`` of cycle t meet the ``psum_in`` of cycle t+2; the sum is on ``psum_out`` in cycle t+3. One
+    activation a cycle, no stall. The registers are those of an FPGA's multiplier block: operands, product, sum.
+    Reset: weights and sums are 0.
+    """
+
+    x: Signal
+    swap: Signal
+    weight: Signal
+    load: Signal
+    psum_in: Signal
+    psum_out: Signal
+
+    def __init__(self, psum_width: int) -> None:
+        self._psum_width = psum_width
+        super().__init__(
+            {
+                "x": In(signed(8)),
+                "swap": In(1),
+                "weight": In(signed(8)),
+                "load": In(1),
+                "psum_in": In(signed(psum_width)),
+                "psum_out": Out(signed(psum_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        following = Signal(signed(8))
+        working = Signal(signed(8))
+        operand = Signal(signed(8))
+        product = Signal(signed(16))
+
+        with m.If(self.load):
+            m.d.sync += following.eq(self.weight)
+        with m.If(self.swap):
+            m.d.sync += working.eq(following)
+        m.d.sync += [
+            operand.eq(self.x),
+            product.eq(operand * working),
+            self.psum_out.eq(self.psum_in + product),
+        ]
+        return m

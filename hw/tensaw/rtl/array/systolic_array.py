@@ -1,0 +1,151 @@
+"""The array: rows of inputs by columns of outputs, weights stationary, partial sums moving down."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.array.pe import ProcessingElement
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["SystolicArray", "psum_width"]
+
+
+def psum_width(config: NpuConfig) -> int:
+    """Bits that hold the sum of ``rows`` products of two int8."""
+    return 16 + (config.rows - 1).bit_length()
+
+
+class _Delays:
+    """Delayed copies of a signal, one register a cycle, shared between all who ask."""
+
+    def __init__(self, m: Module, source: Value, name: str) -> None:
+        self._m, self._taps, self._name = m, [source], name
+
+    def after(self, cycles: int) -> Value:
+        while len(self._taps) <= cycles:
+            register = Signal.like(self._taps[-1], name=f"{self._name}_d{len(self._taps)}")
+            self._m.d.sync += register.eq(self._taps[-1])
+            self._taps.append(register)
+        return self._taps[cycles]
+
+
+class SystolicArray(wiring.Component):
+    """``rows`` × ``columns`` processing elements.
+
+    Partial sums move down one row a cycle. Activations are shared by ``column_group`` columns and registered from group
+    to group: 1 makes the array systolic in both directions, ``columns`` makes it a broadcast.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    lanes : In(rows × signed 8)
+        Activation of each row (CONV); 0 in rows that take no part.
+    columns : In(groups × columns × signed 8)
+        Activations of each column, for each kernel row (DEPTHWISE, POOL); group g feeds array rows
+        taps·g .. taps·g + taps-1. 0 for groups that take no part.
+    by_column : In(1)
+        Rows that have a group take ``columns`` instead of ``lanes``.
+    swap : In(1)
+        From this position on the loaded weights are used.
+    weight_row : In(columns × signed 8), weight_select : In(rows)
+        A weight row and, one bit each, the rows that take it. A row loaded in cycle t serves positions given in
+        cycle t+1 and later; rows may be loaded from the cycle of a swap on, row r at least r cycles after it.
+    sums : Out(columns × signed psum_width)
+        Sum of a position, :attr:`latency` cycles after it was given, all columns together.
+
+    Timing
+    ------
+    One position a cycle, never stalls. Latency rows + 2 + (column groups - 1).
+    """
+
+    lanes: data.View
+    columns: data.View
+    by_column: Signal
+    swap: Signal
+    weight_row: data.View
+    weight_select: Signal
+    sums: data.View
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._config = config
+        columns, rows = config.columns, config.rows
+        super().__init__(
+            {
+                "lanes": In(data.ArrayLayout(signed(8), rows)),
+                "columns": In(data.ArrayLayout(data.ArrayLayout(signed(8), columns), config.groups)),
+                "by_column": In(1),
+                "swap": In(1),
+                "weight_row": In(data.ArrayLayout(signed(8), columns)),
+                "weight_select": In(rows),
+                "sums": Out(data.ArrayLayout(signed(psum_width(config)), columns)),
+            }
+        )
+
+    @staticmethod
+    def latency(config: NpuConfig) -> int:
+        """Cycles from a position to its sums."""
+        return config.rows + 2 + SystolicArray._stages(config) - 1
+
+    @staticmethod
+    def _stages(config: NpuConfig) -> int:
+        return -(-config.columns // config.column_group)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        stages = self._stages(config)
+        width = psum_width(config)
+
+        swap = _Delays(m, self.swap, "swap")
+        by_column = _Delays(m, self.by_column, "by_column")
+        select = _Delays(m, self.weight_select, "weight_select")
+        lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
+
+        for stage in range(stages):
+            first = stage * config.column_group
+            last = min(first + config.column_group, config.columns)
+            weights = _slice_delays(m, self.weight_row, first, last, stage, f"weight_stage{stage}")
+            vectors = [
+                _slice_delays(
+                    m, self.columns[group], first, last, stage + group * config.taps, f"column{group}_stage{stage}"
+                )
+                for group in range(config.groups)
+            ]
+            above: list[Value] = [Signal(signed(width), name=f"zero{column}") for column in range(first, last)]
+            for row in range(config.rows):
+                group = row // config.taps
+                for offset, column in enumerate(range(first, last)):
+                    pe = ProcessingElement(width)
+                    m.submodules[f"pe_{row}_{column}"] = pe
+                    lane = lanes[row].after(row + stage)
+                    x: Value = lane
+                    if group < config.groups:
+                        x = Mux(by_column.after(row + stage), vectors[group][offset], lane).as_signed()
+                    m.d.comb += [
+                        pe.x.eq(x),
+                        pe.swap.eq(swap.after(row + stage)),
+                        pe.weight.eq(weights[offset]),
+                        pe.load.eq(select.after(stage)[row]),
+                        pe.psum_in.eq(above[offset]),
+                    ]
+                    above[offset] = pe.psum_out
+            for offset, column in enumerate(range(first, last)):
+                aligned = _Delays(m, above[offset], f"sum{column}").after(stages - 1 - stage)
+                m.d.comb += self.sums[column].eq(aligned)
+        return m
+
+
+def _slice_delays(m: Module, source: data.View, first: int, last: int, cycles: int, name: str) -> list[Value]:
+    """Elements first..last-1 of an array of bytes, delayed by some cycles as one register."""
+    packed = Cat(*(source[index] for index in range(first, last)))
+    register: Value = packed
+    for cycle in range(cycles):
+        following = Signal(8 * (last - first), name=f"{name}_d{cycle + 1}")
+        m.d.sync += following.eq(register)
+        register = following
+    return [register[8 * offset : 8 * offset + 8].as_signed() for offset in range(last - first)]

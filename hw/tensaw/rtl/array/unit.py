@@ -1,0 +1,197 @@
+"""The ARRAY unit: commands in, finished accumulators out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from tensaw.rtl.array.accumulators import Accumulators, accumulate_layout
+from tensaw.rtl.array.feeder import Feeder, FeederState
+from tensaw.rtl.array.systolic_array import SystolicArray
+from tensaw.rtl.array.weight_loader import WeightLoader
+from tensaw.rtl.control.command import CommandPort
+from tensaw.rtl.interfaces import (
+    ArrayReadSignature,
+    ErrorSignature,
+    ProgressSignature,
+    side_row_layout,
+    vector_layout,
+)
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+
+__all__ = ["ArrayUnit"]
+
+
+class ArrayUnit(wiring.Component):
+    """Command port, weight loader, feeder, array and accumulators.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    ring_latency : int
+        Cycles from ``ring_enable`` to ``ring_data``.
+
+    Members
+    -------
+    words : In(stream of 64)
+        Commands of Unit.ARRAY.
+    take_mask, take_ready, take, give_mask, give
+        Tokens, see Feeder.
+    available, ring_enable, ring_row, ring_data, release
+        Weight buffer, see WeightLoader.
+    memory : Out(ArrayReadSignature)
+        Scratchpad.
+    progress : In(ProgressSignature)
+        Of the output stage.
+    side : Out(stream of side_row_layout), vectors : Out(stream of vector_layout)
+        To the output stage.
+    trace : Out(FeederState), tag : Out(16), state : Out(4), busy : Out(1)
+        What the unit does in this cycle, and for which run; ``state`` in the codes of the STALL registers.
+    halt : In(1), error : Out(ErrorSignature)
+
+    Timing
+    ------
+    A position's sums reach the accumulators ``Feeder.LATENCY + SystolicArray.latency`` cycles after it was issued and
+    can leave 5 cycles later.
+    """
+
+    words: Any
+    take_mask: Signal
+    take_ready: Signal
+    take: Signal
+    give_mask: Signal
+    give: Signal
+    available: Signal
+    ring_enable: Signal
+    ring_row: Signal
+    ring_data: Signal
+    release: Signal
+    memory: Any
+    progress: Any
+    side: Any
+    vectors: Any
+    trace: Any
+    tag: Signal
+    state: Signal
+    busy: Signal
+    halt: Signal
+    error: Any
+
+    def __init__(self, config: NpuConfig, ring_latency: int) -> None:
+        self._config = config
+        self._ring_latency = ring_latency
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "take_mask": Out(4),
+                "take_ready": In(1),
+                "take": Out(1),
+                "give_mask": Out(4),
+                "give": Out(1),
+                "available": In(24),
+                "ring_enable": Out(1),
+                "ring_row": Out(24),
+                "ring_data": In(8 * config.weight_row_bytes),
+                "release": Out(8),
+                "memory": Out(ArrayReadSignature(config)),
+                "progress": In(ProgressSignature()),
+                "side": Out(stream.Signature(side_row_layout(config))),
+                "vectors": Out(stream.Signature(vector_layout(config))),
+                "trace": Out(FeederState),
+                "tag": Out(16),
+                "state": Out(4),
+                "busy": Out(1),
+                "halt": In(1),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.port = port = CommandPort(config, Unit.ARRAY)
+        m.submodules.loader = loader = WeightLoader(config, self._ring_latency, Feeder.LATENCY - 1)
+        m.submodules.feeder = feeder = Feeder(config)
+        m.submodules.array = array = SystolicArray(config)
+        m.submodules.accumulators = accumulators = Accumulators(config)
+
+        # The loader takes a run as soon as it can, to fetch weights ahead; the feeder takes it when it starts.
+        loading = Signal()
+        m.d.comb += [
+            loader.run.payload.eq(port.run.payload),
+            loader.run.valid.eq(port.run.valid & ~loading),
+            feeder.run.payload.eq(port.run.payload),
+            feeder.run.valid.eq(port.run.valid & loading),
+            port.run.ready.eq(feeder.run.ready & loading),
+        ]
+        with m.If(port.run.ready & port.run.valid):
+            m.d.sync += loading.eq(0)
+        with m.Elif(loader.run.valid & loader.run.ready):
+            m.d.sync += loading.eq(1)
+
+        connect(m, flipped(self.words), port.words)
+        connect(m, flipped(self.memory), feeder.memory)
+        connect(m, flipped(self.progress), feeder.progress)
+        connect(m, flipped(self.side), loader.side)
+        connect(m, flipped(self.vectors), accumulators.vectors)
+        m.d.comb += [
+            self.take_mask.eq(feeder.take_mask),
+            feeder.take_ready.eq(self.take_ready),
+            self.take.eq(feeder.take),
+            self.give_mask.eq(feeder.give_mask),
+            self.give.eq(feeder.give),
+            loader.available.eq(self.available),
+            self.ring_enable.eq(loader.ring_enable),
+            self.ring_row.eq(loader.ring_row),
+            loader.ring_data.eq(self.ring_data),
+            self.release.eq(loader.release),
+            loader.table_go.eq(feeder.table_go),
+            feeder.table_done.eq(loader.table_done),
+            feeder.tile_ready.eq(loader.tile_ready),
+            loader.swap.eq(feeder.swap),
+            feeder.half_busy.eq(accumulators.busy),
+            accumulators.open.eq(feeder.open),
+            accumulators.open_half.eq(feeder.open_half),
+            feeder.halt.eq(self.halt),
+            array.lanes.eq(feeder.lanes),
+            array.columns.eq(feeder.columns),
+            array.by_column.eq(feeder.by_column),
+            array.swap.eq(feeder.array_swap),
+            array.weight_row.eq(loader.weight_row),
+            array.weight_select.eq(loader.weight_select),
+            accumulators.sums.eq(array.sums),
+        ]
+        control = feeder.control.as_value()
+        for cycle in range(SystolicArray.latency(config) - 1):
+            following = Signal(len(control), name=f"control_d{cycle + 1}")
+            m.d.sync += following.eq(control)
+            control = following
+        m.d.comb += accumulators.control.eq(accumulate_layout(config)(control))
+
+        m.d.comb += [
+            self.trace.eq(feeder.state),
+            self.tag.eq(feeder.tag),
+            self.busy.eq(port.run.valid | (feeder.state != FeederState.IDLE)),
+            self.error.valid.eq(port.error.valid | feeder.error.valid),
+            self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
+            self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),
+            self.error.address.eq(port.error.address),
+        ]
+        # Codes of the STALL registers.
+        with m.Switch(feeder.state):
+            for state, code in (
+                (FeederState.IDLE, 0),
+                (FeederState.BUSY, 1),
+                (FeederState.OVERHEAD, 1),
+                (FeederState.WAIT_TOKENS, 2),
+                (FeederState.WAIT_WEIGHTS, 3),
+                (FeederState.WAIT_FOLLOW, 4),
+                (FeederState.WAIT_ACCUMULATORS, 5),
+            ):
+                with m.Case(state):
+                    m.d.comb += self.state.eq(code)
+        return m

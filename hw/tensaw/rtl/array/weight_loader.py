@@ -1,0 +1,352 @@
+"""Weight loader: takes rows from the weight buffer in program order, into the array or on to the output stage."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.control.command import Action, run_layout
+from tensaw.rtl.interfaces import SideKind, side_row_layout
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Mode, TableKind, Unit
+
+__all__ = ["WeightLoader", "BIAS_ROWS", "SCALE_ROWS"]
+
+BIAS_ROWS = 4
+"""Weight rows that hold a tile's biases: ``columns`` padded to a row, times four bytes."""
+SCALE_ROWS = 5
+"""Four rows of multipliers and one of shifts."""
+
+
+class WeightLoader(wiring.Component):
+    """Walks the same loops as the feeder, one weight tile ahead of it.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    read_latency : int
+        Cycles from ``ring_enable`` to ``ring_data``.
+    row_latency : int
+        Cycles from reading a row to giving it to the array.
+
+    Members
+    -------
+    run : In(stream of run_layout(ARRAY))
+        A RUN or TABLE; taken when the previous one's rows have all been read.
+    table_go : In(1)
+        The TABLE that was taken may proceed.
+    table_done : Out(1)
+        Its last row was handed over (one cycle).
+    tile_ready : Out(1)
+        The array holds the weights of the next kernel step.
+    swap : In(1)
+        The feeder starts that step: its weights become the working ones, the next may be loaded.
+    available : In(24)
+        Rows readable from the weight buffer's tail.
+    ring_enable : Out(1), ring_row : Out(24), ring_data : In(row)
+        Read of a row, counted from the tail.
+    release : Out(8)
+        Rows freed at the tail in this cycle.
+    weight_row : Out(columns × signed 8), weight_select : Out(rows)
+        To the array.
+    side : Out(stream of side_row_layout)
+        Biases, multipliers, shifts and tables.
+    waiting : Out(1)
+        Rows are wanted that have not arrived.
+
+    Timing
+    ------
+    One row a cycle. A step of n rows follows the previous one without a gap if the feeder swaps in time; at best n
+    cycles a step.
+    """
+
+    run: stream.Interface
+    table_go: Signal
+    table_done: Signal
+    tile_ready: Signal
+    swap: Signal
+    available: Signal
+    ring_enable: Signal
+    ring_row: Signal
+    ring_data: Signal
+    release: Signal
+    weight_row: data.View
+    weight_select: Signal
+    side: stream.Interface
+    waiting: Signal
+
+    def __init__(self, config: NpuConfig, read_latency: int, row_latency: int) -> None:
+        self._config = config
+        self._read_latency = read_latency
+        self._row_latency = row_latency
+        super().__init__(
+            {
+                "run": In(stream.Signature(run_layout(Unit.ARRAY))),
+                "table_go": In(1),
+                "table_done": Out(1),
+                "tile_ready": Out(1),
+                "swap": In(1),
+                "available": In(24),
+                "ring_enable": Out(1),
+                "ring_row": Out(24),
+                "ring_data": In(8 * config.weight_row_bytes),
+                "release": Out(8),
+                "weight_row": Out(data.ArrayLayout(signed(8), config.columns)),
+                "weight_select": Out(config.rows),
+                "side": Out(stream.Signature(side_row_layout(config))),
+                "waiting": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        run = self.run.payload
+
+        # What this run still needs after it was taken (the offer itself goes on to the feeder).
+        keep = {
+            "weights": run.weights,
+            "kernel_y": run.kernel_y.steps,
+            "kernel_x": run.kernel_x,
+            "out": run.out,
+            "block": run.block,
+            "tiles": run.tiles.count,
+            "kind": run.table.kind,
+        }
+        held = {name: Signal.like(value, name=f"held_{name}") for name, value in keep.items()}
+        weights, block, kernel_x = held["weights"], held["block"], held["kernel_x"]
+        pool = Signal()
+
+        offset = Signal(24)
+        """Next row, from the tail."""
+        step_base = Signal(24)
+        """First step row of the current tile, from the tail (not freeing)."""
+        row = Signal(range(max(config.rows, 1024 // config.weight_row_bytes)))
+        tiles_left = Signal(12)
+        rows_left, columns_left = Signal(16), Signal(16)
+        y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
+        full = Signal()
+
+        present = Signal()
+        m.d.comb += present.eq(offset < self.available)
+        last_block = (rows_left <= block.height) & (columns_left <= block.width)
+
+        read = Signal()
+        to_side = Signal()
+        to_array = Signal()
+        kind = Signal(SideKind)
+        index = Signal(9)
+        side_last = Signal()
+        m.d.comb += [self.ring_enable.eq(read), self.ring_row.eq(offset)]
+
+        def advance(freeing: Value) -> None:
+            """Account for one row read."""
+            with m.If(freeing):
+                m.d.comb += self.release.eq(1)
+            with m.Else():
+                m.d.sync += offset.eq(offset + 1)
+
+        # Rows for the output stage pass through a small queue: each is read only when there is room for it.
+        side_room = Signal()
+
+        def start_block() -> list[object]:
+            return [y_left.eq(held["kernel_y"]), x_left.eq(kernel_x.steps), chunks_left.eq(kernel_x.chunks), row.eq(0)]
+
+        def start_tile() -> list[object]:
+            return [rows_left.eq(held["out"].height), columns_left.eq(held["out"].width), *start_block()]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.run.ready.eq(1)
+                with m.If(self.run.valid):
+                    for name, value in keep.items():
+                        m.d.sync += held[name].eq(value)
+                    m.d.sync += [
+                        pool.eq(run.run.mode == Mode.POOL),
+                        tiles_left.eq(run.tiles.count),
+                        row.eq(0),
+                        rows_left.eq(run.out.height),
+                        columns_left.eq(run.out.width),
+                        y_left.eq(run.kernel_y.steps),
+                        x_left.eq(run.kernel_x.steps),
+                        chunks_left.eq(run.kernel_x.chunks),
+                        step_base.eq(0),
+                        offset.eq(0),
+                    ]
+                    with m.If(run.action == Action.TABLE):
+                        m.next = "TABLE-WAIT"
+                    with m.Elif(run.run.mode == Mode.POOL):
+                        m.next = "UNIT"
+                    with m.Elif(run.weights.bias | run.weights.scale):
+                        m.d.sync += row.eq(Mux(run.weights.bias, 0, BIAS_ROWS))
+                        m.next = "PARAMETERS"
+                    with m.Else():
+                        m.next = "STEPS"
+
+            with m.State("UNIT"):
+                # POOL: a one in row 0 of every column, zeros in the other rows that see the same bytes.
+                with m.If(~full):
+                    m.d.comb += to_array.eq(1)
+                    m.d.sync += row.eq(row + 1)
+                    with m.If(row == config.taps - 1):
+                        m.d.sync += [full.eq(1), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
+                        with m.If(weights.bias | weights.scale):
+                            m.next = "PARAMETERS"
+                        with m.Else():
+                            m.next = "PAD"
+
+            with m.State("PARAMETERS"):
+                last = Mux(weights.scale, BIAS_ROWS + SCALE_ROWS - 1, BIAS_ROWS - 1)
+                m.d.comb += [
+                    read.eq(present & side_room),
+                    to_side.eq(read),
+                    side_last.eq(row == last),
+                    index.eq(row & 3),
+                    kind.eq(Mux(row == 8, SideKind.SHIFT, Mux(row < BIAS_ROWS, SideKind.BIAS, SideKind.MULTIPLIER))),
+                    self.waiting.eq(~present),
+                ]
+                with m.If(read):
+                    advance(weights.free)
+                    m.d.sync += row.eq(row + 1)
+                    with m.If(row == last):
+                        with m.If(~weights.free):
+                            m.d.sync += step_base.eq(offset + 1)
+                        with m.If(~pool):
+                            m.d.sync += start_tile()
+                            m.next = "STEPS"
+                        with m.Elif(tiles_left == 1):
+                            m.next = "PAD"
+                        with m.Else():
+                            m.d.sync += [tiles_left.eq(tiles_left - 1), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
+
+            with m.State("STEPS"):
+                with m.If(~full):
+                    m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
+                with m.If(read):
+                    advance(weights.free & last_block)
+                    m.d.sync += row.eq(row + 1)
+                    with m.If(row == weights.rows - 1):
+                        m.d.sync += [row.eq(0), full.eq(1), chunks_left.eq(chunks_left - 1)]
+                        with m.If(chunks_left == 1):
+                            m.d.sync += [chunks_left.eq(kernel_x.chunks), x_left.eq(x_left - 1)]
+                            with m.If(x_left == 1):
+                                m.d.sync += [x_left.eq(kernel_x.steps), y_left.eq(y_left - 1)]
+                                with m.If(y_left == 1):
+                                    m.d.sync += start_block()
+                                    with m.If(last_block):
+                                        m.d.sync += [tiles_left.eq(tiles_left - 1), step_base.eq(offset + 1)]
+                                        with m.If(weights.free):
+                                            m.d.sync += step_base.eq(0)
+                                        with m.If(tiles_left == 1):
+                                            m.next = "PAD"
+                                        with m.Elif(weights.bias | weights.scale):
+                                            m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
+                                            m.next = "PARAMETERS"
+                                        with m.Else():
+                                            m.d.sync += start_tile()
+                                    with m.Else():
+                                        # Next block of positions: the same rows again.
+                                        m.d.sync += offset.eq(step_base)
+                                        with m.If(columns_left <= block.width):
+                                            m.d.sync += [
+                                                columns_left.eq(held["out"].width),
+                                                rows_left.eq(rows_left - block.height),
+                                            ]
+                                        with m.Else():
+                                            m.d.sync += columns_left.eq(columns_left - block.width)
+
+            with m.State("PAD"):
+                with m.If(weights.free & (weights.pad != 0)):
+                    with m.If(weights.pad <= self.available):
+                        m.d.comb += self.release.eq(weights.pad)
+                        m.next = "IDLE"
+                with m.Else():
+                    m.next = "IDLE"
+
+            with m.State("TABLE-WAIT"):
+                with m.If(self.table_go):
+                    m.next = "TABLE"
+
+            with m.State("TABLE"):
+                exponent = held["kind"] == TableKind.EXPONENT
+                rows = Mux(exponent, 1024 // config.weight_row_bytes, 256 // config.weight_row_bytes)
+                m.d.comb += [
+                    read.eq(present & side_room),
+                    to_side.eq(read),
+                    side_last.eq(row == rows - 1),
+                    index.eq(row),
+                    kind.eq(Mux(exponent, SideKind.EXPONENT, SideKind.LOOKUP)),
+                    self.waiting.eq(~present),
+                ]
+                with m.If(read):
+                    advance(Value.cast(1))
+                    m.d.sync += row.eq(row + 1)
+                    with m.If(side_last):
+                        m.next = "TABLE-END"
+
+            with m.State("TABLE-END"):
+                table = (self.side.payload.kind == SideKind.LOOKUP) | (self.side.payload.kind == SideKind.EXPONENT)
+                with m.If(self.side.valid & self.side.ready & self.side.payload.last & table):
+                    m.d.comb += self.table_done.eq(1)
+                    m.next = "IDLE"
+
+        # The step's last row may be on its way while the feeder already starts the step.
+        loaded_now = Signal()
+        m.d.comb += [
+            loaded_now.eq(to_array & (row == Mux(pool, config.taps, weights.rows) - 1)),
+            self.tile_ready.eq(full | loaded_now),
+        ]
+        with m.If(self.swap):
+            m.d.sync += full.eq(0)
+
+        # Rows to the array, ``row_latency`` cycles after they were read.
+        select = Signal(config.rows)
+        with m.Switch(row):
+            for number in range(config.rows):
+                with m.Case(number):
+                    m.d.comb += select.eq(Mux(to_array, 1 << number, 0))
+        unit = Signal(signed(8))
+        m.d.comb += unit.eq(Mux(row == 0, 1, 0))
+        select_now = _delay(m, select, self._read_latency, "select_read")
+        unit_now = _delay(m, Cat(unit, pool), self._read_latency, "unit_read")
+        packed = Cat(Mux(unit_now[8], unit_now[:8], self.ring_data[8 * i :][:8]) for i in range(config.columns))
+        extra = self._row_latency - self._read_latency
+        m.d.comb += [
+            self.weight_select.eq(_delay(m, select_now, extra, "select")),
+            self.weight_row.as_value().eq(_delay(m, packed, extra, "row")),
+        ]
+
+        # Rows to the output stage.
+        layout = side_row_layout(config)
+        head = data.StructLayout({"kind": SideKind, "index": 9, "last": 1})
+        head_now = Signal(head)
+        m.d.comb += [head_now.kind.eq(kind), head_now.index.eq(index), head_now.last.eq(side_last)]
+        arriving = _delay(m, Cat(head_now.as_value(), to_side), self._read_latency, "side_read")
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=layout.size, depth=6)
+        flying = Signal(range(8))
+        arrive = arriving[head.size]
+        entry = Signal(layout)
+        arrived = head(arriving[: head.size])
+        m.d.comb += [
+            entry.kind.eq(arrived.kind),
+            entry.index.eq(arrived.index),
+            entry.last.eq(arrived.last),
+            entry.row.eq(self.ring_data),
+            queue.w_data.eq(entry),
+            queue.w_en.eq(arrive),
+            self.side.payload.eq(queue.r_data),
+            self.side.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.side.ready & queue.r_rdy),
+            side_room.eq(queue.level + flying < 6),
+        ]
+        m.d.sync += flying.eq(flying + to_side - arrive)
+        return m
+
+
+def _delay(m: Module, value: Value, cycles: int, name: str) -> Value:
+    for cycle in range(cycles):
+        register = Signal.like(Value.cast(value), name=f"{name}_d{cycle + 1}")
+        m.d.sync += register.eq(value)
+        value = register
+    return value
