@@ -19,7 +19,7 @@ from typing import Any
 import tomlkit
 from tensaw.spec.errors import ConfigError
 
-__all__ = ["NpuConfig", "PRESETS", "load_config", "BANKS", "FIELD_TEXTS"]
+__all__ = ["NpuConfig", "PRESETS", "load_config", "field_range", "BANKS", "FIELD_TEXTS"]
 
 BANKS = 4
 """Scratchpad banks, interleaved by word: word address w lies in bank ``w % BANKS``."""
@@ -46,6 +46,12 @@ _RANGES: dict[str, tuple[int, int, str]] = {
 }
 
 FIELD_TEXTS: dict[str, str] = {name: text for name, (_, _, text) in _RANGES.items()}
+
+
+def field_range(name: str) -> tuple[int, int]:
+    """Smallest and largest value of a numeric field. Relations between fields may narrow it."""
+    low, high, _ = _RANGES[name]
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ class NpuConfig:
 
     @property
     def macs_per_cycle(self) -> int:
+        """Multiplications of the whole array in a cycle."""
         return self.rows * self.columns
 
     @property

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, Operation, OutputKind, Unit
 
-__all__ = ["Limit", "Relation", "Registers", "LIMITS", "RELATIONS", "refusal"]
+__all__ = ["Limit", "Relation", "Registers", "LIMITS", "LONGEST_SOFTMAX", "MOST_TOKENS", "RELATIONS", "refusal"]
 
 Registers: TypeAlias = Mapping[str, Mapping[str, int]]
 """Fields of a unit's words by word name: ``registers["ROWS"]["count"]``; the action's own are under ``"RUN"``."""
@@ -70,6 +70,9 @@ class Relation:
     rule: str
     broken: Callable[[NpuConfig, Registers], bool]
 
+
+MOST_TOKENS = 255
+"""Tokens from one peer to another that may be waiting; one more is an ILLEGAL_VALUE."""
 
 LONGEST_SOFTMAX = 4095
 """Elements of a SOFTMAX row: 4096 equal ones would overflow the 32-bit sum of exponentials."""

@@ -17,6 +17,7 @@ __all__ = [
     "REGISTERS",
     "COUNTERS",
     "ErrorCode",
+    "ERROR_TEXTS",
     "IDENTITY",
     "VERSION",
     "ADDRESS_BITS",
@@ -63,16 +64,24 @@ class ErrorCode(enum.IntEnum):
     WRITE_SLVERR = 3
     WRITE_DECERR = 4
     ILLEGAL_COMMAND = 5
-    """No such unit or register, or bits above the last field."""
     ILLEGAL_VALUE = 6
-    """A field that the unit cannot carry out (a zero count, a block larger than the accumulators...)."""
     OUTSIDE_REGION = 7
-    """An access beyond a region's size, or one that its flags do not allow."""
     NO_END = 8
-    """The program's last word was reached without CONTROL.END."""
     STOPPED = 9
-    """Software asked for it (CONTROL.stop)."""
 
+
+ERROR_TEXTS: dict[ErrorCode, str] = {
+    ErrorCode.NONE: "no error",
+    ErrorCode.READ_SLVERR: "memory answered a read with SLVERR",
+    ErrorCode.READ_DECERR: "memory answered a read with DECERR",
+    ErrorCode.WRITE_SLVERR: "memory answered a write with SLVERR",
+    ErrorCode.WRITE_DECERR: "memory answered a write with DECERR",
+    ErrorCode.ILLEGAL_COMMAND: "a word of no unit or no such register, or with bits above its last field",
+    ErrorCode.ILLEGAL_VALUE: "a value that the unit cannot carry out (see isa.md), or more than 255 waiting tokens",
+    ErrorCode.OUTSIDE_REGION: "an access beyond a region's size, to a region above 3, or one that ACCESS does not allow",
+    ErrorCode.NO_END: "the program's last word was reached without CONTROL.END",
+    ErrorCode.STOPPED: "software asked for it (CONTROL.stop)",
+}
 
 COUNTERS: tuple[tuple[str, str], ...] = (
     ("CYCLES", "clock cycles from start to done"),

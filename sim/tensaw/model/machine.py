@@ -22,7 +22,7 @@ from tensaw.model.machine_races import RaceChecker
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import REGIONS, WORDS, Command, IllegalWord, OutputKind, Peer, TableKind, Unit, decode
-from tensaw.spec.limits import Registers, refusal
+from tensaw.spec.limits import MOST_TOKENS, Registers, refusal
 from tensaw.spec.program import CONSTANTS, INPUTS, Binding, Program
 from tensaw.spec.registers import ErrorCode
 
@@ -206,8 +206,7 @@ class Machine:
             self.races.begin(peer, run.command, run.index)
         footprint = actions[unit](run)
         if peer is not None:
-            for taker in Peer:
-                self.tokens[peer, taker] += run.command.values["signal"] >> taker & 1
+            self._give_tokens(peer, run.command.values["signal"])
             if self.races is not None:
                 self.races.finish(footprint)
 
@@ -217,6 +216,15 @@ class Machine:
                 if self.tokens[giver, taker] == 0:
                     raise Refused(f"it waits for a token from {giver.name} that no earlier word gives")
                 self.tokens[giver, taker] -= 1
+
+    def _give_tokens(self, giver: Peer, mask: int) -> None:
+        for taker in Peer:
+            self.tokens[giver, taker] += mask >> taker & 1
+            if self.tokens[giver, taker] > MOST_TOKENS:
+                raise Refused(
+                    f"more than {MOST_TOKENS} tokens from {giver.name} to {taker.name} are waiting",
+                    ErrorCode.ILLEGAL_VALUE,
+                )
 
     def _error(
         self, reason: str, code: ErrorCode | None, unit: Unit | None, tag: int, command: Command | None = None
