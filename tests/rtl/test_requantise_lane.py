@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.compiler.ir import Rounding
 from tensaw.model.requantise import high_multiply, multiply, wrap32
 from tensaw.rtl.output.requantise import BYTE_LATENCY, RESULT_LATENCY, RequantiseLane

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.compiler.ir import Rounding
 
 __all__ = ["BYTE_LATENCY", "RESULT_LATENCY", "RequantiseLane"]

@@ -1,0 +1,157 @@
+"""Biases, multipliers and shifts of the channels of a tile, for two tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.interfaces import SideKind, side_row_layout
+from tensaw.rtl.memory.ram import Ram
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["ParameterStore", "beats_of"]
+
+SHIFT_BITS = 6
+
+
+def beats_of(config: NpuConfig) -> int:
+    """Lane beats of a full vector: ``columns`` channels, ``requant_lanes`` at a time."""
+    return -(-config.columns // config.requant_lanes)
+
+
+def _chunks(first: int, count: int, config: NpuConfig) -> list[list[int]]:
+    """Channels ``first`` ... ``first + count - 1`` in groups that one write can store: all of one beat. Channels beyond
+    the array's columns are left out; a row of such channels only is one empty group."""
+    groups: dict[int, list[int]] = {}
+    for channel in range(first, min(first + count, config.columns)):
+        groups.setdefault(channel // config.requant_lanes, []).append(channel)
+    return list(groups.values()) or [[]]
+
+
+class ParameterStore(wiring.Component):
+    """Two sets of channel parameters: one is read while the other is filled from the weight stream.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    rows : In(stream of side_row_layout)
+        BIAS, MULTIPLIER and SHIFT rows of a tile, the last one marked. Rows of an unfilled set keep older values.
+    filled : Out(1)
+        The set to be read next is complete.
+    release : In(1)
+        Its tile is finished (the last read is requested in this cycle at the latest): free it and go to the other one.
+    enable : In(1), beat : In
+        Reads the parameters of channels ``beat * lanes`` and following; valid in the next cycle, held while 0.
+    bias, multiplier : Out(lanes × signed 32)
+    shift : Out(lanes × signed 6)
+
+    Timing
+    ------
+    A row is taken in one cycle for each group of its channels that lies within one beat: one cycle with as many lanes
+    as columns. Rows wait while both sets are full. Reset empties both sets.
+    """
+
+    rows: Any
+    filled: Signal
+    release: Signal
+    enable: Signal
+    beat: Signal
+    bias: Any
+    multiplier: Any
+    shift: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._config = config
+        lanes = config.requant_lanes
+        super().__init__(
+            {
+                "rows": In(stream.Signature(side_row_layout(config))),
+                "filled": Out(1),
+                "release": In(1),
+                "enable": In(1),
+                "beat": In(range(max(2, beats_of(config)))),
+                "bias": Out(data.ArrayLayout(signed(32), lanes)),
+                "multiplier": Out(data.ArrayLayout(signed(32), lanes)),
+                "shift": Out(data.ArrayLayout(signed(SHIFT_BITS), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self._config
+        lanes, width = config.requant_lanes, config.weight_row_bytes
+        beat_bits = (beats_of(config) - 1).bit_length()
+        depth = 2 << beat_bits
+
+        full = Signal(2)
+        write_set, read_set = Signal(), Signal()
+        chunk = Signal(range(width + 1))
+        row = self.rows.payload
+        last_chunk = Signal()
+        store = Signal()
+        m.d.comb += [
+            store.eq(self.rows.valid & ~full.bit_select(write_set, 1)),
+            self.rows.ready.eq(store & last_chunk),
+            self.filled.eq(full.bit_select(read_set, 1)),
+        ]
+        with m.If(store):
+            m.d.sync += chunk.eq(chunk + 1)
+            with m.If(last_chunk):
+                m.d.sync += chunk.eq(0)
+                with m.If(row.last):
+                    m.d.sync += [full.bit_select(write_set, 1).eq(1), write_set.eq(~write_set)]
+        with m.If(self.release):
+            m.d.sync += [full.bit_select(read_set, 1).eq(0), read_set.eq(~read_set)]
+
+        words = [_chunks(index * width // 4, width // 4, config) for index in range(4)]
+        bytes_ = [_chunks(0, width, config)]
+        for kind, out, bits, unit, rows in (
+            (SideKind.BIAS, self.bias, 32, 32, words),
+            (SideKind.MULTIPLIER, self.multiplier, 32, 32, words),
+            (SideKind.SHIFT, self.shift, SHIFT_BITS, 8, bytes_),
+        ):
+            ram = Ram(depth, bits * lanes, bits)
+            m.submodules[kind.name.lower()] = ram
+            beat = Signal(max(1, beat_bits), name=f"{kind.name.lower()}_beat")
+            m.d.comb += [
+                ram.write_address.eq(Cat(beat[:beat_bits], write_set)),
+                ram.read_enable.eq(self.enable),
+                ram.read_address.eq(Cat(self.beat[:beat_bits], read_set)),
+                Value.cast(out).eq(ram.read_data),
+            ]
+            sources: list[dict[int, int]] = [{} for _ in range(lanes)]  # per lane: case -> channel's place in the row
+            chunk_bits = len(chunk)
+            with m.If(row.kind == kind):
+                for index, groups in enumerate(rows):
+                    here = row.index == index
+                    for number, channels in enumerate(groups):
+                        mask = 0
+                        for channel in channels:
+                            lane = channel % lanes
+                            mask |= 1 << lane
+                            first = index * width * 8 // unit
+                            sources[lane][index << chunk_bits | number] = channel - first
+                        with m.If(here & (chunk == number)):
+                            m.d.comb += [
+                                last_chunk.eq(number == len(groups) - 1),
+                                beat.eq(channels[0] // lanes if channels else 0),
+                                ram.write_enable.eq(Cat(store & bool(mask >> lane & 1) for lane in range(lanes))),
+                            ]
+            key = Cat(chunk, row.index)
+            for lane, places in enumerate(sources):
+                value = ram.write_data[bits * lane :][:bits]
+                distinct = sorted(set(places.values()))
+                if len(distinct) == 1:
+                    m.d.comb += value.eq(row.row[unit * distinct[0] :][:bits])
+                    continue
+                with m.Switch(key):
+                    for place in distinct:
+                        with m.Case(*(case for case, where in places.items() if where == place)):
+                            m.d.comb += value.eq(row.row[unit * place :][:bits])
+        return m
