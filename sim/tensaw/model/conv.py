@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Conv2d, DepthwiseConv2d, FullyConnected
 from tensaw.model.requantise import Int64Array, requantise, wrap32
 

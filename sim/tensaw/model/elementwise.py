@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Elementwise, ElementwiseKind, Lookup, Rounding
 from tensaw.model.requantise import Int64Array, multiply, requantise, wrap32
 

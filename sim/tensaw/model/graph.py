@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler import ir
 from tensaw.model import conv, elementwise, layout, pool, softmax
 from tensaw.spec.errors import InputError

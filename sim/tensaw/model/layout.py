@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Concat, Pad
 from tensaw.model.elementwise import table_lookup
 

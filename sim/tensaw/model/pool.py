@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Mean, Pool2d, PoolKind
 from tensaw.model.conv import windows
 from tensaw.model.requantise import Int64Array, clamp_int8, requantise

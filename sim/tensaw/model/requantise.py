@@ -1,13 +1,14 @@
 """From int32 accumulators to int8: the three roundings of :class:`tensaw.compiler.ir.Rounding`.
 
 The definitions are gemmlowp's fixed-point primitives (``fixedpoint/fixedpoint.h``) as LiteRT's reference kernels
-combine them in ``MultiplyByQuantizedMultiplier``. Arrays hold int32 values in int64, so that products need no further widening.
+combine them in ``MultiplyByQuantizedMultiplier``. Arrays hold int32 values in int64, so that products need no widening.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import IntArray, Requantise, Rounding
 
 __all__ = [

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Rounding, Softmax
 from tensaw.model.requantise import Int64Array, clamp_int8, high_multiply, multiply, rounding_shift_right, wrap32
 

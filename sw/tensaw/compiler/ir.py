@@ -2,8 +2,8 @@
 
 A front end (``.tflite``, ``.onnx``) turns a file into a :class:`Graph`; everything that depends on floating-point
 scales (multipliers, shifts, tables) is computed there, once, so that the golden model and the code generator see the
-same integers and need no scale. Layout is always NHWC for images and ``(rows, features)`` for matrices, whatever the file
-used; where a file's own layout differs, :attr:`Port.permutation` says how the host array maps to it.
+same integers and need no scale. Layout is always NHWC for images and ``(rows, features)`` for matrices, whatever the
+file used; where a file's own layout differs, :attr:`Port.permutation` says how the host array maps to it.
 
 Tensors carry ``scale`` and ``zero_point`` for reports and for the host only, except that operators repeat the zero
 points that their arithmetic needs.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Rounding
 from tensaw.compiler.quantise import activation_range, quantise_multiplier
 from tensaw.model.requantise import Int64Array, clamp_int8, multiply, rounding_shift_right

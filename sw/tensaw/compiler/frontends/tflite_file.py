@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tflite
+
 from tensaw.spec.errors import ModelError
 
 __all__ = ["FileOperator", "FileTensor", "Quantisation", "TfliteFile", "read_tflite"]

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler import ir
 from tensaw.compiler.frontends.tflite_file import FileOperator, FileTensor, TfliteFile
 from tensaw.spec.errors import ModelError, UnsupportedError

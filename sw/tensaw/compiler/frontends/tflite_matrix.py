@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler import ir
 from tensaw.compiler.frontends.tflite_file import FileOperator, FileTensor
 from tensaw.compiler.frontends.tflite_import import Importer, element_count, handles

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from tensaw.compiler import ir, tables
 from tensaw.compiler.frontends.tflite_file import FileOperator
 from tensaw.compiler.frontends.tflite_import import QUANTISE_FIX, Importer, handles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tensaw.compiler import ir
 from tensaw.compiler.frontends.tflite_file import FileOperator
 from tensaw.compiler.frontends.tflite_import import Importer, element_count, handles
