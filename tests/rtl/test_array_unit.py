@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-
 from tensaw.rtl.array.unit import ArrayUnit
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, encode
@@ -249,7 +248,7 @@ def simulate(
             side += valid & ready
 
     async def collect(ctx: Any) -> None:
-        ctx.set(unit.take_ready, 1)
+        ctx.set(unit.tokens.take_ready, 1)
         idle = 0
         while len(vectors) < len(expected):
             ctx.set(unit.vectors.ready, int(rng.random() >= stall))

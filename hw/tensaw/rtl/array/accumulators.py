@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-
 from tensaw.rtl.array.systolic_array import psum_width
 from tensaw.rtl.interfaces import vector_layout
 from tensaw.rtl.memory.ram import Ram

@@ -7,7 +7,6 @@ from typing import Any
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
-
 from tensaw.rtl.array.accumulators import accumulate_layout
 from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops

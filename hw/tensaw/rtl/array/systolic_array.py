@@ -5,8 +5,8 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-
 from tensaw.rtl.array.pe import ProcessingElement
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["SystolicArray", "psum_width"]
@@ -120,8 +120,7 @@ class SystolicArray(wiring.Component):
             for row in range(config.rows):
                 group = row // config.taps
                 for offset, column in enumerate(range(first, last)):
-                    pe = ProcessingElement(width)
-                    m.submodules[f"pe_{row}_{column}"] = pe
+                    pe = place(m, platform, f"pe_{row}_{column}", "tensaw_pe", lambda: ProcessingElement(width))
                     lane = lanes[row].after(row + stage)
                     x: Value = lane
                     if group < config.groups:

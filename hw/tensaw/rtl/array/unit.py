@@ -7,12 +7,13 @@ from typing import Any
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-
 from tensaw.rtl.array.accumulators import Accumulators, accumulate_layout
 from tensaw.rtl.array.feeder import Feeder, FeederState
 from tensaw.rtl.array.systolic_array import SystolicArray
 from tensaw.rtl.array.weight_loader import WeightLoader
 from tensaw.rtl.control.command import CommandPort
+from tensaw.rtl.control.state import UnitState
+from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.interfaces import (
     ArrayReadSignature,
     ErrorSignature,
@@ -39,8 +40,8 @@ class ArrayUnit(wiring.Component):
     -------
     words : In(stream of 64)
         Commands of Unit.ARRAY.
-    take_mask, take_ready, take, give_mask, give
-        Tokens, see Feeder.
+    tokens : Out(TokenSignature)
+        Tokens of Peer.ARRAY.
     available, ring_enable, ring_row, ring_data, release
         Weight buffer, see WeightLoader.
     memory : Out(ArrayReadSignature)
@@ -49,7 +50,7 @@ class ArrayUnit(wiring.Component):
         Of the output stage.
     side : Out(stream of side_row_layout), vectors : Out(stream of vector_layout)
         To the output stage.
-    trace : Out(FeederState), tag : Out(16), state : Out(4), busy : Out(1)
+    trace : Out(FeederState), tag : Out(16), state : Out(UnitState), busy : Out(1)
         What the unit does in this cycle, and for which run; ``state`` in the codes of the STALL registers.
     halt : In(1), error : Out(ErrorSignature)
 
@@ -60,11 +61,7 @@ class ArrayUnit(wiring.Component):
     """
 
     words: Any
-    take_mask: Signal
-    take_ready: Signal
-    take: Signal
-    give_mask: Signal
-    give: Signal
+    tokens: Any
     available: Signal
     ring_enable: Signal
     ring_row: Signal
@@ -76,7 +73,7 @@ class ArrayUnit(wiring.Component):
     vectors: Any
     trace: Any
     tag: Signal
-    state: Signal
+    state: Any
     busy: Signal
     halt: Signal
     error: Any
@@ -87,11 +84,7 @@ class ArrayUnit(wiring.Component):
         super().__init__(
             {
                 "words": In(stream.Signature(64)),
-                "take_mask": Out(4),
-                "take_ready": In(1),
-                "take": Out(1),
-                "give_mask": Out(4),
-                "give": Out(1),
+                "tokens": Out(TokenSignature()),
                 "available": In(24),
                 "ring_enable": Out(1),
                 "ring_row": Out(24),
@@ -103,7 +96,7 @@ class ArrayUnit(wiring.Component):
                 "vectors": Out(stream.Signature(vector_layout(config))),
                 "trace": Out(FeederState),
                 "tag": Out(16),
-                "state": Out(4),
+                "state": Out(UnitState),
                 "busy": Out(1),
                 "halt": In(1),
                 "error": Out(ErrorSignature()),
@@ -139,11 +132,11 @@ class ArrayUnit(wiring.Component):
         connect(m, flipped(self.side), loader.side)
         connect(m, flipped(self.vectors), accumulators.vectors)
         m.d.comb += [
-            self.take_mask.eq(feeder.take_mask),
-            feeder.take_ready.eq(self.take_ready),
-            self.take.eq(feeder.take),
-            self.give_mask.eq(feeder.give_mask),
-            self.give.eq(feeder.give),
+            self.tokens.take_mask.eq(feeder.take_mask),
+            feeder.take_ready.eq(self.tokens.take_ready),
+            self.tokens.take.eq(feeder.take),
+            self.tokens.give_mask.eq(feeder.give_mask),
+            self.tokens.give.eq(feeder.give),
             loader.available.eq(self.available),
             self.ring_enable.eq(loader.ring_enable),
             self.ring_row.eq(loader.ring_row),
@@ -181,17 +174,18 @@ class ArrayUnit(wiring.Component):
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),
             self.error.address.eq(port.error.address),
         ]
-        # Codes of the STALL registers.
+        # As the STALL registers show it.
+        states = {
+            FeederState.IDLE: UnitState.IDLE,
+            FeederState.BUSY: UnitState.RUNNING,
+            FeederState.OVERHEAD: UnitState.RUNNING,
+            FeederState.WAIT_TOKENS: UnitState.TOKENS,
+            FeederState.WAIT_WEIGHTS: UnitState.WEIGHTS,
+            FeederState.WAIT_FOLLOW: UnitState.FOLLOW,
+            FeederState.WAIT_ACCUMULATORS: UnitState.ACCUMULATORS,
+        }
         with m.Switch(feeder.state):
-            for state, code in (
-                (FeederState.IDLE, 0),
-                (FeederState.BUSY, 1),
-                (FeederState.OVERHEAD, 1),
-                (FeederState.WAIT_TOKENS, 2),
-                (FeederState.WAIT_WEIGHTS, 3),
-                (FeederState.WAIT_FOLLOW, 4),
-                (FeederState.WAIT_ACCUMULATORS, 5),
-            ):
+            for state, shown in states.items():
                 with m.Case(state):
-                    m.d.comb += self.state.eq(code)
+                    m.d.comb += self.state.eq(shown)
         return m
