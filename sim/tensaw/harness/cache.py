@@ -51,8 +51,8 @@ def _locked(path: Path) -> Iterator[None]:
 def cached(kind: str, key: str, build: Callable[[Path], None]) -> Path:
     """The directory ``kind/key`` of the cache, made by ``build(directory)`` if it is not there yet.
 
-    ``build`` gets an empty directory without blanks in its path (make cannot work in others) and leaves in it what shall
-    be kept. If it raises, nothing is kept. Raises ToolError if the cache cannot be written.
+    ``build`` gets an empty directory without blanks in its path (make cannot work in others) and leaves in it what
+    shall be kept. If it raises, nothing is kept. Raises ToolError if the cache cannot be written.
     """
     root = cache_directory() / kind
     entry = root / key

@@ -39,8 +39,8 @@ class Event:
 
 @dataclass
 class Profile:
-    """Events in order of their start, and for each (tag, state) the cycles of the array. The array's events cover exactly
-    the cycles counted in ``states``."""
+    """Events in order of their start, and for each (tag, state) the cycles of the array. The array's events cover
+    exactly the cycles counted in ``states``."""
 
     events: list[Event] = field(default_factory=list)
     states: dict[tuple[int, ArrayState], int] = field(default_factory=dict)

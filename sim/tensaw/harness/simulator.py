@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
 from tensaw.harness.profile import Profile
 from tensaw.harness.tools import find_icarus
 from tensaw.spec.errors import InputError, ToolError
@@ -32,9 +31,9 @@ class MemoryTiming:
     """How the simulated memory answers.
 
     ``read_latency`` and ``write_latency`` in cycles, at least 1: the first beat of a read ``read_latency`` cycles after
-    its address was taken, the response of a write ``write_latency`` cycles after its last beat. ``stalls``: probability,
-    0 to 0.9, that a channel is held back in a cycle, drawn from ``seed``. ``error_range``: bus addresses from, up to
-    (exclusive) that answer with ``error_response`` (2 SLVERR, 3 DECERR).
+    its address was taken, the response of a write ``write_latency`` cycles after its last beat. ``stalls``:
+    probability, 0 to 0.9, that a channel is held back in a cycle, drawn from ``seed``. ``error_range``: bus addresses
+    from, up to (exclusive) that answer with ``error_response`` (2 SLVERR, 3 DECERR).
     """
 
     read_latency: int = 32

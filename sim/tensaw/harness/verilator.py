@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ _OPTIONS = (
     "--output-split", "4000", "--output-split-cfuncs", "2000",
 )  # fmt: skip
 # Hot code, the model's rarely run code, and Verilator's run-time library.
-_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
+_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 # The Python package was configured on another machine: its makefile names tools that are not here.
 _PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
 
@@ -32,8 +33,8 @@ _PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
 def build_verilator(files: Mapping[str, str], trace: bool = True, waves: WaveFormat | None = None) -> Path:
     """The simulator of these Verilog files (top module ``tensaw_npu``), from the cache or built now.
 
-    ``trace`` says that the module has its trace outputs; ``waves`` builds in the recording of waveforms, which makes the
-    simulator slower. Raises ToolError if a tool is missing or fails.
+    ``trace`` says that the module has its trace outputs; ``waves`` builds in the recording of waveforms, which makes
+    the simulator slower. Raises ToolError if a tool is missing or fails.
     """
     tool, compiler, make = find_verilator(), find_compiler(), find_make()
     own = {path.name: path.read_text() for path in sorted(_CPP.iterdir()) if path.is_file()}
@@ -93,6 +94,8 @@ def _build(
         "Verilator", [program, *options, "-CFLAGS", " ".join(flags), "../cpp/main.cpp", *sorted(files)],
         directory, log, environment,
     )  # fmt: skip
+    library = _Library(directory / "model", tool, compiler)
+    library.restore()
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     run_tool(
         "Building the simulator that Verilator wrote",
@@ -100,7 +103,38 @@ def _build(
         # Flags of a surrounding make would be taken for this one's.
         {**environment, "MAKEFLAGS": "", "MAKELEVEL": ""},
     )  # fmt: skip
+    library.keep()
     os.replace(directory / "model" / "Vtensaw_npu", directory / "simulator")
     for path in directory.iterdir():
         if path.name != "simulator":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+class _Library:
+    """Objects of Verilator's run-time library, the same for every model: kept, since they cost more than small models.
+
+    ``make`` takes objects that are newer than their sources and its own makefile for done.
+    """
+
+    def __init__(self, model: Path, tool: Verilator, compiler: str) -> None:
+        self._model = model
+        shims = {path.name: path.read_text() for path in sorted((_CPP / "fst").iterdir())}
+        self._key = digest({
+            **shims,
+            "options": " ".join((*_OPTIMISE, *_PACKAGE_VARIABLES)),
+            "tools": f"{tool.version} {tool.program} {tool_version(compiler, '--version')} {platform.machine()}",
+        })  # fmt: skip
+
+    def restore(self) -> None:
+        """Copy what earlier builds left."""
+        for path in (cache_directory() / "verilator-library").glob(f"{self._key}-*/verilated*.o"):
+            shutil.copyfile(path, self._model / path.name)
+
+    def keep(self) -> None:
+        """Leave this build's objects to later ones."""
+        for path in self._model.glob("verilated*.o"):
+            cached("verilator-library", f"{self._key}-{path.stem}", partial(_copy, path))
+
+
+def _copy(path: Path, directory: Path) -> None:
+    shutil.copyfile(path, directory / path.name)
