@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.rtl.memory.weight_ring import WeightRing
 from tensaw.spec.config import NpuConfig
 
@@ -28,7 +29,7 @@ def test_ring(columns, bus, weight_bytes):
             assert available == len(written) // row_bytes - freed
             assert space == (rows * row_bytes - (len(written) - freed * row_bytes)) // bus
             fullest = max(fullest, available)
-            phase = now // 300 % 2
+            phase = now // 400 % 2
             write = space and rng.random() < (0.9 if phase else 0.4)
             beat = rng.bytes(bus)
             ctx.set(dut.write.valid, bool(write))
@@ -40,7 +41,7 @@ def test_ring(columns, bus, weight_bytes):
                 ctx.set(dut.read_row, row)
                 start = (freed + row) * row_bytes
                 due[now + 2] = bytes(written[start : start + row_bytes])
-            release = int(rng.integers(available + 1)) if rng.random() < (0.02 if phase else 0.1) else 0
+            release = int(rng.integers(available + 1)) if not phase and rng.random() < 0.1 else 0
             ctx.set(dut.release, release)
             if now in due:
                 assert ctx.get(dut.read_data).to_bytes(row_bytes, "little") == due[now]

@@ -8,6 +8,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
 from tensaw.rtl.control.command import CommandPort
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature

@@ -1,0 +1,127 @@
+"""The LOAD unit: strided rows from memory, or a fill, into the scratchpad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.control.state import UnitState
+from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.dma.transfer import Transfer
+from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature, WritePortSignature
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+
+__all__ = ["LoadDma"]
+
+
+class LoadDma(wiring.Component):
+    """Carries out LOAD.RUN. Any alignment on both sides.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    words : In(stream of 64)
+        Command words.
+    tokens : Out(TokenSignature())
+    read : Out(ReadRequestSignature(config))
+        To the read manager.
+    write : Out(WritePortSignature(config))
+        To the scratchpad.
+    halt : In(1)
+        Start nothing new.
+    busy : Out(1), tag : Out(16), state : Out(UnitState)
+        For the sequencer and STALL_LOAD.
+    error : Out(ErrorSignature)
+        ILLEGAL_VALUE (a count of 0, or beyond the scratchpad), ILLEGAL_COMMAND, OUTSIDE_REGION and READ_*.
+
+    Timing
+    ------
+    A bus beat becomes one write of its valid bytes in the next cycle; a fill writes ``word_bytes`` a cycle. Rows are
+    asked for up to eight ahead, so that short rows do not each pay the memory's latency. Tokens are given in the cycle
+    after the last write was taken, so that whoever takes one reads the new bytes.
+    """
+
+    words: Any
+    tokens: Any
+    read: Any
+    write: Any
+    halt: Signal
+    busy: Signal
+    tag: Signal
+    state: Any
+    error: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "tokens": Out(TokenSignature()),
+                "read": Out(ReadRequestSignature(config)),
+                "write": Out(WritePortSignature(config)),
+                "halt": In(1),
+                "busy": Out(1),
+                "tag": Out(16),
+                "state": Out(UnitState),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        read, write = self.read, self.write
+        m.submodules.transfer = transfer = Transfer(self.config, Unit.LOAD)
+        wiring.connect(m, wiring.flipped(self.words), transfer.words)
+        wiring.connect(m, transfer.tokens, wiring.flipped(self.tokens))
+        wiring.connect(m, transfer.request, wiring.flipped(read.request))
+        wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
+
+        step = transfer.step.payload
+        valid = Signal()
+        address = Signal(24)
+        word = Signal(self.config.word_bytes * 8)
+        count = Signal.like(write.count)
+        room = Signal()
+        m.d.comb += [
+            room.eq(~valid | write.ready),
+            transfer.halt.eq(self.halt),
+            transfer.step.ready.eq(room & (step.fill | read.data.valid)),
+            transfer.drained.eq(~valid),
+            read.data.ready.eq(room & transfer.step.valid & ~step.fill),
+            read.credit.eq(0xFFFF),
+            write.valid.eq(valid),
+            write.address.eq(address),
+            write.data.eq(word),
+            write.count.eq(count),
+            self.busy.eq(transfer.busy),
+            self.tag.eq(transfer.tag),
+        ]
+        with m.If(room):
+            m.d.sync += [
+                valid.eq(transfer.step.valid & transfer.step.ready),
+                address.eq(step.address),
+                count.eq(step.count),
+                word.eq(
+                    Mux(
+                        step.fill,
+                        transfer.value.replicate(self.config.word_bytes),
+                        read.data.payload >> (step.lane << 3),
+                    )
+                ),
+            ]
+
+        wiring.connect(m, transfer.error, wiring.flipped(self.error))
+        with m.If(transfer.active):
+            m.d.comb += self.state.eq(UnitState.BUS)
+            with m.If(valid | read.data.valid | step.fill):
+                m.d.comb += self.state.eq(UnitState.RUNNING)
+        with m.Elif(transfer.busy):
+            m.d.comb += self.state.eq(UnitState.TOKENS)
+        return m

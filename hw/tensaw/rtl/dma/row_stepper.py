@@ -1,0 +1,90 @@
+"""From rows to the steps of the data path: a bus beat or a word of fill at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from tensaw.rtl.dma.row_walker import span_layout
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["RowStepper", "step_layout"]
+
+
+def step_layout(config: NpuConfig) -> data.StructLayout:
+    """``count`` bytes from byte ``lane`` of a bus word on belong to scratchpad bytes ``address`` and following."""
+    return data.StructLayout(
+        {
+            "address": 24,
+            "lane": exact_log2(config.bus_bytes),
+            "count": range(config.word_bytes + 1),
+            "fill": 1,
+        }
+    )
+
+
+class RowStepper(wiring.Component):
+    """Counts through the beats of rows.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    span : In(stream of span_layout(config))
+    step : Out(stream of step_layout(config))
+    busy : Out(1)
+        A row is in work.
+
+    Timing
+    ------
+    A step a cycle, without a gap from row to row; one cycle from row to first step.
+    """
+
+    span: Any
+    step: Any
+    busy: Signal
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "span": In(stream.Signature(span_layout(config))),
+                "step": Out(stream.Signature(step_layout(config))),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        span = Signal(span_layout(config))
+        working = Signal()
+        first, last = Signal(), Signal()
+        begin, end = Signal(range(config.word_bytes)), Signal(range(config.word_bytes))
+        m.d.comb += [
+            last.eq(span.beats == 1),
+            begin.eq(Mux(first, span.first_lane, 0)),
+            end.eq(Mux(last, span.last_lane, Mux(span.fill, config.word_bytes - 1, config.bus_bytes - 1))),
+            self.step.valid.eq(working),
+            self.step.payload.address.eq(span.address),
+            self.step.payload.lane.eq(begin),
+            self.step.payload.count.eq(end - begin + 1),
+            self.step.payload.fill.eq(span.fill),
+            self.span.ready.eq(~working | (self.step.ready & last)),
+            self.busy.eq(working),
+        ]
+        with m.If(self.span.ready):
+            m.d.sync += [working.eq(self.span.valid), span.eq(self.span.payload), first.eq(1)]
+        with m.Elif(self.step.ready):
+            m.d.sync += [
+                span.address.eq(span.address + self.step.payload.count),
+                span.beats.eq(span.beats - 1),
+                first.eq(0),
+            ]
+        return m

@@ -1,0 +1,131 @@
+"""The STORE unit: strided rows from the scratchpad to memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.bus.write_manager import WriteRequestSignature
+from tensaw.rtl.control.state import UnitState
+from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.dma.transfer import Transfer
+from tensaw.rtl.interfaces import ErrorSignature, ReadPortSignature
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+
+__all__ = ["StoreDma"]
+
+_BUFFER = 8
+"""Bus beats between scratchpad and bus; covers the read latency of 2, a register, and the buffer itself."""
+
+
+class StoreDma(wiring.Component):
+    """Carries out STORE.RUN. Any alignment on both sides.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    words : In(stream of 64)
+        Command words.
+    tokens : Out(TokenSignature())
+    read : Out(ReadPortSignature(config))
+        To the scratchpad.
+    write : Out(WriteRequestSignature(config))
+        To the write manager.
+    halt : In(1)
+        Start nothing new.
+    busy : Out(1), tag : Out(16), state : Out(UnitState)
+        For the sequencer and STALL_STORE.
+    error : Out(ErrorSignature)
+        ILLEGAL_VALUE (a count of 0, or beyond the scratchpad), ILLEGAL_COMMAND, OUTSIDE_REGION and WRITE_*.
+
+    Timing
+    ------
+    A bus beat a cycle. A run ends, and gives its tokens, when all its writes have been acknowledged: a LOAD that waits
+    for it reads what it wrote.
+    """
+
+    words: Any
+    tokens: Any
+    read: Any
+    write: Any
+    halt: Signal
+    busy: Signal
+    tag: Signal
+    state: Any
+    error: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "tokens": Out(TokenSignature()),
+                "read": Out(ReadPortSignature(config)),
+                "write": Out(WriteRequestSignature(config)),
+                "halt": In(1),
+                "busy": Out(1),
+                "tag": Out(16),
+                "state": Out(UnitState),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, read, write = self.config, self.read, self.write
+        m.submodules.transfer = transfer = Transfer(config, Unit.STORE)
+        m.submodules.buffer = buffer = fifo.SyncFIFO(width=config.bus_bytes * 8, depth=_BUFFER)
+        wiring.connect(m, wiring.flipped(self.words), transfer.words)
+        wiring.connect(m, transfer.tokens, wiring.flipped(self.tokens))
+        wiring.connect(m, transfer.request, wiring.flipped(write.request))
+        wiring.connect(m, wiring.flipped(write.error), transfer.bus_error)
+
+        # A read is made only if the buffer has a place for its beat.
+        step = transfer.step.payload
+        reserved = Signal(range(_BUFFER + 1))
+        taken, handed = Signal(), Signal()
+        m.d.comb += [
+            transfer.halt.eq(self.halt),
+            read.valid.eq(transfer.step.valid & (reserved != _BUFFER)),
+            read.address.eq(step.address),
+            taken.eq(read.valid & read.ready),
+            transfer.step.ready.eq(read.ready & (reserved != _BUFFER)),
+            handed.eq(write.data.valid & write.data.ready),
+            transfer.drained.eq((reserved == 0) & write.done),
+            self.busy.eq(transfer.busy),
+            self.tag.eq(transfer.tag),
+        ]
+        m.d.sync += reserved.eq(reserved + taken - handed)
+
+        # Two cycles of scratchpad, one register, then to the lane where the bus wants the first byte.
+        valid, lane = taken, step.lane
+        for stage in range(3):
+            next_valid = Signal(name=f"valid_{stage}")
+            next_lane = Signal.like(step.lane, name=f"lane_{stage}")
+            m.d.sync += [next_valid.eq(valid), next_lane.eq(lane)]
+            valid, lane = next_valid, next_lane
+        beat = Signal(config.bus_bytes * 8)
+        m.d.sync += beat.eq(read.data)
+        m.d.comb += [
+            buffer.w_data.eq(beat << (lane << 3)),
+            buffer.w_en.eq(valid),
+            write.data.payload.eq(buffer.r_data),
+            write.data.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(write.data.ready),
+        ]
+
+        wiring.connect(m, transfer.error, wiring.flipped(self.error))
+        with m.If(transfer.active):
+            m.d.comb += self.state.eq(UnitState.BUS)
+            with m.If(read.valid):
+                m.d.comb += self.state.eq(UnitState.RUNNING)
+        with m.Elif(transfer.busy):
+            m.d.comb += self.state.eq(UnitState.TOKENS)
+        return m

@@ -1,0 +1,172 @@
+"""What LOAD and STORE have in common: runs, tokens, errors, and rows on their way to bus and data path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.control.command import CommandPort
+from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.dma.row_stepper import RowStepper, step_layout
+from tensaw.rtl.dma.row_walker import RowWalker, span_layout
+from tensaw.rtl.interfaces import BusErrorSignature, ErrorSignature, access_layout
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["Transfer"]
+
+_ROWS_AHEAD = 8
+"""Rows that have been asked of the bus and whose data path has not begun."""
+
+
+class Transfer(wiring.Component):
+    """Takes the runs of a LOAD or STORE unit and turns them into bus requests and data steps.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    unit : Unit
+        LOAD or STORE.
+
+    Members
+    -------
+    words : In(stream of 64)
+    tokens : Out(TokenSignature())
+    halt : In(1)
+        Start no run and no row.
+    request : Out(stream of access_layout())
+        One for each row (none in a fill).
+    bus_error : In(BusErrorSignature())
+    step : Out(stream of step_layout(config))
+        The same rows, step by step, as soon as they have been asked for.
+    value : Out(8)
+        The byte of a fill.
+    drained : In(1)
+        Every step taken so far has had its full effect.
+    busy : Out(1), active : Out(1), tag : Out(16)
+        ``active``: a run has its tokens and is under way; ``busy``: or one waits for them.
+    error : Out(ErrorSignature)
+        ILLEGAL_COMMAND, ILLEGAL_VALUE, OUTSIDE_REGION or the bus error, with the run's tag.
+
+    Timing
+    ------
+    A run ends, and its tokens are given, when all its steps are taken and ``drained`` is 1. Words of the next run are
+    read while the last rows of this one are under way. Up to eight rows are asked for ahead of their data.
+    """
+
+    words: Any
+    tokens: Any
+    halt: Signal
+    request: Any
+    bus_error: Any
+    step: Any
+    value: Signal
+    drained: Signal
+    busy: Signal
+    active: Signal
+    tag: Signal
+    error: Any
+
+    def __init__(self, config: NpuConfig, unit: Unit) -> None:
+        self.config, self.unit = config, unit
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "tokens": Out(TokenSignature()),
+                "halt": In(1),
+                "request": Out(stream.Signature(access_layout())),
+                "bus_error": In(BusErrorSignature()),
+                "step": Out(stream.Signature(step_layout(config))),
+                "value": Out(8),
+                "drained": In(1),
+                "busy": Out(1),
+                "active": Out(1),
+                "tag": Out(16),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, tokens = self.config, self.tokens
+        m.submodules.port = port = CommandPort(config, self.unit)
+        m.submodules.walker = walker = RowWalker(config)
+        m.submodules.stepper = stepper = RowStepper(config)
+        layout = span_layout(config)
+        m.submodules.ahead = ahead = fifo.SyncFIFO(width=layout.size, depth=_ROWS_AHEAD)
+        wiring.connect(m, wiring.flipped(self.words), port.words)
+        wiring.connect(m, stepper.step, wiring.flipped(self.step))
+
+        # Taking a run.
+        run = port.run.payload
+        active, walking = Signal(), Signal()
+        signal_mask = Signal(4)
+        run_tag = Signal(16)
+        value = Signal(8)
+        fill = run.run.fill if self.unit is Unit.LOAD else 0
+        m.d.comb += [
+            tokens.take_mask.eq(run.run.wait),
+            tokens.take.eq(port.run.valid & ~active & tokens.take_ready & ~self.halt),
+            tokens.give_mask.eq(signal_mask),
+            walker.start.eq(tokens.take),
+            walker.walk.fill.eq(fill),
+            port.run.ready.eq(walker.finished),
+        ]
+        for name in ("memory", "scratchpad", "rows", "row_pitch", "planes", "plane_pitch"):
+            m.d.comb += walker.walk[name].eq(run[name])
+        with m.If(tokens.take):
+            m.d.sync += [active.eq(1), walking.eq(1), signal_mask.eq(run.run.signal), run_tag.eq(run.run.tag)]
+            if self.unit is Unit.LOAD:
+                m.d.sync += value.eq(run.run.value)
+        with m.If(walker.finished):
+            m.d.sync += walking.eq(0)
+
+        # A row goes to the bus and to the data path at the same time.
+        row = walker.row.payload
+        accepted = Signal()
+        m.d.comb += [
+            self.request.valid.eq(walker.row.valid & ~row.span.fill & ahead.w_rdy & ~self.halt),
+            self.request.payload.eq(row.access),
+            accepted.eq((row.span.fill | self.request.ready) & ahead.w_rdy & ~self.halt),
+            walker.row.ready.eq(accepted),
+            ahead.w_data.eq(row.span),
+            ahead.w_en.eq(walker.row.valid & accepted),
+            stepper.span.payload.eq(data.View(layout, ahead.r_data)),
+            stepper.span.valid.eq(ahead.r_rdy),
+            ahead.r_en.eq(stepper.span.ready),
+        ]
+        with m.If(active & ~walking & ~ahead.r_rdy & ~stepper.busy & self.drained):
+            m.d.comb += tokens.give.eq(1)
+            m.d.sync += active.eq(0)
+
+        m.d.comb += [
+            self.value.eq(value),
+            self.active.eq(active),
+            self.busy.eq(port.busy | active),
+            self.tag.eq(run_tag),
+            self.error.tag.eq(run_tag),
+        ]
+        with m.If(~active & port.busy):
+            m.d.comb += self.tag.eq(port.tag)
+        with m.If(self.bus_error.valid):
+            m.d.comb += [
+                self.error.valid.eq(1),
+                self.error.code.eq(self.bus_error.code),
+                self.error.address.eq(self.bus_error.address),
+            ]
+        with m.Elif(walker.illegal | walker.outside):
+            m.d.comb += [self.error.valid.eq(1), self.error.code.eq(ErrorCode.ILLEGAL_VALUE)]
+            with m.If(walker.outside):
+                m.d.comb += self.error.code.eq(ErrorCode.OUTSIDE_REGION)
+        with m.Elif(port.error.valid):
+            m.d.comb += [
+                self.error.valid.eq(1),
+                self.error.code.eq(port.error.code),
+                self.error.tag.eq(port.error.tag),
+                self.error.address.eq(port.error.address),
+            ]
+        return m
