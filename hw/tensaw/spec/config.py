@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+
 from tensaw.spec.errors import ConfigError
 
 __all__ = ["NpuConfig", "PRESETS", "load_config", "field_range", "BANKS", "FIELD_TEXTS"]

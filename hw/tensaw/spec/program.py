@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, TensawError
 from tensaw.spec.isa import REGIONS

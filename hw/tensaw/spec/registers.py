@@ -78,7 +78,7 @@ ERROR_TEXTS: dict[ErrorCode, str] = {
     ErrorCode.WRITE_DECERR: "memory answered a write with DECERR",
     ErrorCode.ILLEGAL_COMMAND: "a word of no unit or no such register, or with bits above its last field",
     ErrorCode.ILLEGAL_VALUE: "a value that the unit cannot carry out (see isa.md), or more than 255 waiting tokens",
-    ErrorCode.OUTSIDE_REGION: "an access beyond a region's size, to a region above 3, or one that ACCESS does not allow",
+    ErrorCode.OUTSIDE_REGION: "an access beyond a region's size, or to a region above 3, or that ACCESS does not allow",
     ErrorCode.NO_END: "the program's last word was reached without CONTROL.END",
     ErrorCode.STOPPED: "software asked for it (CONTROL.stop)",
 }

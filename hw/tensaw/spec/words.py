@@ -165,7 +165,7 @@ def _dma(unit: Unit, verb: str, extra: tuple[Field, ...]) -> tuple[Word, ...]:
             ),
             "Distance of planes.",
         ),
-        Word(unit, 0, "RUN", (_TAG, _WAIT, _SIGNAL, *extra), f"Start to {verb}."),
+        Word(unit, 0, "RUN", (_TAG, _WAIT, _SIGNAL, *extra), f"Start to {verb.split()[0]}."),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.model.machine_array import Accumulated, WeightStream, run_array
 from tensaw.model.machine_error import MachineError, Refused
 from tensaw.model.machine_memory import Bytes, Footprint, Region, load, read_stream, store

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.model.machine_error import Refused
 from tensaw.model.machine_memory import Bytes, Footprint
 from tensaw.spec.config import NpuConfig

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.model.machine_error import Refused
 from tensaw.spec.limits import Registers
 from tensaw.spec.registers import ErrorCode

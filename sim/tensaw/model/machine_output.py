@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.compiler.ir import Elementwise, ElementwiseKind, Requantise, Rounding
 from tensaw.model.elementwise import elementwise
 from tensaw.model.machine_array import ADDRESS_MASK, Accumulated, WeightStream

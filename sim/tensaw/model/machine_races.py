@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.model.machine_memory import Addresses, Footprint
 from tensaw.spec.isa import Command, Peer
 
