@@ -12,19 +12,21 @@ UNITS = ("weight", "load", "array", "output", "store")
 
 
 class ArrayState(enum.IntEnum):
-    """Values of the output ``trace_array_state``."""
+    """Values of the output ``trace_array_state``, and one that the harness makes of it."""
 
     IDLE = 0
     BUSY = 1
     """It took a position."""
     WAIT_WEIGHTS = 2
     WAIT_INPUT = 3
-    """For tokens of the load DMA or of other units."""
+    """For tokens, while the load DMA is at work."""
     WAIT_FOLLOW = 4
     """For rows that the output stage is still writing."""
     WAIT_ACCUMULATORS = 5
     """For a free accumulator half, that is, for the output stage."""
     OVERHEAD = 6
+    WAIT_TOKENS = 7
+    """For tokens, while the load DMA is idle: the trace output says 3."""
 
 
 @dataclass(frozen=True)

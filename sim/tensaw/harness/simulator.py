@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from tensaw.harness.profile import Profile
 from tensaw.harness.tools import find_icarus
 from tensaw.spec.errors import InputError, ToolError

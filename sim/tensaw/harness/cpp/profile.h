@@ -2,7 +2,8 @@
 //
 // Written as text, one line for each item, cycles counted from the mark:
 //   event UNIT TAG START END        the unit was busy with the tag in cycles START to END - 1
-//   state TAG STATE CYCLES          cycles that the array, at work on the tag, was in the state
+//   state TAG STATE CYCLES          cycles that the array, at work on the tag, was in the state; state 7 is state 3
+//                                   (waits for tokens) while the load unit is idle, so that input is not what is missing
 // verilog/tensaw_testbench.v writes the same lines.
 #pragma once
 
@@ -34,7 +35,7 @@ class Profile {
         update(3, top.trace_output_busy, top.trace_output_tag, cycle);
         update(4, top.trace_store_busy, top.trace_store_tag, cycle);
         if (units_[2].busy && !path.empty()) {
-            const std::size_t index = units_[2].tag * 8u + last_state_;
+            const std::size_t index = units_[2].tag * 8u + (last_state_ == 3 && !units_[1].busy ? 7 : last_state_);
             if (states_.size() <= index) states_.resize((index / 8 + 1) * 8);
             ++states_[index];
         }
