@@ -14,11 +14,11 @@ def test_every_field_refuses_what_is_outside_its_range(name: str) -> None:
     low, high = field_range(name)
     for value in (low - 1, high + 1):
         with pytest.raises(ConfigError) as error:
-            NpuConfig(**{name: value})
+            NpuConfig.from_dict({name: value})
         assert str(error.value) == f"{name} must be between {low} and {high}, not {value}."
     for value in ("16", 16.0, True, None):
         with pytest.raises(ConfigError) as error:
-            NpuConfig(**{name: value})  # type: ignore[arg-type]
+            NpuConfig.from_dict({name: value})
         assert str(error.value) == f"{name} must be a whole number between {low} and {high}, not {value!r}."
 
 

@@ -38,11 +38,11 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "scratchpad_bytes": (512, 4 << 20, "activation scratchpad, in four banks"),
     "weight_bytes": (256, 4 << 20, "weight buffer, a ring between the weight DMA and the array"),
     "acc_entries": (8, 8192, "accumulator entries (output positions), in two halves; each holds columns x 32 bit"),
-    "bus_bytes": (8, 16, "bytes a cycle of the AXI4 memory port"),
+    "bus_bytes": (8, 16, "bytes a cycle of the AXI4 memory port, 8 or 16"),
     "address_width": (16, 48, "address bits of the AXI4 memory port"),
     "requant_lanes": (1, 64, "output channels requantised in a cycle"),
     "queue_depth": (16, 1024, "command words that each unit's queue holds"),
-    "burst_beats": (1, 256, "longest AXI4 burst, in beats"),
+    "burst_beats": (1, 256, "longest AXI4 burst, in beats; a power of two"),
     "outstanding_reads": (1, 64, "read bursts in flight"),
 }
 
@@ -94,11 +94,6 @@ class NpuConfig:
 
         require(self.bus_bytes in (8, 16), "bus_bytes", "8 or 16 (a 64 or 128 bit bus)")
         require(self.burst_beats & (self.burst_beats - 1) == 0, "burst_beats", "a power of two")
-        require(
-            self.burst_beats * self.bus_bytes <= 4096,
-            "burst_beats",
-            f"at most {4096 // self.bus_bytes} with bus_bytes {self.bus_bytes} (a burst may not cross 4 KiB)",
-        )
         require(self.requant_lanes <= self.columns, "requant_lanes", f"at most columns ({self.columns})")
         step = BANKS * self.word_bytes
         require(
