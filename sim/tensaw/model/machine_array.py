@@ -247,7 +247,8 @@ def run_array(
     step_rows = steps * settings["rows"] if geometry.mode != Mode.POOL else 0
     _check_ring(config, registers, side + step_rows, step_rows, blocks)
     needed = tiles * (side + step_rows)
-    rows = stream.peek(needed + settings["pad"] * settings["free"])[:needed].reshape(tiles, side + step_rows, -1)
+    rows = stream.peek(needed + settings["pad"] * settings["free"])[:needed]
+    rows = rows.reshape(tiles, side + step_rows, config.weight_row_bytes)
     if settings["free"]:
         stream.free(needed + settings["pad"])
 
