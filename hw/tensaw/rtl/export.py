@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 
 from amaranth.lib import wiring
 
+from tensaw.rtl.verilog_text import merge_modules, prune_wires
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["VERILOG_FILE", "TOP", "verilog", "merge_modules"]
+__all__ = ["VERILOG_FILE", "TOP", "verilog"]
 
 TOP = "tensaw_npu"
 VERILOG_FILE = f"{TOP}.v"
-
-_MODULE = re.compile(r"^module (\\?\S+?) ?\((.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
-_INSTANCE = re.compile(r"^  (\\\S+|[A-Za-z_]\w*) +(\\\S+ |[A-Za-z_]\w* )\($", re.MULTILINE)
 
 
 @dataclass
@@ -58,55 +55,4 @@ def _convert(component: wiring.Component, name: str, platform: ExportPlatform) -
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog as back
 
-    return back.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True)
-
-
-def merge_modules(text: str, top: str) -> str:
-    """Replace modules of the same contents by one, from the leaves up, and give the survivors short names.
-
-    Amaranth writes a module for each instance; a 16 × 16 array would hold 256 copies of the processing element.
-    """
-    modules: dict[str, str] = {}
-    for match in _MODULE.finditer(text):
-        modules[match[1]] = match[0]
-
-    # Modules by depth: a module is finished when all that it instantiates are.
-    final: dict[str, str] = {}
-    by_body: dict[str, str] = {}
-    taken: set[str] = set()
-    output: list[str] = []
-
-    def short(name: str) -> str:
-        """The last part of the hierarchical name without its numbers: ``\\top.array.pe_3_4`` becomes ``tensaw_pe``."""
-        if name == top:
-            return top
-        last = name.lstrip("\\").rsplit(".", 1)[-1]
-        base = "tensaw_" + re.sub(r"\W", "_", re.sub(r"(_\d+)+$", "", last)).strip("_")
-        candidate, number = base, 2
-        while candidate in taken:
-            candidate, number = f"{base}_{number}", number + 1
-        return candidate
-
-    def finish(name: str) -> str:
-        if name in final:
-            return final[name]
-        content = modules[name]
-
-        def rename(match: re.Match[str]) -> str:
-            kind = match[1]
-            return f"  {finish(kind) if kind in modules else kind} {match[2]}("
-
-        content = _INSTANCE.sub(rename, content)
-        header_end = content.index("(")
-        body = content[header_end:]
-        if body in by_body:
-            final[name] = by_body[body]
-            return final[name]
-        new = short(name)
-        taken.add(new)
-        final[name] = by_body[body] = new
-        output.append(f"module {new} {body}")
-        return new
-
-    finish(top)
-    return "\n".join(output)
+    return prune_wires(back.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True))
