@@ -31,7 +31,10 @@ __all__ = [
 Int8Array = npt.NDArray[np.int8]
 
 MAXIMUM_DEPTH = 4095
-"""Longest row: each exponential is at most 2^19 in Q12.19, so 4096 equal ones would overflow the sum."""
+"""Longest row: each exponential is at most 2^19 in Q12.19, so 4096 equal ones would overflow the sum.
+
+LiteRT itself aborts where a sum reaches 512 (more than 511 nearly equal values); here the arithmetic simply goes on.
+"""
 
 _MAX = (1 << 31) - 1
 _INPUT_FRACTION = 26  # differences are Q5.26

@@ -48,6 +48,11 @@ def _pair(value: Pair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
+def _or_zeros(bias: npt.ArrayLike | None, channels: int) -> npt.ArrayLike:
+    """LiteRT's convolutions need a bias; fully connected layers do not."""
+    return np.zeros(channels, np.int32) if bias is None else bias
+
+
 class TfliteBuilder:
     """One network under construction; every operator method returns the handle of its output.
 
@@ -191,12 +196,12 @@ class TfliteBuilder:
         out_zp: int | None = None,
         name: str | None = None,
     ) -> TensorHandle:
-        """CONV_2D; weights int8 (out, kernel height, kernel width, in / groups), one scale or one per output channel."""
+        """CONV_2D; weights int8 (out, kernel height, kernel width, in / groups), one scale or one per channel."""
         array = np.asarray(weights, np.int8)
         sizes = self._sizes(x, array.shape[1:3], stride, dilation, padding)
         return self.operator(
             "CONV_2D",
-            self._weighted(x, array, bias, weight_scale, 0, name),
+            self._weighted(x, array, _or_zeros(bias, array.shape[0]), weight_scale, 0, name),
             (1, *sizes, array.shape[0]),
             *self._out(x, out_scale, out_zp),
             name,
@@ -228,7 +233,7 @@ class TfliteBuilder:
         sizes = self._sizes(x, array.shape[1:3], stride, dilation, padding)
         return self.operator(
             "DEPTHWISE_CONV_2D",
-            self._weighted(x, array, bias, weight_scale, 3, name),
+            self._weighted(x, array, _or_zeros(bias, array.shape[3]), weight_scale, 3, name),
             (1, *sizes, array.shape[3]),
             *self._out(x, out_scale, out_zp),
             name,
@@ -406,7 +411,7 @@ class TfliteBuilder:
         if kind == "LOGISTIC":
             out_scale, out_zp = 1 / 256, -128
         scale, zero_point = self._out(x, out_scale, out_zp)
-        options = {"Alpha": alpha} if kind == "LEAKY_RELU" else {}
+        options: dict[str, Any] = {"Alpha": alpha} if kind == "LEAKY_RELU" else {}
         return self.operator(kind, (x.index,), x.shape, scale, zero_point, name, **options)
 
     def quantize(

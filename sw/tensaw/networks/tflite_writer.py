@@ -39,7 +39,7 @@ _OPTION_TABLES = {
     "LEAKY_RELU": "LeakyReluOptions",
     "SQUEEZE": "SqueezeOptions",
 }
-_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
+_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "SQUEEZE": 1}
 
 
 @dataclass

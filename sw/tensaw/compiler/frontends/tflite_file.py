@@ -203,8 +203,8 @@ class _Reader:
         code = table.OpcodeIndex()
         if not 0 <= code < len(kinds):
             raise ModelError(f"operator {index} has the unknown operator code {code}.")
-        inputs = self.integers(table, f"inputs of operator {index}", "Inputs", tensors)
-        outputs = self.integers(table, f"outputs of operator {index}", "Outputs", tensors)
+        inputs = self.integers(table, f"inputs of operator {index}", "Inputs")
+        outputs = self.integers(table, f"outputs of operator {index}", "Outputs")
         for position in (*inputs, *outputs):
             if not -1 <= position < tensors:
                 raise ModelError(f"operator {index} refers to tensor {position} of {tensors}.")
