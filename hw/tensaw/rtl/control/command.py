@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.interfaces import ErrorSignature
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import PAYLOAD_BITS, Unit, Word, words_of

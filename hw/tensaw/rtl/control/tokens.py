@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.interfaces import PEERS, ErrorSignature
 from tensaw.spec.registers import ErrorCode
 

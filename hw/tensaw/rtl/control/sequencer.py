@@ -1,0 +1,159 @@
+"""The sequencer: from the program in memory to the command queues of the units, and the end of the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.control.command import word_layout
+from tensaw.rtl.control.fetch import Fetch
+from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import PAYLOAD_BITS, Unit, word_named
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["QUEUED_UNITS", "Sequencer"]
+
+QUEUED_UNITS = (Unit.WEIGHT, Unit.LOAD, Unit.ARRAY, Unit.OUTPUT, Unit.STORE)
+"""Units with a command queue, in the order of the STALL registers."""
+
+_SETTLE = 8
+"""Cycles in which everything must be idle before END counts as reached: covers registers between the units."""
+
+
+class Sequencer(wiring.Component):
+    """Fetches the program, hands each word to its unit's queue in order, and carries out CONTROL.END.
+
+    Parameters
+    ----------
+    config : NpuConfig
+        ``queue_depth``, ``bus_bytes``, ``burst_beats``.
+
+    Members
+    -------
+    start : In(1), program_offset : In(32), program_bytes : In(32)
+        From the registers; ``start`` for one cycle, once after each reset.
+    read : Out(ReadRequestSignature(config))
+        To the read manager's ``fetch``.
+    weight, load, array, output, store : Out(stream of 64)
+        Command words for each unit.
+    units_busy : In(5)
+        ``busy`` of WEIGHT, LOAD, ARRAY, OUTPUT, STORE, from bit 0. A unit is busy from the cycle after it took its RUN
+        word to the one in which it has had its full effect.
+    bus_idle : In(1)
+        Read and write manager are idle.
+    halt : In(1)
+        Hand out nothing more.
+    queued : Out(8 × 5)
+        Words in each queue, at most 255 (for the STALL registers).
+    done : Out(1)
+        END was reached: all queues empty, all units and the bus idle. Held until reset.
+    fetch_error : Out(ErrorSignature)
+        Errors of the program fetch: unit 0.
+    error : Out(ErrorSignature)
+        For unit CONTROL, held until reset: ILLEGAL_COMMAND (no such unit, or no CONTROL word) with the word as address,
+        or NO_END (tag 0).
+
+    Timing
+    ------
+    A word a cycle. A full queue stops the words behind it, whichever their unit.
+    """
+
+    start: Signal
+    program_offset: Signal
+    program_bytes: Signal
+    read: Any
+    weight: Any
+    load: Any
+    array: Any
+    output: Any
+    store: Any
+    units_busy: Signal
+    bus_idle: Signal
+    halt: Signal
+    queued: Any
+    done: Signal
+    fetch_error: Any
+    error: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "program_offset": In(32),
+                "program_bytes": In(32),
+                "read": Out(ReadRequestSignature(config)),
+                **{unit.name.lower(): Out(stream.Signature(64)) for unit in QUEUED_UNITS},
+                "units_busy": In(len(QUEUED_UNITS)),
+                "bus_idle": In(1),
+                "halt": In(1),
+                "queued": Out(data.ArrayLayout(8, len(QUEUED_UNITS))),
+                "done": Out(1),
+                "fetch_error": Out(ErrorSignature()),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.fetch = fetch = Fetch(self.config)
+        wiring.connect(m, fetch.read, wiring.flipped(self.read))
+        wiring.connect(m, fetch.error, wiring.flipped(self.fetch_error))
+        m.d.comb += [
+            fetch.start.eq(self.start),
+            fetch.offset.eq(self.program_offset),
+            fetch.bytes.eq(self.program_bytes),
+        ]
+
+        queues = []
+        for index, target in enumerate(QUEUED_UNITS):
+            queue = fifo.SyncFIFOBuffered(width=64, depth=self.config.queue_depth)
+            m.submodules[f"queue_{target.name.lower()}"] = queue
+            queues.append(queue)
+            port = getattr(self, target.name.lower())
+            m.d.comb += [
+                queue.w_data.eq(fetch.words.payload),
+                port.payload.eq(queue.r_data),
+                port.valid.eq(queue.r_rdy & ~self.halt),
+                queue.r_en.eq(port.ready & ~self.halt),
+                self.queued[index].eq(Mux(queue.level > 255, 255, queue.level)),
+            ]
+
+        # The word at the head of the program.
+        word = fetch.words.payload
+        end = word_named("CONTROL.END")
+        end_bits = word_layout(end).size
+        is_end = (word[PAYLOAD_BITS:60] == end.code) & ~word[end_bits:PAYLOAD_BITS].any()
+        started, ended, illegal, no_end = Signal(), Signal(), Signal(), Signal()
+        with m.If(self.start):
+            m.d.sync += started.eq(1)
+        with m.If(started & fetch.words.valid & ~ended & ~illegal & ~self.halt):
+            with m.Switch(word[60:64]):
+                for target, queue in zip(QUEUED_UNITS, queues, strict=True):
+                    with m.Case(int(target)):
+                        m.d.comb += [queue.w_en.eq(1), fetch.words.ready.eq(queue.w_rdy)]
+                with m.Case(int(Unit.CONTROL)):
+                    m.d.sync += [ended.eq(is_end), illegal.eq(~is_end)]
+                with m.Default():
+                    m.d.sync += illegal.eq(1)
+        with m.If(started & fetch.exhausted & ~ended):
+            m.d.sync += no_end.eq(1)
+
+        # The end: all idle for a while.
+        quiet = Signal(range(_SETTLE + 1))
+        m.d.comb += self.done.eq(quiet == _SETTLE)
+        with m.If(~self.done):
+            m.d.sync += quiet.eq(0)
+            with m.If(ended & self.bus_idle & ~self.units_busy.any() & ~Cat(q.level != 0 for q in queues).any()):
+                m.d.sync += quiet.eq(quiet + 1)
+
+        m.d.comb += [
+            self.error.valid.eq(illegal | no_end),
+            self.error.code.eq(Mux(illegal, ErrorCode.ILLEGAL_COMMAND.value, ErrorCode.NO_END.value)),
+            self.error.address.eq(Mux(illegal, word, 0)),
+        ]
+        return m
