@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import REGIONS
 

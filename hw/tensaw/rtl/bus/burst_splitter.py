@@ -8,6 +8,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
 from tensaw.rtl.bus.axi4 import regions_layout
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
 from tensaw.spec.config import NpuConfig

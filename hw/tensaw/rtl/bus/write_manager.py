@@ -8,6 +8,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
 from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer

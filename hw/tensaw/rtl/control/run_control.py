@@ -1,0 +1,146 @@
+"""Start, stop and end of a run, and the first error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.interfaces import ErrorSignature
+from tensaw.spec.isa import Unit
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["ERROR_SOURCES", "RunControl"]
+
+ERROR_SOURCES: dict[str, int] = {
+    "fetch_error": 0,
+    **{f"{unit.name.lower()}_error": int(unit) for unit in Unit},
+    "token_error": int(Unit.CONTROL),
+}
+"""Members that report errors, and the unit that ERROR names for each. Of simultaneous errors the earlier one counts."""
+
+_RESET_CYCLES = 4
+_HALT_CYCLES = 8
+"""Cycles after ``halt`` in which a burst may still be on its way to the managers' registers."""
+
+
+class RunControl(wiring.Component):
+    """Leads the core through a run: reset, start, then the end or a halt.
+
+    Members
+    -------
+    start_request, stop_request : In(1)
+        From CONTROL, for one cycle. Start is ignored during a run, stop outside of one.
+    fetch_error, weight_error, ... : In(ErrorSignature())
+        See ``ERROR_SOURCES``.
+    done : In(1)
+        From the sequencer.
+    bus_idle : In(1)
+        Read and write manager are idle.
+    core_reset : Out(1)
+        Reset the whole core (all but the register port) for four cycles at the start of a run. Outside a run, the bus is
+        idle.
+    start : Out(1)
+        First cycle of the run, after the reset.
+    halt : Out(1)
+        No unit may start anything: 1 unless a run is in progress. After an error the core stays halted, as it was, until
+        the next start.
+    running : Out(1)
+        From ``start`` to the end, a halt's waiting for the bus included.
+    busy : Out(1)
+        ``running`` or in reset.
+    finished, failed : Out(1)
+        One cycle at the end of a run: which way it ended.
+    code : Out(8), unit : Out(4), tag : Out(16), address : Out(64)
+        The run's first error; code 0 if none. Cleared by a start.
+    """
+
+    start_request: Signal
+    stop_request: Signal
+    done: Signal
+    bus_idle: Signal
+    core_reset: Signal
+    start: Signal
+    halt: Signal
+    running: Signal
+    busy: Signal
+    finished: Signal
+    failed: Signal
+    code: Signal
+    unit: Signal
+    tag: Signal
+    address: Signal
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start_request": In(1),
+                "stop_request": In(1),
+                **{name: In(ErrorSignature()) for name in ERROR_SOURCES},
+                "done": In(1),
+                "bus_idle": In(1),
+                "core_reset": Out(1),
+                "start": Out(1),
+                "halt": Out(1),
+                "running": Out(1),
+                "busy": Out(1),
+                "finished": Out(1),
+                "failed": Out(1),
+                "code": Out(8),
+                "unit": Out(4),
+                "tag": Out(16),
+                "address": Out(64),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        sources = [(getattr(self, name), unit) for name, unit in ERROR_SOURCES.items()]
+        timer = Signal(range(_HALT_CYCLES))
+        first = Signal()
+        core_reset, halt = Signal(), Signal(init=1)
+        m.d.comb += [self.core_reset.eq(core_reset), self.halt.eq(halt)]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start_request):
+                    m.d.sync += [core_reset.eq(1), timer.eq(_RESET_CYCLES - 1), self.code.eq(ErrorCode.NONE)]
+                    m.d.sync += [self.unit.eq(0), self.tag.eq(0), self.address.eq(0)]
+                    m.next = "RESET"
+            with m.State("RESET"):
+                m.d.comb += self.busy.eq(1)
+                m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == 0):
+                    m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]
+                m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1)]
+                with m.If(Cat(port.valid for port, _ in sources).any()):
+                    m.d.sync += halt.eq(1)
+                    m.next = "HALT"
+                with m.Elif(self.stop_request):
+                    m.d.sync += [halt.eq(1), self.code.eq(ErrorCode.STOPPED)]
+                    m.next = "HALT"
+                with m.Elif(self.done):
+                    m.d.sync += halt.eq(1)
+                    m.d.comb += self.finished.eq(1)
+                    m.next = "IDLE"
+                for port, unit in reversed(sources):
+                    with m.If(port.valid):
+                        m.d.sync += [
+                            self.code.eq(port.code),
+                            self.unit.eq(unit),
+                            self.tag.eq(port.tag),
+                            self.address.eq(port.address),
+                        ]
+            with m.State("HALT"):
+                m.d.comb += [self.busy.eq(1), self.running.eq(1)]
+                with m.If(timer != 0):
+                    m.d.sync += timer.eq(timer - 1)
+                with m.Elif(self.bus_idle):
+                    m.d.comb += self.failed.eq(1)
+                    m.next = "IDLE"
+        return m
