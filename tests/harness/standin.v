@@ -161,6 +161,7 @@ module tensaw_npu #(
         endcase
         if (rst) begin
             state <= IDLE;
+            computed <= 0;
             error <= 0;
         end
     end

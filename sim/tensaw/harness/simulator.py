@@ -115,6 +115,7 @@ class Simulator:
         self.cycles_run = 0
         self.seconds_run = 0.0
         self._directory = Path(tempfile.mkdtemp(prefix="tensaw-"))
+        self._waves = waves
         self._bus_bytes = bus_bytes
         self._shared = program.suffix != ".vvp"
         self._waiting = False
@@ -276,9 +277,17 @@ class Simulator:
                 process.kill()
                 process.wait()
             process.stdout.close()
+            self._rescue_waves()
             self._errors.close()
         self.memory = np.zeros(0, np.uint8)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _rescue_waves(self) -> None:
+        # Icarus replaces the link by a file of its own when it writes FST.
+        if self._waves is not None:
+            written = self._directory / f"waves{self._waves.path.suffix}"
+            if written.is_file() and not written.is_symlink():
+                shutil.move(written, self._waves.path)
 
     def __enter__(self) -> Simulator:
         return self
