@@ -1,0 +1,1 @@
+"""From stages to runs of the machine, one file for each kind of operator."""

@@ -1,0 +1,148 @@
+"""What every lowering offers to the planner, and what they share."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tensaw.compiler.builder import Builder, Drain, SecondOperand
+from tensaw.compiler.ir import Requantise
+from tensaw.compiler.regions import Box, Image, Layout, View
+from tensaw.compiler.stages import Operand, Stage
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Operation, TableKind
+
+__all__ = ["Lowering", "broadcast_box", "span_needed"]
+
+MOST_STEPS = 255
+"""Kernel steps in one direction, and rows between them."""
+
+
+def span_needed(start: int, stop: int, stride: int, reach: int, before: int, size: int) -> tuple[int, int]:
+    """Input positions that outputs ``start`` to ``stop - 1`` need along one axis, cut to 0..size.
+
+    ``reach``: extent of the kernel, dilation included; ``before``: padding in front.
+    """
+    first = start * stride - before
+    last = (stop - 1) * stride - before + reach
+    return min(max(first, 0), size), max(min(last, size), 0)
+
+
+def broadcast_box(box: Box, image: Image, operand: Image) -> Box:
+    """The part of a broadcast ``operand`` that output ``box`` of ``image`` meets."""
+    if (operand.batch, operand.height) == (image.batch, image.height):
+        y0, y1 = box.y0, box.y1
+    else:
+        batch = box.y0 // image.height if operand.batch > 1 else 0
+        row = box.y0 % image.height
+        y0 = batch * operand.height + (row if operand.height > 1 else 0)
+        y1 = y0 + (box.height if operand.height > 1 else 1)
+    x0, x1 = (box.x0, box.x1) if operand.width > 1 else (0, 1)
+    c0, c1 = (box.c0, box.c1) if operand.channels > 1 else (0, 1)
+    return Box(y0, y1, x0, x1, c0, c1)
+
+
+class Lowering(ABC):
+    """One stage's way onto the machine.
+
+    ``per_image``: output boxes may not span images of a batch. ``width_step``, ``channel_step``: boxes begin and end at
+    multiples of these (or at the tensor's end).
+    """
+
+    per_image: bool = False
+    width_step: int = 1
+    channel_step: int = 1
+    unit: str = "array"
+    """Where the operator runs, for reports."""
+
+    def __init__(self, config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> None:
+        self.config = config
+        self.stage = stage
+        self.layouts = layouts
+        self.image = stage.output.image
+        self.channel_step = min(config.columns, self.image.channels)
+        self.per_image = self.image.batch > 1
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of weights for the whole output, for estimates."""
+        return 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates as TFLite counts them (padding included); 0 for what is no matrix product."""
+        return 0
+
+    def layout(self, operand: Operand) -> Layout:
+        """Layout of an operand that has its whole tensor, or all channels of a part of it, in the scratchpad."""
+        return self.layouts.get(operand.storage) or Layout(operand.image.channels)
+
+    def part_layout(self, operand: Operand, box: Box) -> Layout:
+        """Layout of a buffer that holds ``box`` of an operand."""
+        whole = self.layout(operand)
+        if box.channels == operand.image.channels:
+            return whole
+        return dataclasses.replace(whole, pixel_pitch=box.channels)
+
+    def needs(self, index: int, box: Box) -> Box:
+        """The part of operand ``index`` that output ``box`` needs; may be empty."""
+        if index < len(self.stage.inputs):
+            return self.input_box(index, box)
+        return broadcast_box(box, self.image, self.stage.operands[index].image)
+
+    @abstractmethod
+    def input_box(self, index: int, box: Box) -> Box:
+        """The part of main input ``index`` that output ``box`` needs; may be empty."""
+
+    @abstractmethod
+    def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
+        """Add the actions that compute ``box``; ``views`` hold at least what :meth:`needs` says."""
+
+    # Shared parts ---------------------------------------------------------------------------------------------------
+
+    def load_table(self, builder: Builder) -> bool:
+        """Have the output stage hold the stage's table; whether it has one."""
+        table = self.stage.table
+        if table is None:
+            return False
+        # Entry v & 255 of the machine's table is for value v, the IR's begins with the one for -128.
+        content = np.roll(table.astype(np.int8), 128).view(np.uint8)
+        builder.table(TableKind.LOOKUP, content, content.tobytes())
+        return True
+
+    def drain(
+        self, builder: Builder, box: Box, out: View, tile: int, requantise: Requantise, views: Sequence[View],
+        bias: bool = False, pixels: int = 1,
+    ) -> Drain:  # fmt: skip
+        """The OUTPUT registers for ``box`` in tiles of ``tile`` channels, ``pixels`` neighbouring pixels at a time."""
+        channels = box.channels
+        return Drain(
+            base=out.address(box.y0, box.x0, box.c0), pitch=out.pitch, pixel_pitch=out.pixel_pitch * pixels,
+            tile=min(tile, channels) * pixels, last=((channels - 1) % tile + 1) * pixels,
+            requantise=requantise, bias=bias, second=self._second(box, views, tile * pixels, pixels),
+            table=self.load_table(builder),
+        )  # fmt: skip
+
+    def _second(self, box: Box, views: Sequence[View], tile: int, pixels: int) -> SecondOperand | None:
+        second = self.stage.second
+        if second is None:
+            return None
+        op, image = second.op, second.operand.image
+        need = broadcast_box(box, self.image, image)
+        view = views[len(self.stage.inputs)]
+        own, other = second.first, 1 - second.first
+        return SecondOperand(
+            base=view.address(need.y0, need.x0, need.c0),
+            pitch=view.pitch if need.height > 1 else 0,
+            pixel_pitch=view.pixel_pitch * pixels if need.width > 1 else 0,
+            tile_step=min(tile, box.channels * pixels),
+            operation=Operation(int(op.operation)),
+            zero_points=(op.zero_points[own], op.zero_points[other]),
+            scales=((op.multipliers[own], op.shifts[own]), (op.multipliers[other], op.shifts[other])),
+            reverse=own == 1,
+            requantise=op.requantise,
+        )
+

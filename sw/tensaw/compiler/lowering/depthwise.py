@@ -1,0 +1,161 @@
+"""DEPTHWISE_CONV_2D on the array: each column takes its own channel, the taps sit in the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tensaw.compiler.builder import ArrayRun, Builder
+from tensaw.compiler.ir import DepthwiseConv2d
+from tensaw.compiler.lowering.base import MOST_STEPS, Lowering
+from tensaw.compiler.lowering.conv import check_window
+from tensaw.compiler.lowering.parameters import channel_parameters
+from tensaw.compiler.lowering.window import Window
+from tensaw.compiler.regions import Box, Image, Layout, View
+from tensaw.compiler.stages import Stage
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Mode
+
+__all__ = ["DepthwiseLowering", "depthwise_layout", "depthwise_steps", "usable_channels"]
+
+_MOST_TILES = 4095
+_MOST_DECIMATION = 63
+
+
+def usable_channels(config: NpuConfig, channels: int, pixel_pitch: int, base: int = 0) -> int:
+    """Largest number of neighbouring channels, at most ``columns``, that never straddle a scratchpad word when channels
+    are taken in groups of that size; ``base``: address of the first channel of a pixel, modulo the word."""
+    word = config.word_bytes
+    starts = {(base + pixel * pixel_pitch) % word for pixel in range(word)}
+    for size in range(min(config.columns, channels), 1, -1):
+        if all(
+            (start + first) % word + min(size, channels - first) <= word
+            for start in starts
+            for first in range(0, channels, size)
+        ):
+            return size
+    return 1
+
+
+def depthwise_layout(config: NpuConfig, image: Image, dilation: int) -> Layout:
+    """Layout of an input tensor in which the array's depthwise mode works best: pixels padded as little as the fewest
+    channel groups allow, and rows an odd number of words apart (for odd dilations), so that three kernel rows come from
+    different banks."""
+    word = config.word_bytes
+    channels = image.channels
+    if channels >= word:
+        pitches = [channels, -(-channels // word) * word]
+    else:
+        pitches = list(range(channels, word + 1))
+    best = min(pitches, key=lambda pitch: (-(-channels // usable_channels(config, channels, pitch)), pitch))
+    return Layout(best, word, odd=dilation % 2 == 1 and config.groups > 1)
+
+
+def depthwise_steps(config: NpuConfig, kernel: tuple[int, int], dilation: tuple[int, int], groups: int) -> int:
+    """Kernel steps of one channel group."""
+    taps = config.taps if dilation[1] == 1 else 1
+    return -(-kernel[0] // groups) * -(-kernel[1] // taps)
+
+
+class DepthwiseLowering(Lowering):
+    """One input channel in each column; up to three kernel rows and three taps of each in a step."""
+
+    unit = "array, depthwise"
+
+    def __init__(self, config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> None:
+        super().__init__(config, stage, layouts)
+        op = stage.op
+        assert isinstance(op, DepthwiseConv2d) and op.multiplier == 1
+        self._op = op
+        kernel = (op.weights.shape[0], op.weights.shape[1])
+        image = stage.inputs[0].image
+        self.window = Window(kernel, op.stride, op.dilation, op.padding[:2], image, self.image.height)
+        check_window(stage, self.window)
+        sums = op.weights.astype(np.int64).sum(axis=(0, 1))
+        self._parameters = channel_parameters(op.bias, op.input_zero_point, sums, op.requantise)
+
+    @property
+    def macs(self) -> int:
+        return self.image.size * self.window.kernel[0] * self.window.kernel[1]
+
+    @property
+    def stream_bytes(self) -> int:
+        return self._op.weights.size + 9 * self.image.channels
+
+    @staticmethod
+    def suits(stage: Stage, config: NpuConfig) -> bool:
+        """Whether the mode can do the operator at all."""
+        op = stage.op
+        if not isinstance(op, DepthwiseConv2d) or op.multiplier != 1 or config.rows < config.taps:
+            return False
+        steps = depthwise_steps(config, (op.weights.shape[0], op.weights.shape[1]), op.dilation, 1)
+        return op.stride[1] <= _MOST_DECIMATION and steps <= MOST_STEPS
+
+    def cycles(self) -> int:
+        """Estimate for the whole image, to compare with other ways."""
+        layout = self.layout(self.stage.inputs[0])
+        image, config = self.image, self.config
+        groups = self._groups(layout.pitch(self.stage.inputs[0].image.width))
+        tiles = -(-image.channels // usable_channels(config, image.channels, layout.pixel_pitch))
+        stride = self._op.stride[1]
+        row = (image.width - 1) * stride + max(config.taps, stride)
+        return tiles * depthwise_steps(config, self.window.kernel, self._op.dilation, groups) * image.rows * row
+
+    def _groups(self, pitch: int) -> int:
+        """Kernel rows that can be taken together with this row pitch."""
+        word, dilation = self.config.word_bytes, self._op.dilation[0]
+        group_pitch = dilation * pitch
+        odd = group_pitch % word == 0 and group_pitch // word % 2 == 1
+        most = min(self.config.groups, self.window.kernel[0]) if odd else 1
+        while most > 1 and dilation * most > MOST_STEPS:
+            most -= 1
+        return most
+
+    def input_box(self, index: int, box: Box) -> Box:
+        return self.window.needs(box, box.c0, box.c1)
+
+    def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
+        op, config, view = self._op, self.config, views[0]
+        placed = self.window.place(box, view, box.c0)
+        pitch = view.pixel_pitch
+        size = usable_channels(config, box.channels, pitch, view.address(view.box.y0, view.box.x0, box.c0))
+        if view.pitch % config.word_bytes:
+            size = 1
+        groups = self._groups(view.pitch)
+        taps = config.taps if op.dilation[1] == 1 else 1
+        most = _MOST_TILES * size
+        for c0 in range(box.c0, box.c1, most):
+            c1 = min(c0 + most, box.c1)
+            part = Box(box.y0, box.y1, box.x0, box.x1, c0, c1)
+            run = ArrayRun(
+                mode=Mode.DEPTHWISE, base=placed.base + c0 - box.c0, pitch=view.pitch,
+                window=(placed.height, (placed.width - 1) * pitch + min(size, c1 - c0)),
+                origin=(placed.y, placed.x * pitch), step=(op.stride[0], pitch), decimation=op.stride[1],
+                size=(part.height, part.width),
+                kernel_y=(-(-self.window.kernel[0] // groups), groups * op.dilation[0]),
+                kernel_x=(-(-self.window.kernel[1] // taps), taps * op.dilation[1] * pitch),
+                groups=groups, group_rows=op.dilation[0] if groups > 1 else 0,
+                tiles=-(-(c1 - c0) // size), input_step=size if c1 - c0 > size else 0,
+                pad_value=op.input_zero_point, weight_rows=config.taps * groups,
+            )  # fmt: skip
+            drain = self.drain(builder, part, out, size, self._parameters.requantise, views, bias=True)
+            blob = builder.store.blob(
+                (op.name, c0, c1, size, groups, taps),
+                lambda: self._pack(c0, c1, size, groups, taps),  # noqa: B023
+            )
+            builder.pair(run, drain, blob)
+
+    def _pack(self, c0: int, c1: int, size: int, groups: int, taps: int) -> npt.NDArray[np.uint8]:
+        """Rows of the tiles: row ``3g + j`` of a step holds tap (g, j) of every column's channel."""
+        config = self.config
+        height, width = self.window.kernel
+        steps = -(-height // groups), -(-width // taps)
+        tiles = -(-(c1 - c0) // size)
+        padded = np.zeros((steps[0] * groups, steps[1] * taps, tiles * size), np.int8)
+        padded[:height, :width, : c1 - c0] = self._op.weights[:, :, c0:c1]
+        parts = padded.reshape(steps[0], groups, steps[1], taps, tiles, size).transpose(4, 0, 2, 1, 3, 5)
+        rows = np.zeros((tiles, *steps, groups, config.taps, config.weight_row_bytes), np.int8)
+        rows[..., :taps, :size] = parts
+        return self._parameters.pack(config, rows.reshape(tiles, -1, config.weight_row_bytes), c0, c1, size)

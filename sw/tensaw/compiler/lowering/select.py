@@ -1,0 +1,64 @@
+"""Which lowering a stage gets, and which layouts its tensors should have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tensaw.compiler.ir import (
+    Concat,
+    Conv2d,
+    DepthwiseConv2d,
+    Elementwise,
+    FullyConnected,
+    Lookup,
+    Mean,
+    Pad,
+    Pool2d,
+    Softmax,
+)
+from tensaw.compiler.lowering.base import Lowering
+from tensaw.compiler.lowering.conv import ConvLowering
+from tensaw.compiler.lowering.copy import ConcatLowering, CopyLowering, PadLowering
+from tensaw.compiler.lowering.depthwise import DepthwiseLowering, depthwise_layout
+from tensaw.compiler.lowering.pool import MeanLowering, PoolLowering
+from tensaw.compiler.lowering.softmax import SoftmaxLowering
+from tensaw.compiler.regions import Layout
+from tensaw.compiler.stages import Network, Stage
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["choose_layouts", "lower"]
+
+_LOWERINGS: dict[type, type[Lowering]] = {
+    Conv2d: ConvLowering,
+    FullyConnected: ConvLowering,
+    Pool2d: PoolLowering,
+    Mean: MeanLowering,
+    Elementwise: CopyLowering,
+    Lookup: CopyLowering,
+    Pad: PadLowering,
+    Concat: ConcatLowering,
+    Softmax: SoftmaxLowering,
+}
+
+
+def lower(config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> Lowering:
+    """The lowering of a stage. Raises UnsupportedError if the machine cannot do it."""
+    if not isinstance(stage.op, DepthwiseConv2d):
+        return _LOWERINGS[type(stage.op)](config, stage, layouts)
+    if DepthwiseLowering.suits(stage, config):
+        own, general = DepthwiseLowering(config, stage, layouts), ConvLowering(config, stage, layouts)
+        return own if own.cycles() <= general.cycles() else general
+    return ConvLowering(config, stage, layouts)
+
+
+def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
+    """Layouts by storage, for those that are not dense: what depthwise readers like best."""
+    layouts = {}
+    for stage in network.stages:
+        if DepthwiseLowering.suits(stage, config):
+            operand = stage.inputs[0]
+            op = stage.op
+            assert isinstance(op, DepthwiseConv2d)
+            if not network.storages[operand.storage].dense:
+                layouts[operand.storage] = depthwise_layout(config, operand.image, op.dilation[0])
+    return layouts

@@ -1,0 +1,1 @@
+"""Passes from the graph to the stages that run on the machine."""

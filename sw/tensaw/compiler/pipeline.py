@@ -1,0 +1,175 @@
+"""Graph to program: passes, layouts, memory plan, actions, order, command words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tensaw.compiler.builder import Builder
+from tensaw.compiler.emit import emit_words, keep_weights, weight_bytes
+from tensaw.compiler.ir import Graph, Port
+from tensaw.compiler.lowering.base import Lowering
+from tensaw.compiler.lowering.select import choose_layouts, lower
+from tensaw.compiler.passes.fusion import form_stages
+from tensaw.compiler.passes.padding import fold_padding
+from tensaw.compiler.planner.execute import execute
+from tensaw.compiler.planner.memory import MemoryPlan, plan_memory
+from tensaw.compiler.stages import Network
+from tensaw.compiler.tokens import order_actions
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import UnsupportedError
+from tensaw.spec.isa import END_WORD
+from tensaw.spec.program import CONSTANTS, INPUTS, OUTPUTS, SCRATCH, Binding, Layer, Program
+
+__all__ = ["CompileOptions", "compile_graph"]
+
+_ALIGNMENT = 64
+"""Bytes: of tensors in memory, so that transfers begin at a bus word of every width."""
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """``keep_tensors``: every operator's result is also stored to memory, and nothing is fused that would hide one.
+    ``fuse``: let the output stage do elementwise operators and tables of its producer. ``follow``: let layers start on
+    rows that the layer before has finished."""
+
+    keep_tensors: bool = False
+    fuse: bool = True
+    follow: bool = True
+
+
+class _Regions:
+    """Hands out memory in the four regions."""
+
+    def __init__(self) -> None:
+        self.sizes = [0, 0, 0, 0]
+
+    def take(self, region: int, size: int) -> tuple[int, int]:
+        offset = self.sizes[region]
+        self.sizes[region] = offset + -(-size // _ALIGNMENT) * _ALIGNMENT
+        return region, offset
+
+
+def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | None = None) -> Program:
+    """The program that computes ``graph`` on ``config``.
+
+    Raises UnsupportedError if the network cannot run on this configuration, with what to change.
+    """
+    options = options or CompileOptions()
+    fuse = options.fuse and not options.keep_tensors
+    network = form_stages(fold_padding(graph) if fuse else graph, fuse)
+    layouts = choose_layouts(config, network)
+    lowerings = [lower(config, stage, layouts) for stage in network.stages]
+    plan = plan_memory(config, network, lowerings, layouts)
+    regions = _Regions()
+    constants = _place_tensors(graph, network, plan, regions, options)
+    builder = Builder(config)
+    execute(config, network, lowerings, plan, builder)
+    keep_weights(builder.actions, config)
+    order_actions(builder.actions, options.follow)
+
+    region, weights_offset = regions.take(CONSTANTS, builder.store.size)
+    words = emit_words(builder.actions, weights_offset)
+    words += [END_WORD] * (len(words) % 2)
+    _, program_offset = regions.take(CONSTANTS, 8 * len(words))
+    image = bytearray(regions.sizes[CONSTANTS])
+    for offset, content in (
+        *constants, (weights_offset, builder.store.to_bytes()), (program_offset, np.array(words, "<u8").tobytes()),
+    ):  # fmt: skip
+        image[offset : offset + len(content)] = content
+    _check_address_space(graph, regions, config)
+    inputs, outputs = ([_port_binding(graph, network, port) for port in ports] for ports in (graph.inputs, graph.outputs))
+    return Program(
+        name=graph.name, config=config, constants=bytes(image), program_offset=program_offset,
+        program_bytes=8 * len(words), region_sizes=(regions.sizes[0], *(max(s, _ALIGNMENT) for s in regions.sizes[1:])),
+        inputs=inputs, outputs=outputs, kept=_kept(graph, network) if options.keep_tensors else [],
+        layers=[_layer(lowering, builder, index) for index, lowering in enumerate(lowerings)], tags=builder.tags,
+        notes=_notes(config, lowerings, network, plan, builder, len(words)),
+    )  # fmt: skip
+
+
+def _place_tensors(
+    graph: Graph, network: Network, plan: MemoryPlan, regions: _Regions, options: CompileOptions
+) -> list[tuple[int, bytes]]:
+    """Give every storage that needs one a place in memory; returns (offset, bytes) of the constants."""
+    storages = network.storages
+    constants = []
+    for port in graph.inputs:
+        storage = storages[network.storage_of[port.tensor]]
+        storage.home, storage.loaded = regions.take(INPUTS, storage.size), True
+    for port in graph.outputs:
+        storage = storages[network.storage_of[port.tensor]]
+        if storage.home is None and storage.data is None:
+            storage.home, storage.stored = regions.take(OUTPUTS, storage.size), True
+    for storage in storages.values():
+        if storage.data is not None:
+            storage.home, storage.loaded = regions.take(CONSTANTS, storage.size), True
+            constants.append((storage.home[1], np.ascontiguousarray(storage.data).tobytes()))
+        elif storage.home is None and (options.keep_tensors or storage.name not in plan.addresses):
+            storage.home, storage.stored = regions.take(SCRATCH, storage.size), True
+    return constants
+
+
+def _check_address_space(graph: Graph, regions: _Regions, config: NpuConfig) -> None:
+    total = sum(regions.sizes)
+    if total > 1 << config.address_width:
+        raise UnsupportedError(
+            f"The network {graph.name!r} needs {total} bytes of memory for constants, inputs, outputs and intermediate "
+            f"tensors, but address_width {config.address_width} reaches {1 << config.address_width}. Choose a "
+            "configuration with a larger address_width."
+        )
+    if max(regions.sizes) > 1 << 32:
+        raise UnsupportedError(
+            f"The network {graph.name!r} needs a memory region of {max(regions.sizes)} bytes; a region holds at most "
+            f"{1 << 32}. Use a smaller network or a smaller batch."
+        )
+
+
+def _port_binding(graph: Graph, network: Network, port: Port) -> Binding:
+    tensor = graph.tensors[port.tensor]
+    home = network.storages[network.storage_of[port.tensor]].home
+    assert home is not None
+    return Binding(
+        name=port.name, tensor=port.tensor, region=home[0], offset=home[1], shape=tensor.shape, file_shape=port.shape,
+        dtype=port.dtype, permutation=port.permutation, scale=tensor.scale, zero_point=tensor.zero_point,
+    )  # fmt: skip
+
+
+def _kept(graph: Graph, network: Network) -> list[Binding]:
+    result = []
+    for op in graph.ops:
+        tensor = graph.tensors[op.output]
+        home = network.storages[network.storage_of.get(op.output, op.output)].home
+        assert home is not None
+        result.append(
+            Binding(
+                name=op.output, tensor=op.output, region=home[0], offset=home[1], shape=tensor.shape,
+                file_shape=tensor.shape, scale=tensor.scale, zero_point=tensor.zero_point,
+            )
+        )  # fmt: skip
+    return result
+
+
+def _layer(lowering: Lowering, builder: Builder, index: int) -> Layer:
+    stage = lowering.stage
+    weight = weight_bytes([a for a in builder.actions if builder.tags[a.tag].layer == index])
+    return Layer(
+        name=stage.op.name, kind=stage.op.kind, output=stage.output.tensor, macs=lowering.macs, weight_bytes=weight,
+        limit=builder.costs[index].limit, fused=tuple(op.name for op in stage.ops[1:]),
+    )  # fmt: skip
+
+
+def _notes(
+    config: NpuConfig, lowerings: list[Lowering], network: Network, plan: MemoryPlan, builder: Builder, words: int
+) -> dict[str, object]:
+    return {
+        "scratchpad_peak_bytes": plan.peak,
+        "spilled_tensors": sorted(
+            name for name in network.storages if name in plan.lives and name not in plan.addresses
+        ),
+        "fused": {l.stage.op.name: [op.name for op in l.stage.ops[1:]] for l in lowerings if len(l.stage.ops) > 1},
+        "words": words,
+        "runs": len(builder.actions),
+        "estimated_cycles": sum(cost.estimate for cost in builder.costs),
+    }

@@ -1,0 +1,157 @@
+"""Which tensors stay in the scratchpad, and where.
+
+All tensors are resident at first. While they do not fit (greedily, the largest first, each at the lowest address that is
+free during its whole life), the largest tensor of the fullest stage is spilled to memory. A stage that touches spilled
+tensors runs in boxes through staging buffers, for which it gets the largest gap between the resident ones; where no box
+fits there, more is spilled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tensaw.compiler.lowering.base import Lowering
+from tensaw.compiler.planner.tiling import TilePlan, plan_tiles
+from tensaw.compiler.regions import Layout
+from tensaw.compiler.stages import Network
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import UnsupportedError
+
+__all__ = ["MemoryPlan", "plan_memory"]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """``addresses`` of resident storages; for each stage its boxes and the address of its staging buffers; ``lives``
+    (first, last stage) of every storage; ``peak`` scratchpad bytes used at once."""
+
+    addresses: dict[str, int]
+    tiles: list[TilePlan]
+    staging: list[int]
+    lives: dict[str, tuple[int, int]]
+    peak: int
+
+
+class _Planner:
+    def __init__(
+        self, config: NpuConfig, network: Network, lowerings: Sequence[Lowering], layouts: dict[str, Layout]
+    ) -> None:
+        self.config = config
+        self.network = network
+        self.lowerings = lowerings
+        self.lives: dict[str, tuple[int, int]] = {}
+        self.sizes: dict[str, int] = {}
+        word = config.word_bytes
+        for index, stage in enumerate(network.stages):
+            for operand in (*stage.operands, stage.output):
+                first, _ = self.lives.get(operand.storage, (index, index))
+                self.lives[operand.storage] = first, index
+                layout = layouts.get(operand.storage) or Layout(operand.image.channels)
+                self.sizes[operand.storage] = -(-layout.size(operand.image.whole) // word) * word
+        self.resident = {name for name, size in self.sizes.items() if size <= config.scratchpad_bytes}
+
+    def live(self, stage: int) -> list[str]:
+        """Resident storages alive during a stage."""
+        return sorted(n for n in self.resident if self.lives[n][0] <= stage <= self.lives[n][1])
+
+    def spill_at(self, stage: int) -> bool:
+        """Spill the largest resident storage of a stage; whether there was one."""
+        names = self.live(stage)
+        if not names:
+            return False
+        self.resident.remove(max(names, key=lambda name: (self.sizes[name], name)))
+        return True
+
+    def place(self) -> dict[str, int] | None:
+        """Addresses of all resident storages; None if they do not fit."""
+        placed: list[tuple[int, int, str]] = []
+        for name in sorted(self.resident, key=lambda n: (-self.sizes[n], self.lives[n], n)):
+            first, last = self.lives[name]
+            address = 0
+            for start, end, other in sorted(placed):
+                other_first, other_last = self.lives[other]
+                if other_first > last or other_last < first:
+                    continue
+                if start - address >= self.sizes[name]:
+                    break
+                address = max(address, end)
+            if address + self.sizes[name] > self.config.scratchpad_bytes:
+                self.failed = name
+                return None
+            placed.append((address, address + self.sizes[name], name))
+        return {name: start for start, _, name in placed}
+
+    def relieve(self) -> None:
+        """Spill something where the resident storages need more than there is."""
+        loads = [sum(self.sizes[name] for name in self.live(stage)) for stage in range(len(self.network.stages))]
+        fullest = max(range(len(loads)), key=lambda stage: loads[stage])
+        if loads[fullest] > self.config.scratchpad_bytes:
+            self.spill_at(fullest)
+        else:
+            self.resident.remove(self.failed)
+
+    def gap(self, stage: int, addresses: dict[str, int]) -> tuple[int, int]:
+        """(address, bytes) of the largest gap during a stage."""
+        best, address = (0, 0), 0
+        for start, end in sorted((addresses[n], addresses[n] + self.sizes[n]) for n in self.live(stage)):
+            best = max(best, (start - address, address), key=lambda item: item[0])
+            address = max(address, end)
+        best = max(best, (self.config.scratchpad_bytes - address, address), key=lambda item: item[0])
+        return best[1], best[0]
+
+    def staged(self, stage: int) -> tuple[bool, ...]:
+        item = self.network.stages[stage]
+        return tuple(operand.storage not in self.resident for operand in (*item.operands, item.output))
+
+    def run(self) -> MemoryPlan:
+        while True:
+            addresses = self.place()
+            if addresses is None:
+                self.relieve()
+                continue
+            plan = self.tile(addresses)
+            if plan is not None:
+                return plan
+
+    def tile(self, addresses: dict[str, int]) -> MemoryPlan | None:
+        """Boxes of all stages; None if something had to be spilled for them."""
+        tiles, staging, peak = [], [], 0
+        for index, lowering in enumerate(self.lowerings):
+            address, size = self.gap(index, addresses)
+            plan = plan_tiles(lowering, self.staged(index), size, self.config)
+            if plan is None:
+                if not self.spill_at(index):
+                    raise self.too_small(lowering)
+                return None
+            tiles.append(plan)
+            staging.append(address)
+            peak = max(peak, sum(self.sizes[name] for name in self.live(index)) + plan.staging)
+        return MemoryPlan(addresses, tiles, staging, self.lives, peak)
+
+    def too_small(self, lowering: Lowering) -> UnsupportedError:
+        """The scratchpad cannot hold what a single output position needs."""
+        op = lowering.stage.op
+        needed = _least_bytes(lowering, self.staged(self.lowerings.index(lowering)), self.config)
+        return UnsupportedError(
+            f"{op.kind} {op.name!r} needs {needed} bytes of scratchpad for a single output position with all its inputs, "
+            f"but scratchpad_bytes is {self.config.scratchpad_bytes}. Choose a configuration with at least that much."
+        )
+
+
+def _least_bytes(lowering: Lowering, staged: tuple[bool, ...], config: NpuConfig) -> int:
+    low, high = config.scratchpad_bytes, 1 << 40
+    while low < high:
+        middle = (low + high) // 2
+        if plan_tiles(lowering, staged, middle, config) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def plan_memory(
+    config: NpuConfig, network: Network, lowerings: Sequence[Lowering], layouts: dict[str, Layout]
+) -> MemoryPlan:
+    """Places and boxes for every stage. Raises UnsupportedError if one stage cannot be cut small enough."""
+    return _Planner(config, network, lowerings, layouts).run()

@@ -1,0 +1,128 @@
+"""Order between units: tokens and row-wise following, derived from what every action reads and writes.
+
+Each unit carries out its actions in order. Of other units an action knows only what it waited for; the tables below keep
+for each action how many actions of every unit are certainly complete when it starts (`before`) and when it has finished
+(`after`). Where an access of another unit that must come first is not among them, a token is added: from the latest such
+action of that unit, so that tokens of one pair of units are given and taken in the same order and the counters need no
+names.
+
+Two orders come without tokens: a DRAIN writes only what its ARRAY run has begun to hand over, so that everything the
+ARRAY run knew is known, too, and every earlier ARRAY run has ended; and an ARRAY run may *follow* the OUTPUT run just
+before it, row by row, if that run writes its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tensaw.compiler.actions import Action, Span
+from tensaw.spec.isa import Peer, Unit
+
+__all__ = ["order_actions"]
+
+_PEERS = {Unit.LOAD: Peer.LOAD, Unit.ARRAY: Peer.ARRAY, Unit.OUTPUT: Peer.OUTPUT, Unit.STORE: Peer.STORE}
+_COUNT = len(_PEERS)
+
+
+class _History:
+    """Accesses of one unit, the latest last: (number of the action, span)."""
+
+    def __init__(self) -> None:
+        self._accesses: dict[int, list[tuple[int, Span]]] = {}
+
+    def add(self, number: int, spans: Iterable[Span]) -> None:
+        for span in spans:
+            self._accesses.setdefault(span.space, []).append((number, span))
+
+    def latest(self, spans: Iterable[Span], known: int) -> int:
+        """Number of the latest action from ``known`` on that touches one of ``spans``; -1 if there is none."""
+        result = -1
+        for span in spans:
+            for number, other in reversed(self._accesses.get(span.space, ())):
+                if number < known or number <= result:
+                    break
+                if span.overlaps(other):
+                    result = number
+                    break
+        return result
+
+
+def order_actions(actions: list[Action], follow: bool = True) -> None:
+    """Set ``wait`` and ``signal`` of every action, and ``follow`` of ARRAY runs; actions stand in program order."""
+    _Orderer(follow).run(actions)
+
+
+class _Orderer:
+    def __init__(self, follow: bool) -> None:
+        self._follow = follow
+        self._reads = [_History() for _ in range(_COUNT)]
+        self._writes = [_History() for _ in range(_COUNT)]
+        self._done: list[list[Action]] = [[] for _ in range(_COUNT)]
+        self._before: dict[Action, list[int]] = {}
+        self._after: dict[Action, list[int]] = {}
+        self._output_runs = 0
+
+    def run(self, actions: list[Action]) -> None:
+        for action in actions:
+            self._order(action)
+
+    def _order(self, action: Action) -> None:
+        unit = _PEERS[action.unit]
+        earlier = self._done[unit]
+        known = list(self._after[earlier[-1]]) if earlier else [0] * _COUNT
+        if action.unit == Unit.ARRAY and action.name == "RUN":
+            action.run |= {"follow": 0, "follow_run": 0}
+            self._try_follow(action, known)
+        self._wait(action, unit, known)
+        self._before[action] = list(known)
+        self._reads[unit].add(len(earlier), action.reads)
+        self._writes[unit].add(len(earlier), action.writes)
+        earlier.append(action)
+        known[unit] = len(earlier)
+        if action.partner is not None:
+            _merge(known, self._after[action.partner])
+        self._after[action] = known
+        if action.unit == Unit.OUTPUT:
+            self._output_runs += 1
+
+    def _try_follow(self, action: Action, known: list[int]) -> None:
+        runs = self._done[Peer.OUTPUT]
+        if not self._follow or not runs or action.rows is None:
+            return
+        last = len(runs) - 1
+        producer = runs[last]
+        if known[Peer.OUTPUT] > last or producer.rows is None or not producer.rows.cover(action.rows):
+            return
+        if self._writes[Peer.OUTPUT].latest(action.reads, last) != last:
+            return
+        action.run |= {"follow": 1, "follow_run": last % 256}
+        # All rows that it reads are written; of the run itself nothing more is certain, of earlier ones everything.
+        if last:
+            _merge(known, self._after[runs[last - 1]])
+
+    def _wait(self, action: Action, unit: Peer, known: list[int]) -> None:
+        """Add the tokens without which the action's accesses might come too early; what they prove enters ``known``."""
+        # A second operand may be read before the first result arrives; writes come after it.
+        writing = list(known)
+        if action.partner is not None:
+            _merge(writing, self._before[action.partner])
+        for peer in Peer:
+            if peer == unit:
+                continue
+            written, read = self._writes[peer], self._reads[peer]
+            need = written.latest(action.reads, known[peer])
+            if need >= 0 and action.run.get("follow") and peer == Peer.OUTPUT and need == len(self._done[peer]) - 1:
+                need = -1
+            need = max(need, written.latest(action.writes, writing[peer]), read.latest(action.writes, writing[peer]))
+            if need < 0:
+                continue
+            giver = self._done[peer][need]
+            giver.signal |= 1 << unit
+            action.wait |= 1 << peer
+            _merge(known, self._after[giver])
+            _merge(writing, known)
+        _merge(known, writing)
+
+
+def _merge(known: list[int], more: list[int]) -> None:
+    known[:] = [max(a, b) for a, b in zip(known, more, strict=True)]
