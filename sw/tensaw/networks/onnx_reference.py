@@ -42,7 +42,8 @@ def to_ir(port: ir.Port, tensor: ir.Tensor, array: Array) -> npt.NDArray[np.int8
         array = np.clip(quotient + tensor.zero_point, -128, 127)
     elif port.dtype == "uint8":
         array = array.astype(np.int16) - 128
-    return np.transpose(array, port.permutation).astype(np.int8).reshape(tensor.shape)
+    order = port.permutation or tuple(range(array.ndim))
+    return array.transpose(order).astype(np.int8).reshape(tensor.shape)
 
 
 def from_ir(port: ir.Port, tensor: ir.Tensor, array: npt.NDArray[np.int8]) -> Array:

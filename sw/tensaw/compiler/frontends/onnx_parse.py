@@ -84,8 +84,8 @@ def parse(data: bytes, name: str) -> Model:
         nodes = tuple(_node(node) for node in proto.graph.node)
         constants = {tensor.name: _array(tensor, f"initializer {tensor.name!r}") for tensor in proto.graph.initializer}
         needed = _needed(nodes, [output.name for output in proto.graph.output])
-        _check_quantised(needed, name)
         inputs = tuple(_declared(v, "input", name) for v in proto.graph.input if v.name not in constants)
+        _check_quantised(needed, inputs, name)
         outputs = tuple(_declared(v, "output", name) for v in proto.graph.output)
     except UnicodeDecodeError as error:
         raise _damaged(name, "a name in it is not UTF-8 text") from error
@@ -198,7 +198,7 @@ def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def _check_quantised(nodes: Sequence[Node], name: str) -> None:
+def _check_quantised(nodes: Sequence[Node], inputs: Sequence[Declared], name: str) -> None:
     kinds = {node.op_type for node in nodes}
     dynamic = kinds & {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
     if dynamic:
@@ -207,7 +207,8 @@ def _check_quantised(nodes: Sequence[Node], name: str) -> None:
             f"known while "
             f"it runs, and every scale must be in the file; {_QUANTISE_HINT}."
         )
-    if not any(kind in ("QuantizeLinear", "QGemm") or kind.startswith("QLinear") for kind in kinds):
+    quantised = any(kind in ("QuantizeLinear", "QGemm") or kind.startswith("QLinear") for kind in kinds)
+    if not quantised and any(port.dtype == "float32" for port in inputs):
         raise UnsupportedError(
             f"{name} is a float model: none of its {len(nodes)} operators is quantised, and the NPU computes with "
             f"int8 only; "
