@@ -156,7 +156,7 @@ def test_a_drain_that_does_not_match(register: str, field: str, text: str) -> No
     assert error.value.reason == text
 
 
-@pytest.mark.parametrize(("multiplier", "shift"), [(5, 0), (1 << 31, 0), (1 << 30, 31), (1 << 30, -32)])
+@pytest.mark.parametrize(("multiplier", "shift"), [(1 << 31, 0), (1 << 30, 31), (1 << 30, -32)])
 def test_scales_that_no_rounding_is_defined_for(multiplier: int, shift: int) -> None:
     r = random_registers(np.random.default_rng(0), Operation.NONE, 0)
     r["QUANT"] |= {"bias": 0, "scale": 0}
@@ -166,9 +166,7 @@ def test_scales_that_no_rounding_is_defined_for(multiplier: int, shift: int) -> 
     accumulated = Accumulated(np.zeros(shape, np.int32), block, [Parameters()] * shape[0], False, False)
     with pytest.raises(Refused) as error:
         drain(CONFIG, np.zeros(CONFIG.scratchpad_bytes, np.uint8), Tables(), r, accumulated)
-    assert error.value.reason == (
-        "OUTPUT.SCALE holds a multiplier that is not 0 or 2**30 to 2**31 - 1, or a shift outside -31 to 30"
-    )
+    assert error.value.reason == "OUTPUT.SCALE holds a multiplier outside 0 to 2**31 - 1 or a shift outside -31 to 30"
 
 
 def test_softmax_runs_agree_with_the_operator() -> None:

@@ -128,7 +128,7 @@ _QUANT = (
     Field("rounding", 2, "0 DOUBLE, 1 SINGLE, 2 AWAY"),
 )
 _SCALE = (
-    Field("multiplier", 32, "0 or 2**30 to 2**31 - 1"),
+    Field("multiplier", 32, "0 to 2**31 - 1; LiteRT normalises it to 2**30 and above, except for MEAN"),
     Field("shift", 6, "-31 to 30; positive shifts left before multiplying", signed=True),
 )
 

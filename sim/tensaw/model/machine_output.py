@@ -59,8 +59,8 @@ def _wrap(config: NpuConfig, addresses: Addresses) -> Addresses:
 
 def _check_scale(name: str, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> None:
     values, shifts = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
-    if np.any((values != 0) & ((values < 1 << 30) | (values >= 1 << 31))) or np.any((shifts < -31) | (shifts > 30)):
-        raise Refused(f"{name} holds a multiplier that is not 0 or 2**30 to 2**31 - 1, or a shift outside -31 to 30")
+    if np.any((values < 0) | (values >= 1 << 31)) or np.any((shifts < -31) | (shifts > 30)):
+        raise Refused(f"{name} holds a multiplier outside 0 to 2**31 - 1 or a shift outside -31 to 30")
 
 
 def _quantiser(registers: Registers, name: str, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> Requantise:
