@@ -1,9 +1,11 @@
-"""A memory behind an AXI4 port for Amaranth's simulator."""
+"""A memory behind an AXI4 port, and an AXI4-Lite manager, for Amaranth's simulator."""
 
 from collections import deque
 
 import numpy as np
 import pytest
+
+from tensaw.spec.registers import register
 
 
 class AxiMemory:
@@ -119,7 +121,69 @@ class AxiMemory:
             self.most_outstanding = max(self.outstanding, self.most_outstanding)
 
 
+class AxiLite:
+    """An AXI4-Lite manager with seeded idle cycles."""
+
+    def __init__(self, axi, seed=0):
+        self.axi, self.rng = axi, np.random.default_rng(seed)
+
+    async def channel(self, ctx, valid, ready, delay):
+        if delay:
+            await ctx.tick().repeat(delay)
+        ctx.set(valid, 1)
+        await ctx.tick().until(ready)
+        ctx.set(valid, 0)
+
+    async def write_address(self, ctx, address, data, strobe=15):
+        axi = self.axi
+        ctx.set(axi.awaddr, address)
+        ctx.set(axi.wdata, data)
+        ctx.set(axi.wstrb, strobe)
+        address_due, data_due, answer_due = (int(x) for x in self.rng.integers(0, 4, 3))
+        address_taken = data_taken = False
+        now = 0
+        while not (address_taken and data_taken):
+            ctx.set(axi.awvalid, not address_taken and now >= address_due)
+            ctx.set(axi.wvalid, not data_taken and now >= data_due)
+            _, _, awvalid, awready, wvalid, wready = await ctx.tick().sample(
+                axi.awvalid, axi.awready, axi.wvalid, axi.wready
+            )  # fmt: skip
+            address_taken |= bool(awvalid and awready)
+            data_taken |= bool(wvalid and wready)
+            now += 1
+        ctx.set(axi.awvalid, 0)
+        ctx.set(axi.wvalid, 0)
+        await ctx.tick().repeat(answer_due + 1)
+        ctx.set(axi.bready, 1)
+        (response,) = await ctx.tick().sample(axi.bresp).until(axi.bvalid)
+        ctx.set(axi.bready, 0)
+        return response
+
+    async def read_address(self, ctx, address):
+        axi = self.axi
+        ctx.set(axi.araddr, address)
+        await self.channel(ctx, axi.arvalid, axi.arready, int(self.rng.integers(3)))
+        await ctx.tick().repeat(int(self.rng.integers(6)) + 1)
+        ctx.set(axi.rready, 1)
+        data, response = await ctx.tick().sample(axi.rdata, axi.rresp).until(axi.rvalid)
+        ctx.set(axi.rready, 0)
+        assert response == 0
+        return data
+
+    async def write(self, ctx, name, data, strobe=15):
+        assert await self.write_address(ctx, register(name).offset, data, strobe) == 0
+
+    async def read(self, ctx, name):
+        return await self.read_address(ctx, register(name).offset)
+
+
 @pytest.fixture
 def axi_memory():
     """The class AxiMemory."""
     return AxiMemory
+
+
+@pytest.fixture
+def axi_lite():
+    """The class AxiLite."""
+    return AxiLite

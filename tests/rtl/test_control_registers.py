@@ -7,81 +7,25 @@ from amaranth.sim import Simulator
 from tensaw.rtl.control.registers import Registers
 from tensaw.rtl.control.state import UnitState
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.registers import COUNTERS, IDENTITY, REGISTERS, VERSION, Access, region_register, register
+from tensaw.spec.registers import COUNTERS, IDENTITY, REGISTERS, VERSION, Access, region_register
 
-OKAY, SLVERR = 0, 2
-
-
-class Lite:
-    """An AXI4-Lite manager with seeded idle cycles."""
-
-    def __init__(self, axi, seed=0):
-        self.axi, self.rng = axi, np.random.default_rng(seed)
-
-    async def channel(self, ctx, valid, ready, delay):
-        if delay:
-            await ctx.tick().repeat(delay)
-        ctx.set(valid, 1)
-        await ctx.tick().until(ready)
-        ctx.set(valid, 0)
-
-    async def write_address(self, ctx, address, data, strobe=15):
-        axi = self.axi
-        ctx.set(axi.awaddr, address)
-        ctx.set(axi.wdata, data)
-        ctx.set(axi.wstrb, strobe)
-        address_due, data_due, answer_due = (int(x) for x in self.rng.integers(0, 4, 3))
-        address_taken = data_taken = False
-        now = 0
-        while not (address_taken and data_taken):
-            ctx.set(axi.awvalid, not address_taken and now >= address_due)
-            ctx.set(axi.wvalid, not data_taken and now >= data_due)
-            _, _, awvalid, awready, wvalid, wready = await ctx.tick().sample(
-                axi.awvalid, axi.awready, axi.wvalid, axi.wready
-            )  # fmt: skip
-            address_taken |= bool(awvalid and awready)
-            data_taken |= bool(wvalid and wready)
-            now += 1
-        ctx.set(axi.awvalid, 0)
-        ctx.set(axi.wvalid, 0)
-        await ctx.tick().repeat(answer_due + 1)
-        ctx.set(axi.bready, 1)
-        (response,) = await ctx.tick().sample(axi.bresp).until(axi.bvalid)
-        ctx.set(axi.bready, 0)
-        return response
-
-    async def read_address(self, ctx, address):
-        axi = self.axi
-        ctx.set(axi.araddr, address)
-        await self.channel(ctx, axi.arvalid, axi.arready, int(self.rng.integers(3)))
-        await ctx.tick().repeat(int(self.rng.integers(6)) + 1)
-        ctx.set(axi.rready, 1)
-        data, response = await ctx.tick().sample(axi.rdata, axi.rresp).until(axi.rvalid)
-        ctx.set(axi.rready, 0)
-        assert response == OKAY
-        return data
-
-    async def write(self, ctx, name, data, strobe=15):
-        assert await self.write_address(ctx, register(name).offset, data, strobe) == OKAY
-
-    async def read(self, ctx, name):
-        return await self.read_address(ctx, register(name).offset)
+SLVERR = 2
 
 
-def run(config, bench, **settings):
+def run(manager, config, bench, **settings):
     dut = Registers(config)
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
 
     async def testbench(ctx):
-        await bench(ctx, dut, Lite(dut.axi, **settings))
+        await bench(ctx, dut, manager(dut.axi, **settings))
 
     simulator.add_testbench(testbench)
     simulator.run()
 
 
 @pytest.mark.parametrize("address_width", [16, 32, 40])
-def test_read_and_write(address_width):
+def test_read_and_write(axi_lite, address_width):
     config = NpuConfig(address_width=address_width)
     rng = np.random.default_rng(address_width)
 
@@ -123,10 +67,10 @@ def test_read_and_write(address_width):
         assert ctx.get(region.write) == shadow["REGION2_ACCESS"] >> 1
         assert ctx.get(dut.program_offset) == shadow["PROGRAM_OFFSET"]
 
-    run(config, bench, seed=address_width)
+    run(axi_lite, config, bench, seed=address_width)
 
 
-def test_unmapped_and_read_only():
+def test_unmapped_and_read_only(axi_lite):
     async def bench(ctx, dut, lite):
         for address in (0x01C, 0x02C, 0x0C0, 0xFFC):
             assert await lite.read_address(ctx, address) == 0
@@ -136,10 +80,10 @@ def test_unmapped_and_read_only():
         assert await lite.read(ctx, "IDENTITY") == IDENTITY
         assert await lite.read(ctx, "CYCLES_LO") == 0
 
-    run(NpuConfig(), bench)
+    run(axi_lite, NpuConfig(), bench)
 
 
-def test_a_good_run():
+def test_a_good_run(axi_lite):
     async def bench(ctx, dut, lite):
         ctx.set(dut.bus_idle, 1)
         assert ctx.get(dut.halt)
@@ -181,7 +125,7 @@ def test_a_good_run():
         assert await lite.read(ctx, "STATUS") == 1
         assert await lite.read(ctx, "ARRAY_BUSY_LO") == 0
 
-    run(NpuConfig(), bench)
+    run(axi_lite, NpuConfig(), bench)
 
 
 def report(ctx, port, code, tag, address):
@@ -189,7 +133,7 @@ def report(ctx, port, code, tag, address):
         ctx.set(getattr(port, member), value)
 
 
-def test_first_error_is_kept():
+def test_first_error_is_kept(axi_lite):
     async def bench(ctx, dut, lite):
         await lite.write(ctx, "CONTROL", 1)
         while not ctx.get(dut.start):
@@ -221,10 +165,10 @@ def test_first_error_is_kept():
         assert await lite.read(ctx, "STATUS") == 4
         assert await lite.read(ctx, "ERROR") == 9
 
-    run(NpuConfig(), bench)
+    run(axi_lite, NpuConfig(), bench)
 
 
-def test_stalls_and_counters_are_where_the_map_says():
+def test_stalls_and_counters_are_where_the_map_says(axi_lite):
     async def bench(ctx, dut, lite):
         for index, unit in enumerate(("WEIGHT", "LOAD", "ARRAY", "OUTPUT", "STORE")):
             stall = dut.stalls[index]
@@ -246,4 +190,4 @@ def test_stalls_and_counters_are_where_the_map_says():
             assert await lite.read(ctx, f"{name}_HI") == 0
         assert region_register(3, "SIZE").offset == 0x0B8
 
-    run(NpuConfig(), bench)
+    run(axi_lite, NpuConfig(), bench)

@@ -125,8 +125,11 @@ def test_errors(axi_memory, word, code, address):
     async def bench(ctx):
         await begin(ctx)
         ctx.set(dut.bus_idle, 1)
-        await ctx.tick().until(dut.error.valid)
-        assert (ctx.get(dut.error.code), ctx.get(dut.error.address)) == (code, address)
+        control = address >> 60 == Unit.CONTROL
+        error, other = (dut.error, dut.fetch_error) if control else (dut.fetch_error, dut.error)
+        await ctx.tick().until(error.valid)
+        assert (ctx.get(error.code), ctx.get(error.address)) == (code, address)
+        assert not ctx.get(other.valid)
         await ctx.tick().repeat(20)
         assert not ctx.get(dut.done)
 
@@ -143,7 +146,7 @@ def test_fetch_errors(axi_memory, offset, size, code):
 
     async def bench(ctx):
         await begin(ctx, offset)
-        error = dut.fetch_error if code is not None else dut.error
+        error = dut.fetch_error
         (got,) = await ctx.tick().sample(error.code).until(error.valid)
         assert got == (8 if code is None else code)
 

@@ -62,8 +62,8 @@ class CommandPort(wiring.Component):
     tag : Out(16)
         Tag of the action on offer, or of the last one.
     error : Out(ErrorSignature)
-        ILLEGAL_COMMAND with the word as address, held until reset: a code that the unit does not have, or bits above
-        the last field. No word is read after it.
+        ILLEGAL_COMMAND with the word as address and tag 0, held until reset: a code that the unit does not have, or
+        bits above the last field. No word is read after it.
 
     Timing
     ------
@@ -109,7 +109,6 @@ class CommandPort(wiring.Component):
             self.busy.eq(pending),
             self.error.valid.eq(failed),
             self.error.code.eq(ErrorCode.ILLEGAL_COMMAND),
-            self.error.tag.eq(self.tag),
             self.error.address.eq(failing_word),
         ]
         with m.If(self.run.ready):

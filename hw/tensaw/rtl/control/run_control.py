@@ -40,13 +40,12 @@ class RunControl(wiring.Component):
     bus_idle : In(1)
         Read and write manager are idle.
     core_reset : Out(1)
-        Reset the whole core (all but the register port) for four cycles at the start of a run. Outside a run, the bus is
-        idle.
+        Reset the whole core (all but the register port) for four cycles at the start of a run. The bus is idle then.
     start : Out(1)
         First cycle of the run, after the reset.
     halt : Out(1)
-        No unit may start anything: 1 unless a run is in progress. After an error the core stays halted, as it was, until
-        the next start.
+        No unit may start anything: 1 unless a run is in progress. After an error the core stays halted, as it was,
+        until the next start.
     running : Out(1)
         From ``start`` to the end, a halt's waiting for the bus included.
     busy : Out(1)

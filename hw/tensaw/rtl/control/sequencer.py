@@ -52,10 +52,10 @@ class Sequencer(wiring.Component):
     done : Out(1)
         END was reached: all queues empty, all units and the bus idle. Held until reset.
     fetch_error : Out(ErrorSignature)
-        Errors of the program fetch: unit 0.
+        Unit 0: errors of the program fetch, ILLEGAL_COMMAND for a word that names no unit (the word is the address), and
+        NO_END. Held until reset.
     error : Out(ErrorSignature)
-        For unit CONTROL, held until reset: ILLEGAL_COMMAND (no such unit, or no CONTROL word) with the word as address,
-        or NO_END (tag 0).
+        Unit CONTROL: ILLEGAL_COMMAND for a word of CONTROL that is not END, with the word as address. Held until reset.
 
     Timing
     ------
@@ -102,7 +102,6 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.fetch = fetch = Fetch(self.config)
         wiring.connect(m, fetch.read, wiring.flipped(self.read))
-        wiring.connect(m, fetch.error, wiring.flipped(self.fetch_error))
         m.d.comb += [
             fetch.start.eq(self.start),
             fetch.offset.eq(self.program_offset),
@@ -128,10 +127,10 @@ class Sequencer(wiring.Component):
         end = word_named("CONTROL.END")
         end_bits = word_layout(end).size
         is_end = (word[PAYLOAD_BITS:60] == end.code) & ~word[end_bits:PAYLOAD_BITS].any()
-        started, ended, illegal, no_end = Signal(), Signal(), Signal(), Signal()
+        started, ended, illegal, unknown, no_end = Signal(), Signal(), Signal(), Signal(), Signal()
         with m.If(self.start):
             m.d.sync += started.eq(1)
-        with m.If(started & fetch.words.valid & ~ended & ~illegal & ~self.halt):
+        with m.If(started & fetch.words.valid & ~ended & ~illegal & ~unknown & ~self.halt):
             with m.Switch(word[60:64]):
                 for target, queue in zip(QUEUED_UNITS, queues, strict=True):
                     with m.Case(int(target)):
@@ -139,7 +138,7 @@ class Sequencer(wiring.Component):
                 with m.Case(int(Unit.CONTROL)):
                     m.d.sync += [ended.eq(is_end), illegal.eq(~is_end)]
                 with m.Default():
-                    m.d.sync += illegal.eq(1)
+                    m.d.sync += unknown.eq(1)
         with m.If(started & fetch.exhausted & ~ended):
             m.d.sync += no_end.eq(1)
 
@@ -152,8 +151,18 @@ class Sequencer(wiring.Component):
                 m.d.sync += quiet.eq(quiet + 1)
 
         m.d.comb += [
-            self.error.valid.eq(illegal | no_end),
-            self.error.code.eq(Mux(illegal, ErrorCode.ILLEGAL_COMMAND.value, ErrorCode.NO_END.value)),
-            self.error.address.eq(Mux(illegal, word, 0)),
+            self.error.valid.eq(illegal),
+            self.error.code.eq(ErrorCode.ILLEGAL_COMMAND),
+            self.error.address.eq(word),
+            self.fetch_error.valid.eq(fetch.error.valid | unknown | no_end),
         ]
+        with m.If(fetch.error.valid):
+            m.d.comb += [
+                self.fetch_error.code.eq(fetch.error.code),
+                self.fetch_error.address.eq(fetch.error.address),
+            ]
+        with m.Elif(unknown):
+            m.d.comb += [self.fetch_error.code.eq(ErrorCode.ILLEGAL_COMMAND), self.fetch_error.address.eq(word)]
+        with m.Else():
+            m.d.comb += self.fetch_error.code.eq(ErrorCode.NO_END)
         return m
