@@ -1,0 +1,143 @@
+"""The calls of the commands into the rest of tensaw: the one place to look when an interface changes.
+
+Everything is imported inside the functions, so that ``tensaw --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tensaw.compiler.frontends import OperatorVerdict
+    from tensaw.compiler.ir import Graph
+    from tensaw.runtime import RunResult, Session
+    from tensaw.spec.config import NpuConfig
+    from tensaw.spec.program import Program
+
+__all__ = [
+    "check_tools", "compile_program", "generate_files", "golden_tensors", "is_program", "load_network",
+    "open_session", "operators", "write_report", "write_trace",
+]  # fmt: skip
+
+
+def generate_files(config: NpuConfig) -> dict[str, str]:
+    """Everything that ``tensaw generate`` writes: Verilog, C header, configuration; file name to text."""
+    from tensaw.rtl.export import verilog
+    from tensaw.spec.c_header import c_header
+
+    return {**verilog(config), "tensaw.h": c_header(), "config.toml": config.to_toml()}
+
+
+def load_network(path: Path) -> Graph:
+    """The network of a model file. Raises ModelError."""
+    from tensaw.compiler import frontends
+
+    return frontends.load(path)
+
+
+def operators(path: Path) -> list[OperatorVerdict]:
+    """The verdict on each operator of a model file, refused ones included. Raises ModelError."""
+    from tensaw.compiler import frontends
+
+    return frontends.survey(path)
+
+
+def compile_program(graph: Graph, config: NpuConfig, keep_tensors: bool = False) -> Program:
+    """Compile; with ``keep_tensors`` intermediate tensors are written to memory, too. Raises TensawError."""
+    from tensaw.compiler.pipeline import CompileOptions, compile_graph
+
+    return compile_graph(graph, config, CompileOptions(keep_tensors=keep_tensors))
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file is one of ``tensaw compile`` (a zip archive) rather than a model. False if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
+
+
+def check_tools(backend: str) -> None:
+    """Raise ToolError if a tool that this back end needs is missing: before any work, not after compiling."""
+    from tensaw.harness import tools
+
+    if backend == "verilator":
+        tools.find_verilator()
+        tools.find_compiler()
+        tools.find_make()
+    elif backend == "icarus":
+        tools.find_icarus()
+
+
+def open_session(
+    program: Program,
+    backend: str,
+    *,
+    read_latency: int,
+    stalls: float | None,
+    seed: int,
+    waves: tuple[Path, int, int] | None,
+    progress: Callable[[str, int], None],
+) -> Session:
+    """A session, to be used as a context manager. Raises TensawError."""
+    from tensaw.harness import Waves
+    from tensaw.runtime import Session
+
+    return Session(
+        program,
+        backend,
+        read_latency=read_latency,
+        stalls=stalls,
+        seed=seed,
+        waves=Waves(*waves) if waves else None,
+        progress=progress,
+    )
+
+
+def golden_tensors(
+    graph: Graph, program: Program, inputs: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the operator-level golden model gives for the model's own input arrays.
+
+    Returns (outputs by the model's own names, shapes and types; every tensor by its name in the IR, int8). Raises
+    InputError.
+    """
+    import numpy as np
+
+    from tensaw.model.graph import run_graph
+    from tensaw.runtime.tensors import from_bytes, inputs_to_bytes
+
+    contents = inputs_to_bytes(program.inputs, inputs)
+    arrays = {
+        binding.tensor: contents[binding.name].view(np.int8).reshape(graph.tensors[binding.tensor].shape)
+        for binding in program.inputs
+    }
+    tensors = run_graph(graph, arrays, keep=True)
+    outputs = {
+        binding.name: from_bytes(binding, np.ascontiguousarray(tensors[binding.tensor]).view(np.uint8).reshape(-1))
+        for binding in program.outputs
+    }
+    return outputs, dict(tensors)
+
+
+def write_report(path: Path, program: Program, result: RunResult, values: Mapping[str, Any]) -> None:
+    """Write the HTML report of a run; ``values`` is what ``tensaw run`` also gives as JSON. Raises InputError."""
+    from tensaw.runtime.report import html_report
+
+    from tensaw.cli.files import write
+
+    write(path, html_report(program, result, values))
+
+
+def write_trace(path: Path, program: Program, result: RunResult) -> None:
+    """Write the timeline of a run as a Perfetto trace. Raises InputError."""
+    from tensaw.runtime.report import perfetto_trace
+
+    from tensaw.cli.files import write
+
+    write(path, perfetto_trace(program, result))
