@@ -8,9 +8,9 @@ from collections import Counter
 __all__ = ["merge_modules", "prune_wires"]
 
 _MODULE = re.compile(r"^module (\\?\S+?) ?\((.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
-_INSTANCE = re.compile(r"^  (\\\S+|[A-Za-z_]\w*) +(\\\S+ |[A-Za-z_]\w* )\($", re.MULTILINE)
+_INSTANCE = re.compile(r"^  (\\\S+|[A-Za-z_]\w*) +(\\\S+ |[A-Za-z_]\w*) *\($", re.MULTILINE)
 _NAME = re.compile(r"\\\S+|[A-Za-z_$][\w$]*")
-_WIRE = re.compile(r"^  wire (?:signed )?(?:\[\d+:\d+\] )?(\\\S+|\w+) *;$")
+_WIRE = re.compile(r"^  wire (?:signed )?(?:\[-?\d+:\d+\] )?(\\\S+|\w+) *;$")
 _ASSIGN = re.compile(r"^  assign (\\\S+|\w+) *(?:\[[\d:]+\] *)?= .*;$")
 _PORT = re.compile(r"^  (?:input|output|inout) .*?(\\\S+|\w+) ?;$")
 
@@ -42,6 +42,8 @@ def _prune_module(text: str) -> str:
             continue
         for number in declared[name]:
             removed.add(number)
+            if lines[number - 1].startswith("  (* init"):
+                removed.add(number - 1)
             for other in names[number]:
                 uses[other] -= 1
                 if other != name and other in declared and uses[other] == len(declared[other]):

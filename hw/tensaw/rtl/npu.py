@@ -1,0 +1,197 @@
+"""The whole NPU: five units between an AXI4 memory port and a scratchpad, and an AXI4-Lite register port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from tensaw.rtl.array.feeder import FeederState
+from tensaw.rtl.array.unit import ArrayUnit
+from tensaw.rtl.bus.axi4 import Axi4LiteSignature, Axi4ReadSignature, Axi4WriteSignature
+from tensaw.rtl.bus.read_manager import ReadManager
+from tensaw.rtl.bus.write_manager import WriteManager
+from tensaw.rtl.control.registers import Registers
+from tensaw.rtl.control.sequencer import QUEUED_UNITS, Sequencer
+from tensaw.rtl.control.tokens import Tokens
+from tensaw.rtl.dma.load import LoadDma
+from tensaw.rtl.dma.store import StoreDma
+from tensaw.rtl.dma.weight import WeightDma
+from tensaw.rtl.memory.scratchpad import Scratchpad
+from tensaw.rtl.memory.weight_ring import WeightRing
+from tensaw.rtl.output.unit import OutputUnit
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Peer, Unit
+from tensaw.spec.registers import ADDRESS_BITS
+
+__all__ = ["Npu"]
+
+RING_LATENCY = 2
+"""Cycles in which the weight ring answers, see WeightRing."""
+
+
+class Npu(wiring.Component):
+    """Top of the design.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    trace : bool
+        Add outputs that tell a simulator what the units do.
+
+    Members
+    -------
+    s_axi_* : AXI4-Lite subordinate
+        32-bit data, 12-bit byte addresses: the registers of ``docs/registers.md``.
+    m_axi_* : AXI4 manager
+        ``8 * bus_bytes`` bits of data; INCR bursts of whole bus words, one ID, several reads outstanding.
+    irq : Out(1)
+        Level interrupt.
+    trace_array_state : Out(3)
+        FeederState.
+    trace_<unit>_busy, trace_<unit>_tag : Out(1), Out(16)
+        For weight, load, array, output and store (only with ``trace``).
+
+    Timing
+    ------
+    One clock domain, synchronous reset. No combinational path from an input to an output.
+    """
+
+    def __init__(self, config: NpuConfig, trace: bool = False) -> None:
+        self.config = config
+        self.trace = trace
+        members: dict[str, Any] = {"irq": Out(1)}
+        for name, member in Axi4LiteSignature(ADDRESS_BITS).flip().members.items():
+            members[f"s_axi_{name}"] = member
+        for signature in (Axi4WriteSignature(config), Axi4ReadSignature(config)):
+            for name, member in signature.members.items():
+                members[f"m_axi_{name}"] = member
+        if trace:
+            members["trace_array_state"] = Out(3)
+            for unit in QUEUED_UNITS:
+                members[f"trace_{unit.name.lower()}_busy"] = Out(1)
+                members[f"trace_{unit.name.lower()}_tag"] = Out(16)
+        super().__init__(members)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.registers = registers = Registers(config)
+
+        # Everything else is reset by a start, so that each run begins from the same state.
+        core = Module()
+        m.submodules.core = ResetInserter(registers.core_reset)(core)
+        core.submodules.sequencer = sequencer = Sequencer(config)
+        core.submodules.tokens = tokens = Tokens()
+        core.submodules.read_manager = read_manager = ReadManager(config)
+        core.submodules.write_manager = write_manager = WriteManager(config)
+        core.submodules.weight = weight = WeightDma(config)
+        core.submodules.ring = ring = WeightRing(config)
+        core.submodules.load = load = LoadDma(config)
+        core.submodules.store = store = StoreDma(config)
+        core.submodules.scratchpad = scratchpad = Scratchpad(config)
+        core.submodules.array = array = ArrayUnit(config, RING_LATENCY)
+        core.submodules.output_stage = output = OutputUnit(config)
+        units: dict[Unit, Any] = {
+            Unit.WEIGHT: weight,
+            Unit.LOAD: load,
+            Unit.ARRAY: array,
+            Unit.OUTPUT: output,
+            Unit.STORE: store,
+        }
+        peers: dict[Peer, Any] = {Peer.LOAD: load, Peer.ARRAY: array, Peer.OUTPUT: output, Peer.STORE: store}
+
+        self._connect_bus(m, registers, read_manager, write_manager)
+
+        # Commands, tokens, errors.
+        busy = Signal(len(QUEUED_UNITS))
+        for number, name in enumerate(QUEUED_UNITS):
+            unit = units[name]
+            connect(core, getattr(sequencer, name.name.lower()), unit.words)
+            connect(m, unit.error, getattr(registers, f"{name.name.lower()}_error"))
+            stall = registers.stalls[number]
+            m.d.comb += [
+                unit.halt.eq(registers.halt),
+                busy[number].eq(unit.busy),
+                stall.state.eq(unit.state),
+                stall.tag.eq(unit.tag),
+                stall.queued.eq(sequencer.queued[number]),
+                stall.wait.eq(unit.tokens.take_mask if hasattr(unit, "tokens") else 0),
+            ]
+        for peer, unit in peers.items():
+            connect(core, unit.tokens, tokens.peers[peer])
+        connect(m, sequencer.error, registers.control_error)
+        connect(m, sequencer.fetch_error, registers.fetch_error)
+        connect(m, tokens.error, registers.token_error)
+        bus_idle = Signal()
+        m.d.comb += [
+            bus_idle.eq(read_manager.idle & write_manager.idle),
+            sequencer.start.eq(registers.start),
+            sequencer.program_offset.eq(registers.program_offset),
+            sequencer.program_bytes.eq(registers.program_bytes),
+            sequencer.units_busy.eq(busy),
+            sequencer.bus_idle.eq(bus_idle),
+            sequencer.halt.eq(registers.halt),
+            registers.done.eq(sequencer.done),
+            registers.bus_idle.eq(bus_idle),
+        ]
+
+        # Memory to scratchpad and weight ring, scratchpad to memory.
+        connect(core, sequencer.read, read_manager.fetch)
+        connect(core, load.read, read_manager.load)
+        connect(core, weight.read, read_manager.weight)
+        connect(core, store.write, write_manager.store)
+        connect(core, weight.ring, ring.write)
+        connect(core, output.write, scratchpad.writes[0])
+        connect(core, load.write, scratchpad.writes[1])
+        connect(core, output.read, scratchpad.reads[0])
+        connect(core, store.read, scratchpad.reads[1])
+        connect(core, array.memory, scratchpad.array)
+        core.d.comb += [
+            weight.space.eq(ring.space),
+            array.available.eq(ring.available),
+            ring.read_enable.eq(array.ring_enable),
+            ring.read_row.eq(array.ring_row),
+            array.ring_data.eq(ring.read_data),
+            ring.release.eq(array.release),
+        ]
+
+        # Array to output stage.
+        connect(core, array.side, output.side)
+        connect(core, array.vectors, output.vectors)
+        connect(core, output.progress, array.progress)
+
+        m.d.comb += [
+            registers.events.array_busy.eq(array.trace == FeederState.BUSY),
+            registers.events.wait_weights.eq(array.trace == FeederState.WAIT_WEIGHTS),
+            registers.events.wait_input.eq(array.trace == FeederState.WAIT_TOKENS),
+            registers.events.wait_follow.eq(array.trace == FeederState.WAIT_FOLLOW),
+            registers.events.wait_accumulators.eq(array.trace == FeederState.WAIT_ACCUMULATORS),
+            registers.events.output_busy.eq(output.active),
+            registers.events.bytes_read.eq(read_manager.beats),
+            registers.events.bytes_written.eq(write_manager.beats),
+        ]
+        if self.trace:
+            m.d.comb += getattr(self, "trace_array_state").eq(array.trace)
+            for name, unit in units.items():
+                m.d.comb += [
+                    getattr(self, f"trace_{name.name.lower()}_busy").eq(unit.busy),
+                    getattr(self, f"trace_{name.name.lower()}_tag").eq(unit.tag),
+                ]
+        return m
+
+    def _connect_bus(self, m: Module, registers: Registers, reads: ReadManager, writes: WriteManager) -> None:
+        """The flat ports, whose names are the standard's, to the blocks' own."""
+        m.d.comb += [
+            self.irq.eq(registers.irq),
+            reads.regions.eq(registers.regions),
+            writes.regions.eq(registers.regions),
+            reads.halt.eq(registers.halt),
+            writes.halt.eq(registers.halt),
+        ]
+        for prefix, interface in (("s_axi", registers.axi), ("m_axi", reads.axi), ("m_axi", writes.axi)):
+            for path, member, value in interface.signature.flatten(interface):
+                port = getattr(self, f"{prefix}_{path[0]}")
+                m.d.comb += port.eq(value) if member.flow is Out else value.eq(port)
