@@ -34,9 +34,9 @@ def walk_layout() -> data.StructLayout:
 
 
 def beat_layout(config: NpuConfig) -> data.StructLayout:
-    """One beat: ``count`` channels of one position. ``index`` numbers the beats of a vector; the flags say that this beat
-    is the last one of its vector, of its output row (in the last tile only), of its tile, of the run, and that its tile
-    is the last one."""
+    """One beat: ``count`` channels of one position. ``index`` numbers the beats of a vector; the flags say that this
+    beat is the last one of its vector, of its output row (in the last tile only), of its tile, of the run, and that its
+    tile is the last one."""
     return data.StructLayout(
         {
             "address": 24,
@@ -123,7 +123,7 @@ class Walk(wiring.Component):
             tile_done.eq(blocks_done & last_y),
         ]
 
-        # Addresses: of the tile, of the row of blocks, of the block, of the row in the block, of the position, the beat.
+        # Addresses: of the tile, the row of blocks, the block, the row in the block, the position, the beat.
         tile_base, blocks_base, block_base = Signal(24), Signal(24), Signal(24)
         line, pixel, address = Signal(24), Signal(24), Signal(24)
         next_pixel, next_line, next_tile = Signal(24), Signal(24), Signal(24)

@@ -1,0 +1,72 @@
+"""Reads operands ahead of the lanes, so that the scratchpad's latency and refusals do not stop them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.interfaces import ReadPortSignature
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["OperandFetch"]
+
+
+class OperandFetch(wiring.Component):
+    """A queue between a scratchpad read port, whose data comes when it comes, and a consumer that may wait.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    depth : int
+        Entries of the queue; 4 keep up with one beat a cycle but for the queue's own latency.
+
+    Members
+    -------
+    addresses : In(stream of 24)
+    read : Out(ReadPortSignature)
+    data : Out(stream of requant_lanes bytes)
+        The bytes from each address on, in order.
+
+    Timing
+    ------
+    An address is passed on while the queue has room for what is under way; 4 cycles from address to data.
+    """
+
+    addresses: Any
+    read: Any
+    data: Any
+
+    def __init__(self, config: NpuConfig, depth: int = 8) -> None:
+        self._width = 8 * config.requant_lanes
+        self._depth = depth
+        super().__init__(
+            {
+                "addresses": In(stream.Signature(24)),
+                "read": Out(ReadPortSignature(config)),
+                "data": Out(stream.Signature(self._width)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self._width, depth=self._depth)
+        promised = Signal(range(self._depth + 1))  # requested and not yet consumed
+        arriving = Signal(2)  # bit 0: data comes in this cycle
+        request, consume = Signal(), Signal()
+        m.d.comb += [
+            self.read.valid.eq(self.addresses.valid & (promised != self._depth)),
+            self.read.address.eq(self.addresses.payload),
+            self.addresses.ready.eq(self.read.ready & (promised != self._depth)),
+            request.eq(self.read.valid & self.read.ready),
+            queue.w_data.eq(self.read.data),
+            queue.w_en.eq(arriving[0]),
+            self.data.payload.eq(queue.r_data),
+            self.data.valid.eq(queue.r_rdy),
+            consume.eq(self.data.valid & self.data.ready),
+            queue.r_en.eq(consume),
+        ]
+        m.d.sync += [arriving.eq(Cat(arriving[1], request)), promised.eq(promised + request - consume)]
+        return m

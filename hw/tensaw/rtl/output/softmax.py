@@ -1,0 +1,246 @@
+"""Softmax of rows of int8, as LiteRT's reference kernel computes it, with lane 0's multiplier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.control.command import run_layout
+from tensaw.rtl.memory.ram import Ram
+from tensaw.rtl.output.lanes import direct_layout
+from tensaw.rtl.output.requantise import RESULT_LATENCY
+from tensaw.rtl.output.tables import table_write_layout
+from tensaw.rtl.output.walk import beat_layout
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Unit
+
+__all__ = ["Softmax"]
+
+_48_OVER_17 = 1515870810
+"""Q2.29: with the next one, the straight line from which gemmlowp's Newton-Raphson division starts."""
+_MINUS_32_OVER_17 = -1010580540
+_ONE = 1 << 29
+"""Q2.29."""
+_SUM_SHIFT = 12
+"""From Q0.31 to the sum's Q12.19."""
+_NEWTON_PRODUCTS = 7
+"""One for the start value, two for each of three steps."""
+
+
+class Softmax(wiring.Component):
+    """Three passes over each row: its maximum, the sum of exponentials, the outputs. (``docs/numerics.md``.)
+
+    With the exponential e(d) in Q0.31 of a difference d = maximum - x, from a table:
+
+    1. total = sum of round(e / 2^12), Q12.19;
+    2. shifted left until bit 31 is set, it is 1 + f; half of it, h = (1 + f) / 2, is the denominator of gemmlowp's
+       Newton-Raphson division: y = 48/17 - 32/17·h, three times y += y·(1 - h·y), mantissa = y / 2 saturated to Q0.31;
+    3. output = round(mantissa · e / 2^(23 + bits)) - 128, ``bits`` being the place of total's leading one above 2^19.
+
+    A table entry of 0 gives -128, as the reference has it for values too far below the maximum; so do all outputs for
+    ``bits`` above 8, whose exact value rounds to 0 (the reference refuses such rows).
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    enable : In(1)
+        That of the lanes.
+    run : In(run_layout(OUTPUT))
+        Stable while ``busy``.
+    start : In(1), busy : Out(1)
+        Starts a run; works until the last operation has been given to the lane.
+    addresses : Out(stream of 24), data : In(stream)
+        Operand fetch; the lowest byte is the element.
+    table : In(table_write_layout)
+    direct : Out(direct_layout), result : In(signed 32)
+        Lane 0.
+    beat : Out(beat_layout)
+        Where the byte of this ``direct.write`` goes.
+
+    Timing
+    ------
+    3 · width + about 100 cycles for a row.
+    """
+
+    enable: Signal
+    run: Any
+    start: Signal
+    busy: Signal
+    addresses: Any
+    data: Any
+    table: Any
+    direct: Any
+    result: Signal
+    beat: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "enable": In(1),
+                "run": In(run_layout(Unit.OUTPUT)),
+                "start": In(1),
+                "busy": Out(1),
+                "addresses": Out(stream.Signature(24)),
+                "data": In(stream.Signature(8 * config.requant_lanes)),
+                "table": In(table_write_layout()),
+                "direct": Out(direct_layout()),
+                "result": In(signed(32)),
+                "beat": Out(beat_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        self._elaborate_addresses(m)
+        self._elaborate_passes(m)
+        return m
+
+    def _elaborate_addresses(self, m: Module) -> None:
+        """Every row three times. Nothing depends on the data, so this runs ahead as far as the fetch queue lets it."""
+        run = self.run
+        row_base = Signal(24)
+        column, row = Signal(16), Signal(16)
+        turn = Signal(range(3))
+        active = Signal()
+        m.d.comb += [self.addresses.valid.eq(active), self.addresses.payload.eq(row_base + column)]
+        with m.If(active & self.addresses.ready):
+            m.d.sync += column.eq(column + 1)
+            with m.If(column + 1 == run.out.width):
+                m.d.sync += [column.eq(0), turn.eq(turn + 1)]
+                with m.If(turn == 2):
+                    m.d.sync += [turn.eq(0), row.eq(row + 1), row_base.eq(row_base + run.operand.pitch)]
+                    with m.If(row + 1 == run.out.height):
+                        m.d.sync += active.eq(0)
+        with m.If(self.start):
+            m.d.sync += [active.eq(1), column.eq(0), row.eq(0), turn.eq(0), row_base.eq(run.operand.base)]
+
+    def _elaborate_passes(self, m: Module) -> None:
+        run = self.run
+        m.submodules.exponents = exponents = Ram(256, 32)
+        element = self.data.payload[:8].as_signed()
+        maximum = Signal(signed(8))
+        total = Signal(32)
+        leading = Signal(4)  # steps of the shift to the left still possible: in the end, total's bits over one
+        y, factor = Signal(signed(32)), Signal(signed(32))
+        column, row = Signal(16), Signal(16)
+        target = Signal(24)
+        pop = Signal()
+        last = column + 1 == run.out.width
+        looked_up = Signal()
+        product = Signal(range(_NEWTON_PRODUCTS + 1))
+        wait = Signal(range(RESULT_LATENCY + 2))
+        operation = Signal(direct_layout())
+        beat = Signal(self.beat.shape())
+        next_beat = Signal(self.beat.shape())
+
+        m.d.comb += [
+            self.data.ready.eq(pop),
+            exponents.read_address.eq((maximum - element)[:8]),
+            exponents.write_enable.eq(self.table.exponent),
+            exponents.write_address.eq(self.table.address),
+            exponents.write_data.eq(self.table.word),
+            self.direct.eq(operation),
+            self.beat.eq(beat),
+        ]
+
+        with m.If(self.enable):
+            m.d.sync += [operation.valid.eq(0), operation.write.eq(0), looked_up.eq(exponents.read_enable)]
+            with m.If(pop):
+                m.d.sync += column.eq(Mux(last, 0, column + 1))
+
+        with m.FSM(name="passes") as passes:
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [row.eq(0), column.eq(0), target.eq(run.target.base), maximum.eq(-128)]
+                    m.next = "MAXIMUM"
+            with m.State("MAXIMUM"):
+                m.d.comb += pop.eq(self.data.valid & self.enable)
+                with m.If(pop):
+                    with m.If(element > maximum):
+                        m.d.sync += maximum.eq(element)
+                    with m.If(last):
+                        m.d.sync += total.eq(0)
+                        m.next = "SUM"
+            with m.State("SUM"):
+                m.d.comb += pop.eq(self.data.valid & self.enable)
+                with m.If(pop & last):
+                    m.next = "SUM_END"
+            with m.State("SUM_END"):
+                m.d.sync += leading.eq(_SUM_SHIFT)
+                with m.If(self.enable & ~looked_up):
+                    m.next = "NORMALISE"
+            with m.State("NORMALISE"):
+                with m.If(total[31] | (leading == 0)):
+                    m.d.sync += [product.eq(0), wait.eq(0), factor.eq(_MINUS_32_OVER_17)]
+                    m.next = "DIVIDE"
+                with m.Else():
+                    m.d.sync += [total.eq(total << 1), leading.eq(leading - 1)]
+            with m.State("DIVIDE"):
+                # Products 0: h · (-32/17); 1, 3, 5: h · y; 2, 4, 6: y · (1 - h · y).
+                with m.If(self.enable):
+                    m.d.sync += wait.eq(wait + 1)
+                    with m.If(wait == 0):
+                        correction = (product != 0) & ~product[0]
+                        m.d.sync += [
+                            operation.valid.eq(1),
+                            operation.value.eq(Mux(correction, y, total[1:])),
+                            operation.multiplier.eq(factor),
+                            operation.shift.eq(0),
+                        ]
+                    with m.If(wait == RESULT_LATENCY + 1):
+                        m.d.sync += [wait.eq(0), product.eq(product + 1)]
+                        with m.If(product == 0):
+                            m.d.sync += [y.eq(_48_OVER_17 + self.result), factor.eq(_48_OVER_17 + self.result)]
+                        with m.Elif(product[0]):
+                            m.d.sync += factor.eq(_ONE - self.result)
+                        with m.Else():
+                            better = y + (self.result << 2)
+                            m.d.sync += [y.eq(better), factor.eq(better)]
+                        with m.If(product == _NEWTON_PRODUCTS - 1):
+                            m.next = "MANTISSA"
+            with m.State("MANTISSA"):
+                m.d.sync += factor.eq(Mux(y[30:] != 0, (1 << 31) - 1, y << 1))
+                m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                m.d.comb += pop.eq(self.data.valid & self.enable)
+                with m.If(pop & last):
+                    m.next = "OUTPUT_END"
+            with m.State("OUTPUT_END"):
+                with m.If(self.enable & ~looked_up & ~operation.valid):
+                    m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
+                    m.next = "MAXIMUM"
+                    with m.If(row + 1 == run.out.height):
+                        m.next = "IDLE"
+        m.d.comb += [
+            self.busy.eq(~passes.ongoing("IDLE")),
+            exponents.read_enable.eq(pop & ~passes.ongoing("MAXIMUM")),
+        ]
+
+        summing = passes.ongoing("SUM") | passes.ongoing("SUM_END")
+        writing = passes.ongoing("OUTPUT") | passes.ongoing("OUTPUT_END")
+        exponential = exponents.read_data
+        with m.If(self.enable & looked_up & summing):
+            m.d.sync += total.eq(total + ((exponential + (1 << (_SUM_SHIFT - 1))) >> _SUM_SHIFT))
+        with m.If(self.enable & pop):
+            m.d.sync += [
+                next_beat.address.eq(target + column),
+                next_beat.row_done.eq(last),
+                next_beat.run_done.eq(last & (row + 1 == run.out.height)),
+            ]
+        with m.If(self.enable & looked_up & writing):
+            m.d.sync += [
+                operation.valid.eq(1),
+                operation.write.eq(1),
+                operation.value.eq(Mux(leading > 8, Const(0, 32), exponential).as_signed()),
+                operation.multiplier.eq(factor),
+                operation.shift.eq(-23 - leading),
+                beat.eq(next_beat),
+                beat.count.eq(1),
+                beat.last_tile.eq(1),
+            ]

@@ -1,0 +1,334 @@
+"""The OUTPUT unit: accumulators to int8 in the scratchpad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from tensaw.rtl.control.command import CommandPort, run_layout
+from tensaw.rtl.control.state import UnitState
+from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.interfaces import (
+    PEERS,
+    ErrorSignature,
+    ProgressSignature,
+    ReadPortSignature,
+    SideKind,
+    WritePortSignature,
+    side_row_layout,
+    vector_layout,
+)
+from tensaw.rtl.output.fetch import OperandFetch
+from tensaw.rtl.output.lanes import Lanes
+from tensaw.rtl.output.limits import illegal_output_run
+from tensaw.rtl.output.parameters import ParameterStore, beats_of
+from tensaw.rtl.output.softmax import Softmax
+from tensaw.rtl.output.tables import TableLoader
+from tensaw.rtl.output.walk import Walk, beat_layout
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Operation, OutputKind, Unit
+from tensaw.spec.registers import ErrorCode
+
+__all__ = ["OutputUnit"]
+
+_BEATS_UNDER_WAY = 16
+"""More than the lanes ever hold."""
+
+
+class OutputUnit(wiring.Component):
+    """Command port, loops, channel parameters, lanes, tables, softmax, and the book-keeping of what is written.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    words : In(stream of 64)
+        Commands of Unit.OUTPUT.
+    tokens : Out(TokenSignature)
+        Tokens of Peer.OUTPUT. Given when the run's last byte can be read.
+    side : In(stream of side_row_layout)
+        Channel parameters, taken while one of two sets is free, and tables, taken at any time: the program orders a
+        table's loading and its use by tokens. A run with QUANT.bias or QUANT.scale uses up one set for each tile.
+    vectors : In(stream of vector_layout)
+        One accumulator vector for each position of a DRAIN run.
+    read : Out(ReadPortSignature), write : Out(WritePortSignature)
+        Scratchpad.
+    progress : Out(ProgressSignature)
+        SOFTMAX runs count too, their rows as rows of the last tile.
+    busy : Out(1), active : Out(1)
+        Something is to be done or on its way; a run has been started and not finished (counter OUTPUT_BUSY).
+    tag : Out(16), state : Out(UnitState)
+        For the STALL register. WEIGHTS: waits for channel parameters; RESULTS: for accumulators.
+    halt : In(1)
+        Starts no further run.
+    error : Out(ErrorSignature)
+        ILLEGAL_COMMAND, or ILLEGAL_VALUE for what tensaw.spec.limits refuses; held until reset, no run starts after it.
+
+    Timing
+    ------
+    Without a second operand one beat of ``requant_lanes`` channels a cycle, over vectors, blocks and tiles without
+    gaps; a run follows the last one after two idle cycles if its words and tokens are there. With one, a beat in four
+    cycles. 11 cycles from a beat's vector to its write (28), 2 more until it can be read. A run that reads the
+    scratchpad starts when all earlier writes can be read, and the next one when its last beat is in its last step.
+
+    Corner cases
+    ------------
+    Within a run operands are read ahead: a byte that one position reads must not be written by an earlier position of
+    the same run, but a position may overwrite its own operand. Addresses wrap modulo 2**24 and then as the scratchpad
+    does. Multipliers and shifts outside their ranges give undefined bytes.
+    """
+
+    words: Any
+    tokens: Any
+    side: Any
+    vectors: Any
+    read: Any
+    write: Any
+    progress: Any
+    busy: Signal
+    active: Signal
+    tag: Signal
+    state: Any
+    halt: Signal
+    error: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "words": In(stream.Signature(64)),
+                "tokens": Out(TokenSignature()),
+                "side": In(stream.Signature(side_row_layout(config))),
+                "vectors": In(stream.Signature(vector_layout(config))),
+                "read": Out(ReadPortSignature(config)),
+                "write": Out(WritePortSignature(config)),
+                "progress": Out(ProgressSignature()),
+                "busy": Out(1),
+                "active": Out(1),
+                "tag": Out(16),
+                "state": Out(UnitState),
+                "halt": In(1),
+                "error": Out(ErrorSignature()),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.port = port = CommandPort(config, Unit.OUTPUT)
+        m.submodules.target_walk = walk = Walk(config)
+        m.submodules.operand_walk = operand_walk = Walk(config)
+        m.submodules.fetch = fetch = OperandFetch(config)
+        m.submodules.parameters = parameters = ParameterStore(config)
+        m.submodules.tables = tables = TableLoader(config)
+        m.submodules.lanes = lanes = Lanes(config)
+        m.submodules.softmax = softmax = Softmax(config)
+        connect(m, flipped(self.words), port.words)
+        connect(m, flipped(self.read), fetch.read)
+
+        # Side rows go to the parameters or to the tables.
+        kind = self.side.payload.kind
+        is_table = (kind == SideKind.LOOKUP) | (kind == SideKind.EXPONENT)
+        m.d.comb += [
+            parameters.rows.payload.eq(self.side.payload),
+            parameters.rows.valid.eq(self.side.valid & ~is_table),
+            tables.rows.payload.eq(self.side.payload),
+            tables.rows.valid.eq(self.side.valid & is_table),
+            self.side.ready.eq(Mux(is_table, tables.rows.ready, parameters.rows.ready)),
+            lanes.table.eq(tables.write),
+            softmax.table.eq(tables.write),
+        ]
+
+        enable = Signal()
+        unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
+        run = Signal(run_layout(Unit.OUTPUT))
+        starting = self._elaborate_start(m, run, enable, unfinished, walk, operand_walk, softmax, lanes, port)
+        issue = self._elaborate_issue(m, run, enable, walk, parameters, fetch, lanes, starting)
+        m.d.comb += [softmax.enable.eq(enable), softmax.run.eq(run), softmax.result.eq(lanes.result)]
+        m.d.comb += lanes.direct.eq(softmax.direct)
+
+        # Operands: of the walk or of softmax, never at once.
+        m.d.comb += [
+            fetch.addresses.valid.eq(operand_walk.valid | softmax.addresses.valid),
+            fetch.addresses.payload.eq(Mux(operand_walk.valid, operand_walk.beat.address, softmax.addresses.payload)),
+            operand_walk.next.eq(fetch.addresses.ready),
+            softmax.addresses.ready.eq(fetch.addresses.ready & ~operand_walk.valid),
+            softmax.data.payload.eq(fetch.data.payload),
+            softmax.data.valid.eq(fetch.data.valid & softmax.busy),
+            fetch.data.ready.eq(softmax.data.ready | (issue & (run.operand_step.operation != Operation.NONE))),
+        ]
+
+        finished = self._elaborate_writes(m, run, enable, issue, walk, softmax, lanes)
+        m.d.sync += unfinished.eq(unfinished + (port.run.valid & port.run.ready) - finished)
+        self._elaborate_status(m, run, unfinished, walk, parameters, port)
+        return m
+
+    def _elaborate_start(
+        self, m: Module, run: data.View, enable: Signal, unfinished: Signal, walk: Walk, operand_walk: Walk,
+        softmax: Softmax, lanes: Lanes, port: CommandPort,
+    ) -> Signal:  # fmt: skip
+        """Takes runs, checks them, starts loops or softmax. Returns: a run was taken in the last cycle."""
+        starting = Signal()
+        failed = Signal()
+        offered = port.run.payload
+        # Reading the scratchpad: after all earlier writes.
+        reads = (offered.run.kind == OutputKind.SOFTMAX) | (offered.operand_step.operation != Operation.NONE)
+        free = (
+            enable & ~starting & ~walk.valid & ~softmax.busy & lanes.drained
+            & (unfinished != _BEATS_UNDER_WAY) & ~(reads & unfinished.any())
+        )  # fmt: skip
+        illegal = Signal()
+        drain = Signal()
+        combine = run.operand_step.operation != Operation.NONE
+        m.d.comb += [
+            self.tokens.take_mask.eq(Mux(port.run.valid, offered.run.wait, 0)),
+            port.run.ready.eq(free & self.tokens.take_ready & ~self.halt & ~failed),
+            self.tokens.take.eq(port.run.valid & port.run.ready),
+            illegal.eq(illegal_output_run(self._config, run)),
+            drain.eq(starting & ~illegal & (run.run.kind == OutputKind.DRAIN)),
+            walk.start.eq(drain),
+            operand_walk.start.eq(drain & combine),
+            softmax.start.eq(starting & ~illegal & (run.run.kind == OutputKind.SOFTMAX)),
+        ]
+        m.d.sync += starting.eq(self.tokens.take)
+        with m.If(self.tokens.take):
+            m.d.sync += run.eq(offered)
+        with m.If(starting & illegal):
+            m.d.sync += failed.eq(1)
+
+        for shape, base, pitch, pixel_pitch, tile_step in (
+            (walk.shape, run.target.base, run.target.pitch, run.channels.pixel_pitch, run.channels.tile),
+            (operand_walk.shape, run.operand.base, run.operand.pitch, run.operand_step.pixel_pitch,
+             run.operand_step.tile_step),
+        ):  # fmt: skip
+            m.d.comb += [
+                shape.base.eq(base),
+                shape.pitch.eq(pitch),
+                shape.pixel_pitch.eq(pixel_pitch),
+                shape.tile_step.eq(tile_step),
+                shape.tile.eq(run.channels.tile),
+                shape.last.eq(run.channels.last),
+                shape.tiles.eq(run.channels.tiles),
+                shape.height.eq(run.out.height),
+                shape.width.eq(run.out.width),
+                shape.block_height.eq(run.block.height),
+                shape.block_width.eq(run.block.width),
+            ]
+        m.d.comb += [
+            self.error.valid.eq(port.error.valid | failed),
+            self.error.code.eq(Mux(port.error.valid, port.error.code, ErrorCode.ILLEGAL_VALUE)),
+            self.error.tag.eq(Mux(port.error.valid, port.error.tag, run.run.tag)),
+            self.error.address.eq(port.error.address),
+        ]
+        return starting
+
+    def _elaborate_issue(
+        self, m: Module, run: data.View, enable: Signal, walk: Walk, parameters: ParameterStore, fetch: OperandFetch,
+        lanes: Lanes, starting: Signal,
+    ) -> Signal:  # fmt: skip
+        """Gives a beat to the lanes in each cycle in which all that it needs is there."""
+        count = self._config.requant_lanes
+        issue = Signal()
+        combine = Signal()
+        streamed = Signal()
+        m.d.comb += [
+            combine.eq(run.operand_step.operation != Operation.NONE),
+            streamed.eq(run.quant.bias | run.quant.scale),
+            issue.eq(
+                enable & walk.valid & self.vectors.valid
+                & (parameters.filled | ~streamed)
+                & ((lanes.slot & fetch.data.valid) | ~combine)
+            ),
+            walk.next.eq(issue),
+            self.vectors.ready.eq(issue & walk.beat.vector_done),
+            parameters.enable.eq(issue),
+            parameters.beat.eq(walk.beat.index),
+            parameters.release.eq(issue & streamed & walk.beat.tile_done),
+            lanes.enable.eq(enable),
+            lanes.run.eq(run),
+            lanes.issue.eq(issue),
+            lanes.operand.eq(fetch.data.payload),
+            lanes.bias.eq(parameters.bias),
+            lanes.multiplier.eq(parameters.multiplier),
+            lanes.shift.eq(parameters.shift),
+        ]  # fmt: skip
+        beats = beats_of(self._config)
+        vector = Cat(Value.cast(self.vectors.payload), Signal(32 * (beats * count - self._config.columns), name="none"))
+        m.d.comb += Value.cast(lanes.accumulators).eq(
+            vector.word_select(walk.beat.index, 32 * count) if beats > 1 else vector
+        )
+        return issue
+
+    def _elaborate_writes(
+        self, m: Module, run: data.View, enable: Signal, issue: Signal, walk: Walk, softmax: Softmax, lanes: Lanes
+    ) -> Signal:
+        """Joins bytes and addresses, writes, and counts what can be read. Returns: a run has just been finished."""
+        kept = data.StructLayout({"beat": beat_layout(self._config), "signal": PEERS})
+        m.submodules.under_way = under_way = fifo.SyncFIFO(width=kept.size, depth=_BEATS_UNDER_WAY)
+        pushed = Signal(kept)
+        direct = softmax.direct.valid & softmax.direct.write
+        m.d.comb += [
+            pushed.beat.eq(Mux(direct, softmax.beat, walk.beat)),
+            pushed.signal.eq(run.run.signal),
+            under_way.w_data.eq(pushed),
+            under_way.w_en.eq(issue | (enable & direct)),
+            under_way.r_en.eq(enable & lanes.finishing),
+        ]
+
+        waiting = Signal()
+        written = Signal(kept)
+        m.d.comb += [
+            enable.eq(~waiting | self.write.ready),
+            self.write.valid.eq(waiting),
+            self.write.address.eq(written.beat.address),
+            self.write.data.eq(lanes.bytes),
+            self.write.count.eq(written.beat.count),
+        ]
+        with m.If(enable):
+            m.d.sync += [waiting.eq(lanes.finishing), written.eq(under_way.r_data)]
+
+        # A write taken in cycle t can be read in t+2: noted in t+1, shown in t+2.
+        noted = Signal(kept)
+        finished = Signal()
+        fresh = Signal()
+        m.d.sync += [fresh.eq(self.write.valid & self.write.ready), noted.eq(written)]
+        with m.If(fresh):
+            m.d.sync += [
+                self.progress.last_tile.eq(noted.beat.last_tile),
+                self.progress.rows.eq(self.progress.rows + noted.beat.row_done),
+            ]
+        m.d.comb += [
+            finished.eq(fresh & noted.beat.run_done),
+            self.tokens.give.eq(finished),
+            self.tokens.give_mask.eq(noted.signal),
+        ]
+        with m.If(finished):
+            m.d.sync += [
+                self.progress.completed.eq(self.progress.completed + 1),
+                self.progress.last_tile.eq(0),
+                self.progress.rows.eq(0),
+            ]
+        return finished
+
+    def _elaborate_status(
+        self, m: Module, run: data.View, unfinished: Signal, walk: Walk, parameters: ParameterStore, port: CommandPort
+    ) -> None:
+        streamed = run.quant.bias | run.quant.scale
+        m.d.comb += [
+            self.active.eq(unfinished.any()),
+            self.busy.eq(port.run.valid | self.active),
+            self.tag.eq(Mux(self.active, run.run.tag, port.tag)),
+        ]
+        with m.If(walk.valid & streamed & ~parameters.filled):
+            m.d.comb += self.state.eq(UnitState.WEIGHTS)
+        with m.Elif(walk.valid & ~self.vectors.valid):
+            m.d.comb += self.state.eq(UnitState.RESULTS)
+        with m.Elif(self.active):
+            m.d.comb += self.state.eq(UnitState.RUNNING)
+        with m.Elif(port.run.valid):
+            m.d.comb += self.state.eq(Mux(self.tokens.take_ready, UnitState.RUNNING, UnitState.TOKENS))
