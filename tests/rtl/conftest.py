@@ -19,7 +19,7 @@ class AxiMemory:
     def __init__(self, axi, config, size, seed=0, latency=1, stall=0.0, bad=None):
         self.axi, self.config = axi, config
         self.rng = np.random.default_rng(seed)
-        self.content = self.rng.integers(0, 256, size, dtype=np.uint8)
+        self.content = np.asarray(self.rng.integers(0, 256, size, dtype=np.uint8))
         self.latency, self.stall, self.bad = latency, stall, bad or {}
         self.reads, self.writes, self.beat_times = [], [], []
         self.outstanding = self.most_outstanding = 0

@@ -111,6 +111,7 @@ def start_up(axi_memory, axi_lite, config, text, stall=0.1, bad=None):
             status = await lite.read(ctx, "STATUS")
             if status != 1:
                 return status
+            await ctx.tick().repeat(20)
         raise AssertionError("still busy")
 
     simulator = Simulator(system.module)
@@ -178,8 +179,6 @@ def test_copy_twice(axi_memory, axi_lite, bus, rows):
     [
         (COPY + "STORE.RUN tag=6", 8, None),
         (COPY + "STORE.MEMORY region=1\nSTORE.RUN tag=6\nCONTROL.END", 7 | 5 << 8 | 6 << 16, None),
-        (COPY + "LOAD.RUN tag=7 fill=1\nLOAD.ROWS\nLOAD.RUN tag=8\nCONTROL.END", 6 | 2 << 8 | 8 << 16, None),
-        (COPY + "WEIGHT.RUN tag=11 bytes=4\nCONTROL.END", 6 | 1 << 8 | 11 << 16, None),
         (COPY + "CONTROL.END", 1 | 2 << 8 | 2 << 16, {DATA >> 12: 2}),
         (COPY + "CONTROL.END", 4 | 5 << 8 | 3 << 16, {RESULT >> 12: 3}),
     ],
@@ -188,10 +187,10 @@ def test_errors_and_a_second_try(axi_memory, axi_lite, text, error, bad):
     config = NpuConfig(scratchpad_bytes=4096, weight_bytes=4096)
     if bad and DATA >> 12 in bad:
         text = text.replace("WEIGHT.RUN tag=1 bytes=512", "")
-    simulator, system, memory, lite, begin, wait_for_end = start_up(axi_memory, axi_lite, config, text, bad=bad)
+    simulator, system, memory, lite, begin, wait_for_end = start_up(axi_memory, axi_lite, config, text, 0.0, bad)
 
     async def bench(ctx):
-        for _ in range(2):
+        for _ in range(2 if bad else 1):
             await begin(ctx)
             assert await wait_for_end(ctx) == 4
             assert await lite.read(ctx, "ERROR") == error
@@ -206,11 +205,11 @@ def test_stop(axi_memory, axi_lite):
     """A program that waits for ever is stopped, and the registers say what it waited for."""
     text = COPY + "STORE.RUN tag=33 wait=4\nCONTROL.END"
     config = NpuConfig(scratchpad_bytes=4096, weight_bytes=4096)
-    simulator, system, memory, lite, begin, wait_for_end = start_up(axi_memory, axi_lite, config, text)
+    simulator, system, memory, lite, begin, wait_for_end = start_up(axi_memory, axi_lite, config, text, 0.0)
 
     async def bench(ctx):
         await begin(ctx)
-        await ctx.tick().repeat(2500)
+        await ctx.tick().repeat(900)
         assert await lite.read(ctx, "STATUS") == 1
         assert await lite.read(ctx, "STALL_STORE") == 2 | 4 << 4 | 33 << 16
         await lite.write(ctx, "CONTROL", 2)

@@ -16,7 +16,7 @@ from tensaw.spec.registers import ErrorCode
 __all__ = ["Action", "CommandPort", "run_layout", "word_layout"]
 
 
-class Action(enum.Enum, shape=1):
+class Action(enum.Enum, shape=1):  # type: ignore[call-arg]
     """Which action a payload of :class:`CommandPort` stands for."""
 
     RUN = 0
@@ -125,7 +125,7 @@ class CommandPort(wiring.Component):
                 with m.If(take & ~illegal):
                     m.d.sync += shadow.eq(word[: layout.size])
                     if _is_action(kind):
-                        m.d.sync += [pending.eq(1), action.eq(Action[kind.name])]
+                        m.d.sync += [pending.eq(1), action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)]
         with m.If(take & illegal):
             m.d.sync += [failed.eq(1), failing_word.eq(word)]
 

@@ -52,8 +52,8 @@ class Sequencer(wiring.Component):
     done : Out(1)
         END was reached: all queues empty, all units and the bus idle. Held until reset.
     fetch_error : Out(ErrorSignature)
-        Unit 0: errors of the program fetch, ILLEGAL_COMMAND for a word that names no unit (the word is the address), and
-        NO_END. Held until reset.
+        Unit 0: errors of the program fetch, ILLEGAL_COMMAND for a word that names no unit (the word is the address),
+        and NO_END. Held until reset.
     error : Out(ErrorSignature)
         Unit CONTROL: ILLEGAL_COMMAND for a word of CONTROL that is not END, with the word as address. Held until reset.
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, enum
 __all__ = ["UnitState", "stall_layout"]
 
 
-class UnitState(enum.Enum, shape=4):
+class UnitState(enum.Enum, shape=4):  # type: ignore[call-arg]
     """The ``state`` field of the STALL registers; what each means is said in tensaw.spec.registers."""
 
     IDLE = 0
