@@ -178,8 +178,8 @@ COPY = "LOAD.ROWS bytes=4 count=2\nLOAD.PLANES count=1\nSTORE.ROWS bytes=4 count
             0,
         ),
         (
-            ONE + "OUTPUT.BLOCK height=9 width=9\nOUTPUT.RUN",
-            "BLOCK.height * BLOCK.width must be at most acc_entries / 2, but BLOCK.height is 9, BLOCK.width is 9",
+            ONE + "OUTPUT.BLOCK height=1 width=1\nOUTPUT.CHANNELS tile=1 last=2 tiles=1\nOUTPUT.RUN",
+            "CHANNELS.last must be at most CHANNELS.tile, but CHANNELS.last is 2, CHANNELS.tile is 1",
             ErrorCode.ILLEGAL_VALUE,
             Unit.OUTPUT,
             0,
@@ -214,14 +214,14 @@ def test_transfers_in_three_dimensions_and_fill() -> None:
         assemble(
             """
             LOAD.MEMORY region=1 offset=2
-            LOAD.SCRATCHPAD address=65532           # wraps at 65536
+            LOAD.SCRATCHPAD address=65520
             LOAD.ROWS bytes=2 count=2
             LOAD.ROW_PITCH memory=10 scratchpad=3
             LOAD.PLANES count=2
             LOAD.PLANE_PITCH memory=25 scratchpad=8
             LOAD.RUN signal=8
             STORE.MEMORY region=2 offset=1
-            STORE.SCRATCHPAD address=65532
+            STORE.SCRATCHPAD address=65520
             STORE.ROWS bytes=16 count=1
             STORE.PLANES count=1
             STORE.RUN wait=1 signal=1
@@ -234,7 +234,7 @@ def test_transfers_in_three_dimensions_and_fill() -> None:
     )
     wanted = [66, 67, 0, 76, 77, 0, 0, 0, 91, 92, 0, 101, 102, 0, 0, 0]
     assert npu.memory[2].data[1:17].tolist() == wanted
-    assert npu.scratchpad[65532:].tolist() == [200, 200, 200, 76]
+    assert npu.scratchpad[65520:65524].tolist() == [200, 200, 200, 76]
     assert npu.warnings == []
 
 

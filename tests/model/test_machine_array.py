@@ -195,11 +195,11 @@ def conv(**changes: dict[str, int]) -> dict[str, dict[str, int]]:
         ({"WEIGHTS": {"pad": 1}}, "it takes 2 weight rows, but only 1 have been streamed before it"),
         (
             {"KERNEL_Y": {"steps": 250}, "KERNEL_X": {"chunks": 10}, "OUT": {"width": 2}},
-            "it keeps 2500 weight rows at once, but the weight buffer holds 2048",
+            "it keeps 2500 weight rows at once, but the weight buffer has room for 2018",
         ),
         (
             {"TILES": {"count": 2049}, "WEIGHTS": {"free": 0}},
-            "it keeps 2049 weight rows at once, but the weight buffer holds 2048",
+            "it keeps 2049 weight rows at once, but the weight buffer has room for 2018",
         ),
     ],
 )

@@ -136,6 +136,11 @@ class NpuConfig:
         return self.weight_bytes // self.weight_row_bytes
 
     @property
+    def kept_rows(self) -> int:
+        """Weight rows that one run may keep in the buffer: all but those of a burst, which is fetched as a whole."""
+        return (self.weight_bytes - (self.burst_beats - 1) * self.bus_bytes) // self.weight_row_bytes
+
+    @property
     def acc_half(self) -> int:
         """Accumulator entries that one block of output positions may use."""
         return self.acc_entries // 2

@@ -48,9 +48,9 @@ def _unit(unit: Unit) -> str:
     return _table(("code", "word", "field", "bits", "values", "meaning"), rows)
 
 
-def _limits() -> str:
+def _limits(checked: bool) -> str:
     rows: list[tuple[object, ...]] = []
-    for limit in LIMITS:
+    for limit in (limit for limit in LIMITS if limit.checked == checked):
         when = ""
         if limit.when is not None:
             register, field, values = limit.when
@@ -59,8 +59,9 @@ def _limits() -> str:
     return _table(("unit", "field", "must be", "where"), rows)
 
 
-def _relations() -> str:
-    return "".join(f"- {relation.unit.name}: {relation.rule}.\n" for relation in RELATIONS)
+def _relations(checked: bool) -> str:
+    chosen = (relation for relation in RELATIONS if relation.checked == checked)
+    return "".join(f"- {relation.unit.name}: {relation.rule}.\n" for relation in chosen)
 
 
 def _registers() -> str:
@@ -96,7 +97,16 @@ def _presets() -> str:
     )
 
 
-_DERIVED = ("word_bytes", "weight_row_bytes", "weight_rows", "acc_half", "taps", "groups", "macs_per_cycle")
+_DERIVED = (
+    "word_bytes",
+    "weight_row_bytes",
+    "weight_rows",
+    "kept_rows",
+    "acc_half",
+    "taps",
+    "groups",
+    "macs_per_cycle",
+)
 
 
 def _derived() -> str:
@@ -116,8 +126,8 @@ def _derived() -> str:
 
 SECTIONS: dict[str, Callable[[], str]] = {
     **{f"words.{unit.name}": lambda unit=unit: _unit(unit) for unit in Unit},
-    "limits": _limits,
-    "relations": _relations,
+    "limits": lambda: _limits(True) + "\n" + _relations(True),
+    "limits.unchecked": lambda: _limits(False) + "\n" + _relations(False),
     "registers": _registers,
     "errors": _errors,
     "counters": _counters,

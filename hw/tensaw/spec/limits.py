@@ -1,4 +1,7 @@
-"""Which register values a unit refuses when it is told to run: the cause of ``ErrorCode.ILLEGAL_VALUE``.
+"""Which register values are legal when a unit is told to run.
+
+The hardware checks most rules and stops with ``ErrorCode.ILLEGAL_VALUE``; breaking one that it does not check
+(``checked`` False) has undefined results, and the instruction-level simulator refuses that as well.
 
 Most rules are a range of one field (:data:`LIMITS`); the few that tie fields together are :data:`RELATIONS`. A field
 that the run's mode does not use is not looked at. The instruction-level simulator and ``docs/isa.md`` use these tables,
@@ -34,6 +37,7 @@ class Limit:
     high: int | str | None = None
     multiple: int | str = 1
     when: tuple[str, str, tuple[int, ...]] | None = None
+    checked: bool = True
 
     @property
     def rule(self) -> str:
@@ -69,6 +73,7 @@ class Relation:
     fields: tuple[str, ...]
     rule: str
     broken: Callable[[NpuConfig, Registers], bool]
+    checked: bool = True
 
 
 MOST_TOKENS = 255
@@ -77,7 +82,6 @@ MOST_TOKENS = 255
 LONGEST_SOFTMAX = 4095
 """Elements of a SOFTMAX row: 4096 equal ones would overflow the 32-bit sum of exponentials."""
 
-_CONV = ("RUN", "mode", (Mode.CONV,))
 _DEPTHWISE = ("RUN", "mode", (Mode.DEPTHWISE,))
 _WEIGHTED = ("RUN", "mode", (Mode.CONV, Mode.DEPTHWISE))
 _NOT_CONV = ("RUN", "mode", (Mode.DEPTHWISE, Mode.POOL))
@@ -96,12 +100,12 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(Unit.ARRAY, "RUN", "mode", low=0, high=2),
     Limit(Unit.ARRAY, "RUN", "groups", high="groups", when=_DEPTHWISE),
-    Limit(Unit.ARRAY, "STEP", "decimation", when=_DEPTHWISE),
-    Limit(Unit.ARRAY, "STEP", "decimation", high=1, when=_NOT_DEPTHWISE),
+    Limit(Unit.ARRAY, "STEP", "decimation"),
+    Limit(Unit.ARRAY, "STEP", "decimation", high=1, when=_NOT_DEPTHWISE, checked=False),
     Limit(Unit.ARRAY, "KERNEL_Y", "steps"),
     Limit(Unit.ARRAY, "KERNEL_X", "steps"),
-    Limit(Unit.ARRAY, "KERNEL_X", "chunks", when=_CONV),
-    Limit(Unit.ARRAY, "KERNEL_X", "chunks", high=1, when=_NOT_CONV),
+    Limit(Unit.ARRAY, "KERNEL_X", "chunks"),
+    Limit(Unit.ARRAY, "KERNEL_X", "chunks", high=1, when=_NOT_CONV, checked=False),
     Limit(Unit.ARRAY, "OUT", "height"),
     Limit(Unit.ARRAY, "OUT", "width"),
     Limit(Unit.ARRAY, "BLOCK", "height"),
@@ -122,7 +126,8 @@ LIMITS: tuple[Limit, ...] = (
 
 
 def _large_block(config: NpuConfig, registers: Registers) -> bool:
-    return registers["BLOCK"]["height"] * registers["BLOCK"]["width"] > config.acc_half
+    block, out = registers["BLOCK"], registers["OUT"]
+    return min(block["height"], out["height"]) * min(block["width"], out["width"]) > config.acc_half
 
 
 def _depthwise(registers: Registers) -> bool:
@@ -133,16 +138,8 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         Unit.ARRAY,
         ("BLOCK.height", "BLOCK.width"),
-        "BLOCK.height * BLOCK.width must be at most acc_entries / 2",
+        "the positions of a block, which OUT may cut, must be at most acc_entries / 2",
         _large_block,
-    ),
-    Relation(
-        Unit.ARRAY,
-        ("WEIGHTS.rows", "RUN.groups"),
-        "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE mode",
-        lambda config, registers: (
-            _depthwise(registers) and registers["WEIGHTS"]["rows"] > config.taps * registers["RUN"]["groups"]
-        ),
     ),
     Relation(
         Unit.ARRAY,
@@ -155,10 +152,25 @@ RELATIONS: tuple[Relation, ...] = (
         ),
     ),
     Relation(
-        Unit.OUTPUT,
-        ("BLOCK.height", "BLOCK.width"),
-        "BLOCK.height * BLOCK.width must be at most acc_entries / 2",
-        lambda config, registers: registers["RUN"]["kind"] == OutputKind.DRAIN and _large_block(config, registers),
+        Unit.ARRAY,
+        ("KERNEL_Y.group_pitch", "KERNEL_Y.group_rows", "INPUT.pitch"),
+        "KERNEL_Y.group_pitch must be KERNEL_Y.group_rows * INPUT.pitch in DEPTHWISE mode with 2 or 3 groups",
+        lambda config, registers: (
+            _depthwise(registers)
+            and registers["RUN"]["groups"] > 1
+            and registers["KERNEL_Y"]["group_pitch"]
+            != registers["KERNEL_Y"]["group_rows"] * registers["INPUT"]["pitch"]
+        ),
+        checked=False,
+    ),
+    Relation(
+        Unit.ARRAY,
+        ("WEIGHTS.rows", "RUN.groups"),
+        "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE mode",
+        lambda config, registers: (
+            _depthwise(registers) and registers["WEIGHTS"]["rows"] > config.taps * registers["RUN"]["groups"]
+        ),
+        checked=False,
     ),
     Relation(
         Unit.OUTPUT,
@@ -172,10 +184,13 @@ RELATIONS: tuple[Relation, ...] = (
 )
 
 
-def refusal(config: NpuConfig, unit: Unit, registers: Registers) -> str | None:
-    """Why ``unit`` refuses to RUN with these registers, as a clause without a full stop, or None if it does not."""
+def refusal(config: NpuConfig, unit: Unit, registers: Registers, checked: bool = True) -> str | None:
+    """Why ``unit`` may not RUN with these registers, as a clause without a full stop, or None if it may.
+
+    Looks at the rules that the hardware checks, or with ``checked`` False at the others.
+    """
     for limit in LIMITS:
-        if limit.unit == unit and limit.broken(config, registers):
+        if limit.unit == unit and limit.checked == checked and limit.broken(config, registers):
             value = registers[limit.register][limit.field]
             sizes = [
                 f"{name} is {getattr(config, name)}" for name in (limit.high, limit.multiple) if isinstance(name, str)
@@ -183,7 +198,7 @@ def refusal(config: NpuConfig, unit: Unit, registers: Registers) -> str | None:
             context = f" ({', '.join(sizes)})" if sizes else ""
             return f"{limit.register}.{limit.field} must be {limit.rule}{context}, not {value}"
     for relation in RELATIONS:
-        if relation.unit == unit and relation.broken(config, registers):
+        if relation.unit == unit and relation.checked == checked and relation.broken(config, registers):
             values = ", ".join(
                 f"{name} is {registers[name.partition('.')[0]][name.partition('.')[2]]}" for name in relation.fields
             )

@@ -192,6 +192,9 @@ class Machine:
             reason = refusal(self.config, unit, run.registers)
             if reason is not None:
                 raise Refused(reason, ErrorCode.ILLEGAL_VALUE)
+            reason = refusal(self.config, unit, run.registers, checked=False)
+            if reason is not None:
+                raise Refused(reason)
         peer = PEERS.get(unit)
         if peer is not None:
             self._take_tokens(peer, run.command.values["wait"])

@@ -24,7 +24,7 @@ __all__ = ["Accumulated", "Parameters", "WeightStream", "run_array"]
 Int32: TypeAlias = npt.NDArray[np.int32]
 
 ADDRESS_MASK = (1 << 24) - 1
-"""Scratchpad addresses are computed modulo 2**24, then modulo the scratchpad's size."""
+"""Input addresses are computed modulo 2**24. Beyond the scratchpad's end (where no used lane may lie) they wrap."""
 
 _GATHER_ELEMENTS = 1 << 22
 """Elements of a gathered matrix held at a time."""
@@ -119,8 +119,8 @@ def _check_ring(config: NpuConfig, registers: Registers, tile_rows: int, step_ro
         kept = tiles * tile_rows + weights["pad"]
     else:
         kept = max(step_rows if blocks > 1 else 0, weights["pad"])
-    if kept > config.weight_rows:
-        raise Refused(f"it keeps {kept} weight rows at once, but the weight buffer holds {config.weight_rows}")
+    if kept > config.kept_rows:
+        raise Refused(f"it keeps {kept} weight rows at once, but the weight buffer has room for {config.kept_rows}")
 
 
 @dataclass

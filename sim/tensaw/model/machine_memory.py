@@ -74,6 +74,14 @@ def _addresses(registers: Registers, side: str, base: int) -> Addresses:
     return base + planes[:, None, None] + rows[:, None] + np.arange(registers["ROWS"]["bytes"])
 
 
+def _scratchpad_side(scratchpad: Bytes, registers: Registers) -> Addresses:
+    addresses = _addresses(registers, "scratchpad", registers["SCRATCHPAD"]["address"])
+    last = int(addresses.max())
+    if last >= len(scratchpad):
+        raise Refused(f"it reaches scratchpad byte {last}, but there are {len(scratchpad)}", ErrorCode.ILLEGAL_VALUE)
+    return addresses
+
+
 def _memory_side(regions: list[Region], registers: Registers, write: bool) -> tuple[Region, Addresses]:
     index, offset = registers["MEMORY"]["region"], registers["MEMORY"]["offset"]
     last_row = (
@@ -88,10 +96,9 @@ def _memory_side(regions: list[Region], registers: Registers, write: bool) -> tu
 def load(regions: list[Region], scratchpad: Bytes, registers: Registers) -> Footprint:
     """LOAD.RUN: memory, or the fill value, to the scratchpad. Raises Refused.
 
-    The scratchpad address wraps at the scratchpad's end. Of bytes written twice the last in order (planes, rows, bytes)
-    stays.
+    Of bytes written twice the last in order (planes, rows, bytes) stays.
     """
-    target = _addresses(registers, "scratchpad", registers["SCRATCHPAD"]["address"]) % len(scratchpad)
+    target = _scratchpad_side(scratchpad, registers)
     footprint = Footprint()
     if registers["RUN"]["fill"]:
         scratchpad[target] = registers["RUN"]["value"]
@@ -104,8 +111,8 @@ def load(regions: list[Region], scratchpad: Bytes, registers: Registers) -> Foot
 
 
 def store(regions: list[Region], scratchpad: Bytes, registers: Registers) -> Footprint:
-    """STORE.RUN: the scratchpad to memory. Raises Refused. Wraps as :func:`load`."""
-    source = _addresses(registers, "scratchpad", registers["SCRATCHPAD"]["address"]) % len(scratchpad)
+    """STORE.RUN: the scratchpad to memory. Raises Refused."""
+    source = _scratchpad_side(scratchpad, registers)
     region, target = _memory_side(regions, registers, write=True)
     region.data[target.ravel()] = scratchpad[source.ravel()]
     footprint = Footprint()

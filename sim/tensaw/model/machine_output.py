@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tensaw.compiler.ir import Elementwise, ElementwiseKind, Requantise, Rounding
 from tensaw.model.elementwise import elementwise
-from tensaw.model.machine_array import ADDRESS_MASK, Accumulated, WeightStream
+from tensaw.model.machine_array import Accumulated, WeightStream
 from tensaw.model.machine_error import Refused
 from tensaw.model.machine_memory import Addresses, Bytes, Footprint
 from tensaw.model.requantise import requantise, wrap32
@@ -53,8 +53,12 @@ def block_order(height: int, width: int, block: tuple[int, int]) -> npt.NDArray[
     )
 
 
-def _wrap(config: NpuConfig, addresses: Addresses) -> Addresses:
-    return (addresses & ADDRESS_MASK) % config.scratchpad_bytes
+def _inside(config: NpuConfig, addresses: Addresses) -> Addresses:
+    """The addresses, all of which must lie in the scratchpad. Raises Refused."""
+    last = int(addresses.max())
+    if last >= config.scratchpad_bytes:
+        raise Refused(f"it reaches scratchpad byte {last}, but there are {config.scratchpad_bytes}")
+    return addresses
 
 
 def _check_scale(name: str, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> None:
@@ -154,13 +158,13 @@ def drain(
         result = requantise(values, _quantiser(registers, "QUANT", multiplier, shift))
         if step["operation"] != Operation.NONE:
             start = operand["base"] + tile * step["tile_step"] + y * operand["pitch"] + x * step["pixel_pitch"]
-            addresses = _wrap(config, start[:, None] + lanes)
+            addresses = _inside(config, start[:, None] + lanes)
             footprint.scratchpad_reads.append(addresses)
             result = _combine(registers, result, scratchpad.view(np.int8)[addresses])
         if registers["RUN"]["table"]:
             result = _table(tables.lookup, "lookup")[result.view(np.uint8)]
         start = target["base"] + tile * channels["tile"] + y * target["pitch"] + x * channels["pixel_pitch"]
-        addresses = _wrap(config, start[:, None] + lanes)
+        addresses = _inside(config, start[:, None] + lanes)
         footprint.scratchpad_writes.append(addresses)
         footprint.write_rows.append(np.broadcast_to(y[:, None], addresses.shape))
         writes.append((addresses.ravel(), result.view(np.uint8).ravel()))
@@ -181,7 +185,7 @@ def softmax_rows(config: NpuConfig, scratchpad: Bytes, tables: Tables, registers
     row = np.arange(registers["OUT"]["height"])[:, None]
     element = np.arange(registers["OUT"]["width"])
     source, target = (
-        _wrap(config, registers[name]["base"] + row * registers[name]["pitch"] + element)
+        _inside(config, registers[name]["base"] + row * registers[name]["pitch"] + element)
         for name in ("OPERAND", "TARGET")
     )
     values = scratchpad.view(np.int8)[source].astype(np.int64)
