@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -10,111 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tensaw.compiler.actions import EXPONENT, LOOKUP, SCRATCHPAD, Action, Rows, Span
-from tensaw.compiler.ir import Requantise, Rounding
 from tensaw.compiler.regions import Box, Image, View
+from tensaw.compiler.runs import ArrayRun, Drain, block_shape, quant_fields, scale_fields, second_registers
 from tensaw.compiler.weights import Blob, WeightStore, ring_rows
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Mode, Operation, OutputKind, TableKind, Unit
+from tensaw.spec.isa import Operation, OutputKind, TableKind, Unit
 from tensaw.spec.program import Tag
 
-__all__ = ["ArrayRun", "Builder", "Drain", "IDENTITY", "SecondOperand", "block_shape"]
-
-IDENTITY = Requantise(np.array([1 << 30]), np.array([1]), 0, -128, 127, Rounding.SINGLE)
-"""Requantisation that changes nothing but clamps to int8."""
+__all__ = ["Builder", "LayerCost"]
 
 _MOST_TAGS = 1 << 16
 _MOST_ROWS = (1 << 16) - 1
-
-
-def block_shape(height: int, width: int, entries: int) -> tuple[int, int]:
-    """Rows and columns of a block of at most ``entries`` positions: whole rows where possible, balanced."""
-    if width <= entries:
-        blocks = -(-height // (entries // width))
-        return -(-height // blocks), width
-    return 1, -(-width // -(-width // entries))
-
-
-@dataclass(frozen=True)
-class ArrayRun:
-    """Registers of an ARRAY.RUN, see tensaw.spec.isa; ``rows`` and ``position`` in the units of that table."""
-
-    mode: Mode
-    base: int
-    pitch: int
-    window: tuple[int, int]
-    """Rows, and bytes of a row, that exist."""
-    origin: tuple[int, int]
-    """Row, and byte in the row, of the first position at the first kernel step."""
-    step: tuple[int, int]
-    """Rows from output row to output row; bytes from streamed position to position."""
-    size: tuple[int, int]
-    """Output rows and columns."""
-    decimation: int = 1
-    kernel_y: tuple[int, int] = (1, 0)
-    """Steps, and rows from step to step."""
-    kernel_x: tuple[int, int] = (1, 0)
-    """Steps, and bytes from step to step."""
-    chunks: int = 1
-    group_rows: int = 0
-    groups: int = 0
-    tiles: int = 1
-    input_step: int = 0
-    pad_value: int = 0
-    weight_rows: int = 0
-    maximum: bool = False
-
-    @property
-    def steps(self) -> int:
-        return self.kernel_y[0] * self.kernel_x[0] * self.chunks
-
-    def streamed(self, height: int, width: int, taps: int) -> int:
-        """Positions streamed for a block of one kernel step."""
-        if self.mode == Mode.DEPTHWISE:
-            return height * ((width - 1) * self.decimation + max(taps, self.decimation))
-        return height * width
-
-    def part(self, y: int, x: int, height: int, width: int) -> ArrayRun:
-        """The run for a part of the output positions."""
-        origin = self.origin[0] + y * self.step[0], self.origin[1] + x * self.decimation * self.step[1]
-        return dataclasses.replace(self, origin=origin, size=(height, width))
-
-
-@dataclass(frozen=True)
-class SecondOperand:
-    """Registers of the output stage's second operand."""
-
-    base: int
-    pitch: int
-    pixel_pitch: int
-    tile_step: int
-    operation: Operation
-    zero_points: tuple[int, int]
-    scales: tuple[tuple[int, int], tuple[int, int]]
-    reverse: bool
-    requantise: Requantise
-
-
-@dataclass(frozen=True)
-class Drain:
-    """Registers of an OUTPUT.RUN that empties the accumulators."""
-
-    base: int
-    pitch: int
-    pixel_pitch: int
-    tile: int
-    last: int
-    requantise: Requantise
-    """Per tensor (one multiplier), or per channel, then streamed."""
-    bias: bool = False
-    second: SecondOperand | None = None
-    table: bool = False
-
-    def part(self, y: int, x: int) -> Drain:
-        second = self.second
-        if second is not None:
-            base = second.base + y * second.pitch + x * second.pixel_pitch
-            second = dataclasses.replace(second, base=base)
-        return dataclasses.replace(self, base=self.base + y * self.pitch + x * self.pixel_pitch, second=second)
 
 
 @dataclass
@@ -214,7 +119,7 @@ class Builder:
                 "bias": int(drain.bias), "scale": int(scale),
             },
         }  # fmt: skip
-        rows = self._read_rows(run)
+        rows = run.rows_read(self.config)
         reads = ()
         if rows is not None:
             end = rows.base + (rows.height - 1) * rows.pitch + rows.length
@@ -225,36 +130,8 @@ class Builder:
             self._tag, reads=reads, blob=blob,
             rows=Rows(run.base, run.pitch, run.window[0], run.window[1] + (run.tiles - 1) * run.input_step),
         )  # fmt: skip
-        action.cycles = self._array_cycles(run, block)
+        action.cycles = run.cycles(self.config, block)
         return action
-
-    def _read_rows(self, run: ArrayRun) -> Rows | None:
-        """The rows of bytes inside the window that the run may touch; None if there are none."""
-        config = self.config
-        height, width = run.size
-        lanes = run.weight_rows if run.mode == Mode.CONV else config.columns
-        last_y = (height - 1) * run.step[0] + (run.kernel_y[0] - 1) * run.kernel_y[1]
-        last_y += (max(run.groups, 1) - 1) * run.group_rows
-        positions = (width - 1) * run.decimation + (config.taps - 1 if run.mode == Mode.DEPTHWISE else 0)
-        last_x = positions * run.step[1] + (run.kernel_x[0] - 1) * run.kernel_x[1]
-        last_x += (run.chunks - 1) * run.weight_rows + lanes
-        y0, y1 = max(run.origin[0], 0), min(run.origin[0] + last_y + 1, run.window[0])
-        x0, x1 = max(run.origin[1], 0), min(run.origin[1] + last_x, run.window[1])
-        if y0 >= y1 or x0 >= x1:
-            return None
-        length = x1 - x0 + (run.tiles - 1) * run.input_step
-        return Rows(run.base + y0 * run.pitch + x0, run.pitch, y1 - y0, length)
-
-    def _array_cycles(self, run: ArrayRun, block: tuple[int, int]) -> int:
-        """Cycles of the run if weights and inputs are always there: each kernel step takes its positions, but at least
-        as long as the next step's weight rows need to shift in."""
-        height, width = run.size
-        cycles = 0
-        for block_height, many_y in _extents(height, block[0]):
-            for block_width, many_x in _extents(width, block[1]):
-                streamed = run.streamed(block_height, block_width, self.config.taps)
-                cycles += many_y * many_x * max(streamed, run.weight_rows)
-        return cycles * run.steps * run.tiles
 
     def _drain(self, array: ArrayRun, drain: Drain, block: tuple[int, int]) -> Action:
         height, width = array.size
@@ -267,16 +144,16 @@ class Builder:
             },
             "OUT": {"height": height, "width": width},
             "BLOCK": {"height": block[0], "width": block[1]},
-            "QUANT": {**_quant(quant), "bias": int(drain.bias), "scale": int(per_channel)},
+            "QUANT": {**quant_fields(quant), "bias": int(drain.bias), "scale": int(per_channel)},
         }  # fmt: skip
         if not per_channel:
-            registers["SCALE"] = _scale((int(quant.multiplier[0]), int(quant.shift[0])))
+            registers["SCALE"] = scale_fields((int(quant.multiplier[0]), int(quant.shift[0])))
         reads: list[Span] = []
         second = drain.second
         if second is None:
             registers["OPERAND_STEP"] = {"operation": int(Operation.NONE)}
         else:
-            registers |= _second_registers(second)
+            registers |= second_registers(second)
             count = drain.tile if second.tile_step else max(drain.tile, drain.last)
             last = drain.last if second.tile_step else count
             end = (height - 1) * second.pitch + (width - 1) * second.pixel_pitch
@@ -386,34 +263,3 @@ class Builder:
         source, target = spans if unit == Unit.LOAD else spans[::-1]
         self.actions.append(Action(unit, "RUN", registers, {}, self._tag, reads=(source,), writes=(target,)))
         self.cost.transfer_bytes += length * rows[0] * planes[0]
-
-
-def _extents(total: int, block: int) -> list[tuple[int, int]]:
-    """Sizes of the parts when ``total`` is cut into blocks, each with how often it occurs."""
-    whole, rest = divmod(total, block)
-    return [(block, whole)] * (whole > 0) + [(rest, 1)] * (rest > 0)
-
-
-def _quant(quant: Requantise) -> dict[str, int]:
-    return {
-        "zero_point": quant.zero_point, "low": quant.low, "high": quant.high, "rounding": int(quant.rounding),
-    }  # fmt: skip
-
-
-def _scale(scale: tuple[int, int]) -> dict[str, int]:
-    return {"multiplier": int(scale[0]), "shift": int(scale[1])}
-
-
-def _second_registers(second: SecondOperand) -> dict[str, dict[str, int]]:
-    registers = {
-        "OPERAND": {"base": second.base, "pitch": second.pitch},
-        "OPERAND_STEP": {
-            "pixel_pitch": second.pixel_pitch, "tile_step": second.tile_step, "zero_a": second.zero_points[0],
-            "zero_b": second.zero_points[1], "operation": int(second.operation), "reverse": int(second.reverse),
-        },
-        "SCALE_OUT": _scale((int(second.requantise.multiplier[0]), int(second.requantise.shift[0]))),
-        "QUANT_OUT": _quant(second.requantise),
-    }  # fmt: skip
-    if second.operation != Operation.MUL:
-        registers |= {"SCALE_A": _scale(second.scales[0]), "SCALE_B": _scale(second.scales[1])}
-    return registers

@@ -65,11 +65,7 @@ def _keeps(action: Action) -> bool:
 
 def weight_bytes(actions: list[Action]) -> int:
     """Bytes that the weight DMA reads for these actions."""
-    return sum(
-        action.blob.size
-        for action in actions
-        if action.blob is not None and not _keeps(action)
-    )
+    return sum(action.blob.size for action in actions if action.blob is not None and not _keeps(action))
 
 
 def emit_words(actions: list[Action], weights_offset: int) -> list[int]:

@@ -50,6 +50,11 @@ class _Regions:
         self.sizes[region] = offset + -(-size // _ALIGNMENT) * _ALIGNMENT
         return region, offset
 
+    def final(self) -> tuple[int, int, int, int]:
+        """Sizes of the regions; none is empty."""
+        constants, inputs, outputs, scratch = (max(size, _ALIGNMENT) for size in self.sizes)
+        return constants, inputs, outputs, scratch
+
 
 def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | None = None) -> Program:
     """The program that computes ``graph`` on ``config``.
@@ -73,16 +78,17 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
     words = emit_words(builder.actions, weights_offset)
     words += [END_WORD] * (len(words) % 2)
     _, program_offset = regions.take(CONSTANTS, 8 * len(words))
-    image = bytearray(regions.sizes[CONSTANTS])
+    image = bytearray(regions.final()[CONSTANTS])
     for offset, content in (
         *constants, (weights_offset, builder.store.to_bytes()), (program_offset, np.array(words, "<u8").tobytes()),
     ):  # fmt: skip
         image[offset : offset + len(content)] = content
     _check_address_space(graph, regions, config)
-    inputs, outputs = ([_port_binding(graph, network, port) for port in ports] for ports in (graph.inputs, graph.outputs))
+    inputs = [_port_binding(graph, network, port) for port in graph.inputs]
+    outputs = [_port_binding(graph, network, port) for port in graph.outputs]
     return Program(
         name=graph.name, config=config, constants=bytes(image), program_offset=program_offset,
-        program_bytes=8 * len(words), region_sizes=(regions.sizes[0], *(max(s, _ALIGNMENT) for s in regions.sizes[1:])),
+        program_bytes=8 * len(words), region_sizes=regions.final(),
         inputs=inputs, outputs=outputs, kept=_kept(graph, network) if options.keep_tensors else [],
         layers=[_layer(lowering, builder, index) for index, lowering in enumerate(lowerings)], tags=builder.tags,
         notes=_notes(config, lowerings, network, plan, builder, len(words)),
@@ -168,7 +174,7 @@ def _notes(
         "spilled_tensors": sorted(
             name for name in network.storages if name in plan.lives and name not in plan.addresses
         ),
-        "fused": {l.stage.op.name: [op.name for op in l.stage.ops[1:]] for l in lowerings if len(l.stage.ops) > 1},
+        "fused": {stage.op.name: [op.name for op in stage.ops[1:]] for stage in network.stages if len(stage.ops) > 1},
         "words": words,
         "runs": len(builder.actions),
         "estimated_cycles": sum(cost.estimate for cost in builder.costs),

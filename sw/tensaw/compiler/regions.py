@@ -86,9 +86,7 @@ class Box:
         return Box(self.y0 + rows, self.y1 + rows, self.x0 + x, self.x1 + x, self.c0 + c, self.c1 + c)
 
     def __str__(self) -> str:
-        return (
-            f"rows {self.y0}..{self.y1 - 1}, columns {self.x0}..{self.x1 - 1}, channels {self.c0}..{self.c1 - 1}"
-        )
+        return f"rows {self.y0}..{self.y1 - 1}, columns {self.x0}..{self.x1 - 1}, channels {self.c0}..{self.c1 - 1}"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Order between units: tokens and row-wise following, derived from what every action reads and writes.
 
-Each unit carries out its actions in order. Of other units an action knows only what it waited for; the tables below keep
-for each action how many actions of every unit are certainly complete when it starts (`before`) and when it has finished
-(`after`). Where an access of another unit that must come first is not among them, a token is added: from the latest such
-action of that unit, so that tokens of one pair of units are given and taken in the same order and the counters need no
-names.
+Each unit carries out its actions in order. Of other units an action knows only what it waited for; the tables below
+keep for each action how many actions of every unit are certainly complete when it starts (`before`) and when it has
+finished (`after`). Where an access of another unit that must come first is not among them, a token is added: from the
+latest such action of that unit, so that tokens of one pair of units are given and taken in the same order and the
+counters need no names.
 
 Two orders come without tokens: a DRAIN writes only what its ARRAY run has begun to hand over, so that everything the
 ARRAY run knew is known, too, and every earlier ARRAY run has ended; and an ARRAY run may *follow* the OUTPUT run just

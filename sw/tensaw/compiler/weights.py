@@ -1,7 +1,7 @@
 """The weight stream: rows of weights and channel parameters in the order in which the array takes them.
 
-For each tile of output channels: 4 rows of biases, 4 rows of multipliers and one of shifts where they are streamed, then
-the weight rows of every kernel step. A *blob* is what one ARRAY run takes, padded to whole bus words.
+For each tile of output channels: 4 rows of biases, 4 rows of multipliers and one of shifts where they are streamed,
+then the weight rows of every kernel step. A *blob* is what one ARRAY run takes, padded to whole bus words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def ring_rows(config: NpuConfig) -> int:
 
 @dataclass(frozen=True)
 class Blob:
-    """Weight rows of one ARRAY run: ``size`` bytes at ``offset`` of the store, the last ``pad`` rows of them padding."""
+    """Weight rows of one ARRAY run: ``size`` bytes at ``offset`` of the store, the last ``pad`` rows are padding."""
 
     offset: int
     size: int

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tensaw.compiler.builder import Builder, Drain, SecondOperand
+from tensaw.compiler.builder import Builder
 from tensaw.compiler.ir import Requantise
 from tensaw.compiler.regions import Box, Image, Layout, View
+from tensaw.compiler.runs import Drain, SecondOperand
 from tensaw.compiler.stages import Operand, Stage
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, TableKind
@@ -145,4 +146,3 @@ class Lowering(ABC):
             reverse=own == 1,
             requantise=op.requantise,
         )
-

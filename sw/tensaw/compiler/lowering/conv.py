@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tensaw.compiler.builder import ArrayRun, Builder
+from tensaw.compiler.builder import Builder
 from tensaw.compiler.ir import Conv2d, DepthwiseConv2d, FullyConnected
 from tensaw.compiler.lowering.base import MOST_STEPS, Lowering
 from tensaw.compiler.lowering.packing import Kernel, Packing, choose_packing, pack_weights
 from tensaw.compiler.lowering.parameters import channel_parameters
 from tensaw.compiler.lowering.window import Window
 from tensaw.compiler.regions import Box, Layout, View
+from tensaw.compiler.runs import ArrayRun
 from tensaw.compiler.stages import Stage
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import UnsupportedError
@@ -142,7 +143,8 @@ class ConvLowering(Lowering):
                 builder, part, out, packing.tile, self._parameters.requantise, views, bias=True, pixels=pixels
             )
             blob = builder.store.blob(
-                (self.stage.op.name, c0, c1, packing, pitch), lambda: self._pack(c0, c1, packing, pitch)  # noqa: B023
+                (self.stage.op.name, c0, c1, packing, pitch),
+                lambda: self._pack(c0, c1, packing, pitch),  # noqa: B023
             )
             builder.pair(run, drain, blob)
 

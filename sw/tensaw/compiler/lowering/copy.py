@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tensaw.compiler.builder import IDENTITY, ArrayRun, Builder, Drain
+from tensaw.compiler.builder import Builder
 from tensaw.compiler.ir import Concat, Pad
 from tensaw.compiler.lowering.base import Lowering, broadcast_box
 from tensaw.compiler.lowering.pool import MOST_TILES, channel_tile
 from tensaw.compiler.regions import Box, Layout, View
+from tensaw.compiler.runs import IDENTITY, ArrayRun, Drain
 from tensaw.compiler.stages import Stage
 from tensaw.compiler.weights import pack_tiles
 from tensaw.spec.config import NpuConfig
@@ -128,7 +129,7 @@ class ConcatLowering(Lowering):
         self.per_image = True
 
     def _shift(self, index: int, box: Box) -> tuple[int, int, int] | None:
-        """Input minus output coordinates (rows, x, c) for a box inside one image; None if the input has no such image."""
+        """Input minus output coordinates (rows, x, c) for a box inside one image; None if the input lacks the image."""
         own, start = self.stage.inputs[index].image, self._starts[index]
         batch = box.y0 // self.image.height
         source = batch - start * (self._axis == "batch")
@@ -216,9 +217,7 @@ def _flatten(lowering: Lowering, run: ArrayRun, drain: Drain, box: Box, source: 
     return run, dataclasses.replace(drain, pixel_pitch=size, tile=size, last=size, second=second)
 
 
-def constant_runs(
-    lowering: Lowering, builder: Builder, box: Box, views: Sequence[View], out: View, value: int
-) -> None:
+def constant_runs(lowering: Lowering, builder: Builder, box: Box, views: Sequence[View], out: View, value: int) -> None:
     """Fill ``box`` of ``out``: a copy from a window that has no rows."""
     tile = channel_tile(lowering.config, box.channels)
     for c0 in range(box.c0, box.c1, MOST_TILES * tile):

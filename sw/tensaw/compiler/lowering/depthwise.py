@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tensaw.compiler.builder import ArrayRun, Builder
+from tensaw.compiler.builder import Builder
 from tensaw.compiler.ir import DepthwiseConv2d
 from tensaw.compiler.lowering.base import MOST_STEPS, Lowering
 from tensaw.compiler.lowering.conv import check_window
 from tensaw.compiler.lowering.parameters import channel_parameters
 from tensaw.compiler.lowering.window import Window
 from tensaw.compiler.regions import Box, Image, Layout, View
+from tensaw.compiler.runs import ArrayRun
 from tensaw.compiler.stages import Stage
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode

@@ -1,9 +1,9 @@
 """How a convolution's kernel is laid over the array: which bytes go into the rows, which outputs into the columns.
 
-The feeder reads contiguous bytes, so a kernel row can be taken tap by tap, or as one run of bytes from its first tap to
-its last, cut into chunks of equal length: few-channel layers then fill the rows. Where the output channels leave columns
-free, one run may serve several neighbouring output pixels: the run gets longer by their distance, and each pixel has its
-own columns, whose weights are shifted (a Toeplitz matrix). Groups share a tile as a block-diagonal matrix.
+The feeder reads contiguous bytes, so a kernel row can be taken tap by tap, or as one run of bytes from its first tap
+to its last, cut into chunks of equal length: few-channel layers then fill the rows. Where the output channels leave
+columns free, one run may serve several neighbouring output pixels: the run gets longer by their distance, and each
+pixel has its own columns, whose weights are shifted (a Toeplitz matrix). Groups share a tile as a block-diagonal matrix.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tensaw.compiler.builder import block_shape
+from tensaw.compiler.runs import block_shape
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["Kernel", "Packing", "choose_packing", "pack_weights"]

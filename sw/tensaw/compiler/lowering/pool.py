@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tensaw.compiler.builder import IDENTITY, ArrayRun, Builder
+from tensaw.compiler.builder import Builder
 from tensaw.compiler.ir import Mean, Pool2d, PoolKind, Requantise, Rounding
 from tensaw.compiler.lowering.base import MOST_STEPS, Lowering
 from tensaw.compiler.lowering.window import Window
 from tensaw.compiler.regions import Box, Layout, View
+from tensaw.compiler.runs import IDENTITY, ArrayRun
 from tensaw.compiler.stages import Stage
 from tensaw.compiler.weights import pack_tiles, spread
 from tensaw.spec.config import NpuConfig
@@ -31,9 +32,10 @@ def channel_tile(config: NpuConfig, channels: int) -> int:
 def division(count: int, low: int = -128, high: int = 127) -> Requantise:
     """Requantisation that divides by ``count`` (1 to 2**16), ties away from zero.
 
-    With M = ceil(2**t / count) the product sum · M / 2**t exceeds sum / count by less than |sum| / 2**t. Sums of at most
-    count int8 values are less than 2**7 · count in magnitude, and quotients that are no tie lie at least 1 / (2 count)
-    away from one, so that no result changes while 2**8 · count² < 2**t; here 2**t is at least 2**30 · count / 2.
+    With M = ceil(2**t / count) the product sum · M / 2**t exceeds sum / count by less than |sum| / 2**t. Sums of at
+    most count int8 values are less than 2**7 · count in magnitude, and quotients that are no tie lie at least
+    1 / (2 count) away from one, so that no result changes while 2**8 · count² < 2**t; here 2**t is at least
+    2**29 · count.
     """
     exponent = 30 + (count - 1).bit_length()
     multiplier = -(-(1 << exponent) // count)
@@ -48,8 +50,8 @@ def check_kernel(stage: Stage, kernel: tuple[int, int]) -> None:
     for what, value in (("rows", kernel[0]), ("columns", kernel[1])):
         if value > MOST_STEPS:
             raise UnsupportedError(
-                f"{stage.op.kind} {stage.op.name!r} has a window of {value} {what}; at most {MOST_STEPS} are supported. "
-                "Pool in two stages."
+                f"{stage.op.kind} {stage.op.name!r} has a window of {value} {what}; at most {MOST_STEPS} are "
+                "supported. Pool in two stages."
             )
 
 
@@ -145,7 +147,8 @@ def pool_runs(
         if bias is not None:
             values = np.full(c1 - c0, bias, np.int32)
             blob = builder.store.blob(
-                ("bias", bias, c1 - c0, tile), lambda: pack_tiles(config, None, spread(config, values, tile))  # noqa: B023
+                ("bias", bias, c1 - c0, tile),
+                lambda: pack_tiles(config, None, spread(config, values, tile)),  # noqa: B023
             )
         drain = lowering.drain(builder, part, out, tile, requantise, views, bias=bias is not None)
         builder.pair(run, drain, blob)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 
 import numpy as np
@@ -116,15 +117,27 @@ class _Former:
         elif isinstance(op, Mean):
             natural = image_of(shape)
             output = self._operand(op.output, Image(natural.batch, 1, 1, natural.channels))
-        elif isinstance(op, Pad | Concat) and len(shape) > 4:
+        elif isinstance(op, Concat) and len(shape) > 4:
+            self._flat_concat(op)
+            return
+        elif isinstance(op, Pad) and len(shape) > 4:
             raise UnsupportedError(
-                f"{op.kind} {op.name!r} works on a tensor of {len(shape)} dimensions; at most 4 are supported. Reshape "
-                "the tensor so that the dimensions before the last three are one."
+                f"{op.kind} {op.name!r} pads a tensor of {len(shape)} dimensions; at most 4 are supported. Reshape it "
+                "to 4 dimensions before it is padded."
             )
         else:
             output = self._operand(op.output)
         inputs = tuple(self._operand(name, image) for name in op.inputs)
         self.stages.append(Stage(op, inputs, output, None, None, (op,)))
+
+    def _flat_concat(self, op: Concat) -> None:
+        """Many dimensions: rows of what lies before the axis, joined along everything from the axis on."""
+
+        def flat(name: str) -> Operand:
+            shape = self.tensors[name].shape
+            return self._operand(name, Image(1, math.prod(shape[: op.axis]), 1, math.prod(shape[op.axis :])))
+
+        self.stages.append(Stage(op, tuple(flat(name) for name in op.inputs), flat(op.output), None, None, (op,)))
 
     def _producer(self, name: str) -> int | None:
         """Index of the stage that may still be extended: it makes ``name``, which nothing else reads."""
@@ -141,13 +154,9 @@ class _Former:
             stage = self.stages[index]
             if isinstance(stage.op, (*_MAIN, Elementwise)) and stage.table is None:
                 output = self._operand(op.output, stage.output.image)
-                self.stages[index] = dataclasses.replace(
-                    stage, output=output, table=op.table, ops=(*stage.ops, op)
-                )
+                self.stages[index] = dataclasses.replace(stage, output=output, table=op.table, ops=(*stage.ops, op))
                 return
-        self.stages.append(
-            Stage(op, (self._operand(op.inputs[0]),), self._operand(op.output), None, op.table, (op,))
-        )
+        self.stages.append(Stage(op, (self._operand(op.inputs[0]),), self._operand(op.output), None, op.table, (op,)))
 
     def _elementwise(self, op: Elementwise) -> None:
         rank = max(len(self.tensors[name].shape) for name in (*op.inputs, op.output))
@@ -202,4 +211,3 @@ class _Former:
                 f"{op.kind} {op.name!r} broadcasts over one of the first {rank - 3} of {rank} dimensions; at most 4 "
                 "dimensions are supported there. Reshape its operands to 4 dimensions."
             )
-

@@ -112,8 +112,7 @@ class _Executor:
         count = min(max(image.size // _BAND_BYTES, 1), _MOST_BANDS, image.rows)
         height = -(-image.rows // count)
         return [
-            Box(y, min(y + height, image.rows), 0, image.width, 0, image.channels)
-            for y in range(0, image.rows, height)
+            Box(y, min(y + height, image.rows), 0, image.width, 0, image.channels) for y in range(0, image.rows, height)
         ]
 
     def split(self, lowering: Lowering, box: Box, count: int) -> tuple[Box, ...]:

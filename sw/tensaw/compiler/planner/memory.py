@@ -1,9 +1,9 @@
 """Which tensors stay in the scratchpad, and where.
 
-All tensors are resident at first. While they do not fit (greedily, the largest first, each at the lowest address that is
-free during its whole life), the largest tensor of the fullest stage is spilled to memory. A stage that touches spilled
-tensors runs in boxes through staging buffers, for which it gets the largest gap between the resident ones; where no box
-fits there, more is spilled.
+All tensors are resident at first. While they do not fit (greedily, the largest first, each at the lowest address
+that is free during its whole life), the largest tensor of the fullest stage is spilled to memory. A stage that touches
+spilled tensors runs in boxes through staging buffers, for which it gets the largest gap between the resident ones;
+where no box fits there, or only small ones at a price, more is spilled.
 """
 
 from __future__ import annotations
@@ -124,18 +124,33 @@ class _Planner:
                 if not self.spill_at(index):
                     raise self.too_small(lowering)
                 return None
+            if any(self.staged(index)) and self.cramped(index, lowering, plan):
+                self.spill_at(index)
+                return None
             tiles.append(plan)
             staging.append(address)
             peak = max(peak, sum(self.sizes[name] for name in self.live(index)) + plan.staging)
         return MemoryPlan(addresses, tiles, staging, self.lives, peak)
+
+    def cramped(self, index: int, lowering: Lowering, plan: TilePlan) -> bool:
+        """Whether the boxes are so small that moving the largest resident tensor out of the way would pay."""
+        names = self.live(index)
+        if not names:
+            return False
+        largest = max(self.sizes[name] for name in names)
+        everything = (True,) * (len(lowering.stage.operands) + 1)
+        roomy = plan_tiles(lowering, everything, self.config.scratchpad_bytes, self.config)
+        # Its bytes cross the bus when they are made and when they are read.
+        return roomy is not None and plan.cost > roomy.cost + 3 * largest / self.config.bus_bytes
 
     def too_small(self, lowering: Lowering) -> UnsupportedError:
         """The scratchpad cannot hold what a single output position needs."""
         op = lowering.stage.op
         needed = _least_bytes(lowering, self.staged(self.lowerings.index(lowering)), self.config)
         return UnsupportedError(
-            f"{op.kind} {op.name!r} needs {needed} bytes of scratchpad for a single output position with all its inputs, "
-            f"but scratchpad_bytes is {self.config.scratchpad_bytes}. Choose a configuration with at least that much."
+            f"{op.kind} {op.name!r} needs {needed} bytes of scratchpad for a single output position with all its "
+            f"inputs, but scratchpad_bytes is {self.config.scratchpad_bytes}. Choose a configuration with "
+            "at least that much."
         )
 
 
