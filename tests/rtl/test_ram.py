@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
+
 from tensaw.rtl.memory.ram import SMALL_DEPTH, Ram, ram_module_name, ram_verilog
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.rtl.memory.scratchpad import Scratchpad
 from tensaw.spec.config import BANKS, NpuConfig
 
@@ -61,7 +62,7 @@ def test_random_traffic(name, seed):
                     expected.append((cycle + 2, ("array", slot), window(address * word, word)))
                 ctx.set(pad.array.address[slot], address)
             ctx.set(pad.array.enable, enables)
-            for p, port in enumerate(pad.reads):
+            for port in pad.reads:
                 address = int(rng.integers(limit)) if rng.integers(2) else int(rng.integers(limit // word)) * word
                 words = {address // word, ((address + word - 1) % size) // word}
                 ctx.set(port.address, address)

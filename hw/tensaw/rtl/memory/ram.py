@@ -26,7 +26,7 @@ def _lanes(depth: int, width: int, granularity: int) -> int:
 
 
 def ram_module_name(depth: int, width: int, granularity: int) -> str:
-    """Name of the Verilog module of a RAM of ``depth`` rows of ``width`` bits, written in lanes of ``granularity`` bits."""
+    """Verilog module name of a RAM of ``depth`` rows of ``width`` bits, written in lanes of ``granularity`` bits."""
     return f"tensaw_ram_{depth}x{width}_{granularity}"
 
 

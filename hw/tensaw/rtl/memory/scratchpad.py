@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
 from tensaw.rtl.interfaces import ArrayReadSignature, ReadPortSignature, WritePortSignature
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import BANKS, NpuConfig
@@ -76,17 +77,17 @@ class Scratchpad(wiring.Component):
 
     Timing
     ------
-    Reads: bank access in the cycle of the request, bank choice in the next, the rotation of ``data`` stands *behind* the
-    register that makes the second cycle: register ``data`` before using it. Writes: rotated into a register, written one
-    cycle later, so a read requested two cycles after the write sees it; a read one cycle after it, of the same
-    word, returns undefined data, and who orders the two (tokens, row progress) must not let that happen.
+    Reads: bank access in the cycle of the request, bank choice in the next, the rotation of ``data`` stands *behind*
+    the register that makes the second cycle: register ``data`` before using it. Writes: rotated into a register,
+    written one cycle later, so a read requested two cycles after the write sees it; a read one cycle after it, of the
+    same word, returns undefined data, and who orders the two (tokens, row progress) must not let that happen.
     Only the write registers are reset, not the contents.
 
     Corner cases
     ------------
-    Address bits beyond the scratchpad are ignored, so addresses wrap where its size is a power of two; otherwise reading
-    between the size and the next power of two gives undefined bytes, and writes there are lost. A write of 0 bytes
-    changes nothing.
+    Address bits beyond the scratchpad are ignored, so addresses wrap where its size is a power of two; otherwise
+    reading between the size and the next power of two gives undefined bytes, and writes there are lost. A write of 0
+    bytes changes nothing.
     """
 
     array: Any

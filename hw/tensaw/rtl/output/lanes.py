@@ -14,6 +14,7 @@ from tensaw.rtl.memory.ram import Ram
 from tensaw.rtl.output.parameters import SHIFT_BITS
 from tensaw.rtl.output.requantise import RESULT_LATENCY, RequantiseLane
 from tensaw.rtl.output.tables import LOOKUP_WORDS, table_write_layout
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, Unit
 
@@ -188,7 +189,7 @@ class Lanes(wiring.Component):
 
         shared = self._shared(m, product)
         for index in range(self._lanes):
-            self._lane(m, index, step, phase, late, translate, translated, product, shared)
+            self._lane(m, platform, index, step, phase, late, translate, translated, product, shared)
         return m
 
     def _shared(self, m: Module, product: Value) -> dict[str, Value]:
@@ -211,6 +212,7 @@ class Lanes(wiring.Component):
     def _lane(
         self,
         m: Module,
+        platform: Any,
         index: int,
         step: Signal,
         phase: Signal,
@@ -221,7 +223,7 @@ class Lanes(wiring.Component):
         shared: dict[str, Value],
     ) -> None:
         run = self.run
-        m.submodules[f"lane{index}"] = lane = RequantiseLane()
+        lane: RequantiseLane = place(m, platform, f"lane{index}", "tensaw_requantise_lane", RequantiseLane)
         m.submodules[f"lookup{index}"] = lookup = Ram(LOOKUP_WORDS, 32)
 
         accumulator = Signal(signed(32), name=f"accumulator{index}", reset_less=True)

@@ -111,14 +111,14 @@ class ParameterStore(wiring.Component):
 
         words = [_chunks(index * width // 4, width // 4, config) for index in range(4)]
         bytes_ = [_chunks(0, width, config)]
-        for kind, out, bits, unit, rows in (
-            (SideKind.BIAS, self.bias, 32, 32, words),
-            (SideKind.MULTIPLIER, self.multiplier, 32, 32, words),
-            (SideKind.SHIFT, self.shift, SHIFT_BITS, 8, bytes_),
+        for name, kind, out, bits, unit, rows in (
+            ("bias", SideKind.BIAS, self.bias, 32, 32, words),
+            ("multiplier", SideKind.MULTIPLIER, self.multiplier, 32, 32, words),
+            ("shift", SideKind.SHIFT, self.shift, SHIFT_BITS, 8, bytes_),
         ):
             ram = Ram(depth, bits * lanes, bits)
-            m.submodules[kind.name.lower()] = ram
-            beat = Signal(max(1, beat_bits), name=f"{kind.name.lower()}_beat")
+            m.submodules[name] = ram
+            beat = Signal(max(1, beat_bits), name=f"{name}_beat")
             m.d.comb += [
                 ram.write_address.eq(Cat(beat[:beat_bits], write_set)),
                 ram.read_enable.eq(self.enable),

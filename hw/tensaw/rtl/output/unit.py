@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -258,7 +258,9 @@ class OutputUnit(wiring.Component):
             lanes.shift.eq(parameters.shift),
         ]  # fmt: skip
         beats = beats_of(self._config)
-        vector = Cat(Value.cast(self.vectors.payload), Signal(32 * (beats * count - self._config.columns), name="none"))
+        vector = Value.cast(self.vectors.payload)
+        if beats * count > self._config.columns:
+            vector = Cat(vector, Const(0, 32 * (beats * count - self._config.columns)))
         m.d.comb += Value.cast(lanes.accumulators).eq(
             vector.word_select(walk.beat.index, 32 * count) if beats > 1 else vector
         )
