@@ -228,3 +228,19 @@ def test_a_long_product_streams_through_a_small_ring() -> None:
     result = run_array(config, scratchpad, stream, registers, None)
     assert result.values.ravel().tolist() == [rows] * 4
     assert stream.rows == 0
+
+
+@pytest.mark.parametrize("mode", (Mode.CONV, Mode.DEPTHWISE))
+def test_bytes_that_meet_only_zero_weights_do_not_count_as_read(mode: Mode) -> None:
+    config = PRESETS["nano"]
+    stream = WeightStream(config)
+    weights = np.zeros((3, config.weight_row_bytes), np.uint8)
+    weights[1, 2] = 1
+    stream.append(weights)
+    registers = conv(
+        WEIGHTS={"rows": 3}, WINDOW={"row_bytes": 64}, INPUT={"base": 16}, RUN={"mode": int(mode), "groups": 1}
+    )
+    footprint = Footprint()
+    run_array(config, np.zeros(config.scratchpad_bytes, np.uint8), stream, registers, footprint)
+    # CONV: row 1 reads byte 1. DEPTHWISE: tap 1 of column 2 reads byte 2 of the pixel at byte 1.
+    assert np.concatenate(footprint.scratchpad_reads).tolist() == [17 if mode == Mode.CONV else 19]

@@ -156,9 +156,21 @@ class _Geometry:
         )
 
     def gather(
-        self, tile: int, ky: int, kx: int, chunk: int = 0, group: int = 0, tap: int = 0, lanes: int = 0
+        self,
+        tile: int,
+        ky: int,
+        kx: int,
+        chunk: int = 0,
+        group: int = 0,
+        tap: int = 0,
+        *,
+        used: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.int8]:
-        """int8 (height, width, lanes): the vector of every output position at one kernel step."""
+        """int8 (height, width, lanes): the vector of every output position at one kernel step.
+
+        ``used`` bool (lanes,): lanes whose value matters. Bytes of the others, whose weights are 0, do not count as
+        read.
+        """
         config, registers, window = self.config, self.registers, self.registers["WINDOW"]
         first_row = (
             registers["ORIGIN"]["y"]
@@ -169,7 +181,7 @@ class _Geometry:
         byte = self.first_bytes(kx, chunk, tap)
         base = registers["INPUT"]["base"] + tile * registers["TILES"]["input_step"]
         base = base + group * registers["KERNEL_Y"]["group_pitch"]
-        lane = np.arange(lanes, dtype=np.int64)
+        lane = np.arange(len(used), dtype=np.int64)
         start = base + first_row[:, None] * registers["INPUT"]["pitch"] + byte
         address = start[..., None] + lane
         if self.mode == Mode.DEPTHWISE:
@@ -179,8 +191,9 @@ class _Geometry:
         column = byte[:, None] + lane
         inside = ((row >= 0) & (row < window["height"]))[:, None, None] & (column >= 0) & (column < window["row_bytes"])
         if self.footprint is not None:
-            self.footprint.scratchpad_reads.append(address[inside])
-            self.footprint.read_rows.append(np.broadcast_to(row[:, None, None], address.shape)[inside])
+            read = inside & used
+            self.footprint.scratchpad_reads.append(address[read])
+            self.footprint.read_rows.append(np.broadcast_to(row[:, None, None], address.shape)[read])
         pad = np.int8(registers["TILES"]["pad_value"])
         return np.where(inside, self.scratchpad[address], pad)
 
@@ -192,7 +205,8 @@ def _convolve(geometry: _Geometry, weights: npt.NDArray[np.int8], tile: int) -> 
     group = max(1, _GATHER_ELEMENTS // (geometry.height * geometry.width * rows))
     for first in range(0, steps, group):
         part = geometry.kernel[first : first + group]
-        matrix = np.concatenate([geometry.gather(tile, *step, lanes=rows) for step in part], axis=2)
+        used = weights[first : first + group].astype(np.bool_).any(axis=2)
+        matrix = np.concatenate([geometry.gather(tile, *step, used=used[i]) for i, step in enumerate(part)], axis=2)
         matrix = matrix.reshape(-1, len(part) * rows).astype(np.float64)
         total += matrix @ weights[first : first + group].reshape(-1, outputs).astype(np.float64)
     return total.astype(np.int64).reshape(geometry.height, geometry.width, outputs)
@@ -205,17 +219,21 @@ def _partial_sums(
     config, columns = geometry.config, geometry.config.columns
     for index, (ky, kx, chunk) in enumerate(geometry.kernel):
         if weights is None:
-            yield geometry.gather(tile, ky, kx, lanes=columns).astype(np.int64)
+            yield geometry.gather(tile, ky, kx, used=np.ones(columns, np.bool_)).astype(np.int64)
         elif geometry.mode == Mode.CONV:
             rows = weights.shape[1]
-            vectors = geometry.gather(tile, ky, kx, chunk, lanes=rows).reshape(-1, rows).astype(np.float64)
+            vectors = (
+                geometry.gather(tile, ky, kx, chunk, used=weights[index].astype(np.bool_).any(axis=1))
+                .reshape(-1, rows)
+                .astype(np.float64)
+            )
             products = vectors @ weights[index].astype(np.float64)
             yield products.astype(np.int64).reshape(geometry.height, geometry.width, columns)
         else:
             total = np.zeros((geometry.height, geometry.width, columns), np.int64)
             for row in range(weights.shape[1]):
                 group, tap = divmod(row, config.taps)
-                vectors = geometry.gather(tile, ky, kx, group=group, tap=tap, lanes=columns)
+                vectors = geometry.gather(tile, ky, kx, group=group, tap=tap, used=weights[index, row] != 0)
                 total += vectors.astype(np.int64) * weights[index, row]
             yield total
 
