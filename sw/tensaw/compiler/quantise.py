@@ -71,29 +71,29 @@ def exact_multiplier(real: float, limit: int) -> tuple[int, int, bool]:
         return mantissa, shift, mantissa == 0 and limit * real < 0.5
     scale_bits = 31 - shift
     low, high = 0, _ONE - 1
-    for result in range(1, 256):
-        first = _first_accumulator(real, result)
-        if first > limit:
-            # No accumulator may reach this result.
-            high = min(high, (((2 * result - 1) << (scale_bits - 1)) - 1) // limit if limit else high)
-            break
+    for result, first in enumerate(_first_accumulators(real), start=1):
         half_steps = (2 * result - 1) << (scale_bits - 1)
+        # No accumulator below the first one, nor one that cannot occur, may reach this result.
+        last_below = min(first - 1, limit)
+        if last_below > 0:
+            high = min(high, (half_steps - 1) // last_below)
+        if first > limit:
+            break
         low = max(low, -(-half_steps // first))
-        if first > 1:
-            high = min(high, -(-half_steps // (first - 1)) - 1)
     if low > high:
         return mantissa, shift, False
     return min(max(mantissa, low), high), shift, True
 
 
-def _first_accumulator(real: float, result: int) -> int:
-    """Smallest acc > 0 for which ``round(acc * real)``, computed in double, is at least ``result``."""
-    guess = max(1, int((result - 0.5) / real) - 2)
-    while guess > 1 and round_away(guess * real) >= result:
-        guess -= 1
-    while round_away(guess * real) < result:
-        guess += 1
-    return guess
+def _first_accumulators(real: float) -> list[int]:
+    """For each result 1 to 255 the smallest acc > 0 for which ``round(acc * real)``, in double, is at least it."""
+    results = np.arange(1, 256)
+    guesses = np.floor((results - 0.5) / real)
+    candidates = np.maximum(guesses[:, None] + np.arange(-2, 4), 1)
+    products = candidates * real
+    whole = np.floor(products)
+    reached = whole + (products - whole >= 0.5) >= results[:, None]
+    return candidates[np.arange(255), reached.argmax(axis=1)].astype(np.int64).tolist()
 
 
 def average_multiplier(count: int) -> tuple[int, int]:

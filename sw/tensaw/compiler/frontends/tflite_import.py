@@ -25,6 +25,9 @@ class Refusal(UnsupportedError):
         self.fix = fix
 
 
+# Within these, no product or quotient of scales leaves float32, in which some of LiteRT's kernels compute.
+_SCALES = (2.0**-40, 2.0**40)
+
 QUANTISE_FIX = (
     "Quantise the network to int8: tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a "
     "representative_dataset and supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]."
@@ -83,6 +86,12 @@ class Importer:
                 op, f"tensor {tensor.name!r} has {len(quantisation.scales) if quantisation else 0} scales, not one.",
                 QUANTISE_FIX,
             )  # fmt: skip
+        if not _SCALES[0] <= quantisation.scales[0] <= _SCALES[1]:
+            self.refuse(
+                op,
+                f"the scale {quantisation.scales[0]:g} of {tensor.name!r} is outside 2^-40 to 2^40.",
+                "Quantise again with data that represent the real inputs.",
+            )
         zero_point = quantisation.zero_points[0] - offset
         if not -128 <= zero_point <= 127:
             raise ModelError(

@@ -31,10 +31,10 @@ def relu(importer: Importer, op: FileOperator) -> None:
 
 @handles("LEAKY_RELU")
 def leaky_relu(importer: Importer, op: FileOperator) -> None:
-    """As a table; any slope."""
+    """As a table; any slope from -65536 to 65536."""
     alpha = op.options["Alpha"]
-    if not np.isfinite(alpha):
-        importer.refuse(op, f"its slope is {alpha}.", "Use a finite slope.")
+    if not abs(alpha) <= 1 << 16:
+        importer.refuse(op, f"its slope is {alpha:g}.", "Use a slope from -65536 to 65536.")
     _lookup(importer, op, lambda *scales: tables.leaky_relu_table(alpha, *scales))
 
 
