@@ -205,7 +205,7 @@ def _convolve(geometry: _Geometry, weights: npt.NDArray[np.int8], tile: int) -> 
     group = max(1, _GATHER_ELEMENTS // (geometry.height * geometry.width * rows))
     for first in range(0, steps, group):
         part = geometry.kernel[first : first + group]
-        used = weights[first : first + group].astype(np.bool_).any(axis=2)
+        used = np.any(weights[first : first + group], axis=2)
         matrix = np.concatenate([geometry.gather(tile, *step, used=used[i]) for i, step in enumerate(part)], axis=2)
         matrix = matrix.reshape(-1, len(part) * rows).astype(np.float64)
         total += matrix @ weights[first : first + group].reshape(-1, outputs).astype(np.float64)
@@ -223,7 +223,7 @@ def _partial_sums(
         elif geometry.mode == Mode.CONV:
             rows = weights.shape[1]
             vectors = (
-                geometry.gather(tile, ky, kx, chunk, used=weights[index].astype(np.bool_).any(axis=1))
+                geometry.gather(tile, ky, kx, chunk, used=np.any(weights[index], axis=1))
                 .reshape(-1, rows)
                 .astype(np.float64)
             )

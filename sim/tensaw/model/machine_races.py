@@ -3,8 +3,8 @@
 Each unit does its own runs in order. Between units a run is known to be finished before another starts only through
 tokens, through the accumulators (an OUTPUT run ends after the ARRAY run that it drains) and through ``follow``. Vector
 clocks (Mattern 1989) carry this knowledge: entry u of a run's clock is the number of runs of unit u that are finished
-for certain when it starts. Two runs of different units that touch the same byte, one of them writing, must be ordered. Input bytes that meet only
-weights of 0 (surplus lanes) do not count; in POOL runs all lanes do.
+for certain when it starts. Two runs of different units that touch the same byte, one of them writing, must be ordered.
+Input bytes that meet only weights of 0 (surplus lanes) do not count; in POOL runs all lanes do.
 """
 
 from __future__ import annotations
