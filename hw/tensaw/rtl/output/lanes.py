@@ -28,7 +28,7 @@ _GROUPS = 5
 """Groups of four cycles from a beat's first operation to its last."""
 
 
-class _Step(enum.Enum, shape=2):
+class _Step(enum.Enum, shape=2):  # type: ignore[call-arg]
     """What a lane does with a beat: requantise the accumulator, scale an operand (MUL: multiply both), the result."""
 
     ACCUMULATOR = 0

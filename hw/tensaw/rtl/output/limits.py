@@ -14,17 +14,14 @@ __all__ = ["illegal_output_run"]
 
 
 def illegal_output_run(config: NpuConfig, run: Any) -> Value:
-    """1 if OUTPUT refuses the run ``run``, a view of ``run_layout(Unit.OUTPUT)``.
-
-    All rules but one: that a block fits the accumulators is left to the ARRAY run, which must describe the same blocks.
-    """
+    """1 if OUTPUT refuses the run ``run``, a view of ``run_layout(Unit.OUTPUT)``."""
 
     def size(value: int | str) -> int:
         return getattr(config, value) if isinstance(value, str) else value
 
     broken = []
     for limit in LIMITS:
-        if limit.unit != Unit.OUTPUT:
+        if limit.unit != Unit.OUTPUT or not limit.checked:
             continue
         value = run[limit.register.lower()][limit.field]
         outside: Value = Const(0)
