@@ -101,7 +101,7 @@ def test_average_multiplier_is_exact(count):
     mantissa, shift = average_multiplier(count)
     assert 1 << 30 <= mantissa < 1 << 31
     total = np.arange(-128 * count, 127 * count + 1)
-    assert np.array_equal(multiply(total, mantissa, shift, Rounding.AWAY), divide_away(total, np.int64(count)))
+    assert np.array_equal(multiply(total, mantissa, shift, Rounding.AWAY), divide_away(total, np.array(count)))
 
 
 def test_mean_multiplier_divides_after_quantising():
