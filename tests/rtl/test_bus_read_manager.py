@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.rtl.bus.read_manager import ASKERS, ReadManager
 from tensaw.spec.config import NpuConfig
 
@@ -62,7 +63,7 @@ def test_three_askers(axi_memory, bus, burst, outstanding, latency, stall):
     for asker in ASKERS:
         port = getattr(dut, asker)
         requests = []
-        for _ in range(25):
+        for _ in range(12):
             offset = int(rng.integers(0, SIZE - 1))
             if rng.integers(3) == 0:
                 offset = max(0, offset // 4096 * 4096 - int(rng.integers(0, 40)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.rtl.bus.write_manager import OUTSTANDING_WRITES, WriteManager
 from tensaw.spec.config import NpuConfig
 
@@ -57,7 +58,7 @@ def test_writes(axi_memory, bus, burst, latency, stall):
     image = memory.content.copy()
     rng = np.random.default_rng(bus * burst)
     requests, words = [], []
-    for _ in range(40):
+    for _ in range(24):
         count = int(rng.integers(1, [4, 40, 600][rng.integers(3)]))
         offset = int(rng.integers(0, SIZE - count))
         if rng.integers(3) == 0:

@@ -43,7 +43,7 @@ def test_words_reach_their_units(axi_memory, bus, depth, burst):
     config = NpuConfig(bus_bytes=bus, queue_depth=depth, burst_beats=burst)
     rng = np.random.default_rng(bus)
     kinds = [word for word in WORDS if word.unit != Unit.CONTROL]
-    words = [encode(kinds[i].full_name) | int(rng.integers(1 << 20)) for i in rng.integers(0, len(kinds), 400)]
+    words = [encode(kinds[i].full_name) | int(rng.integers(1 << 20)) for i in rng.integers(0, len(kinds), 250)]
     simulator, dut, manager, begin = build(axi_memory, config, [*words, END_WORD], stall=0.1)
     finished = []
 

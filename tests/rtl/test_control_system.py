@@ -209,7 +209,7 @@ def test_stop(axi_memory, axi_lite):
 
     async def bench(ctx):
         await begin(ctx)
-        await ctx.tick().repeat(900)
+        await ctx.tick().repeat(600)
         assert await lite.read(ctx, "STATUS") == 1
         assert await lite.read(ctx, "STALL_STORE") == 2 | 4 << 4 | 33 << 16
         await lite.write(ctx, "CONTROL", 2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from amaranth.sim import Simulator
+
 from tensaw.rtl.control.tokens import Tokens
 
 
@@ -18,7 +19,7 @@ def test_random():
 
     async def bench(ctx):
         counts = np.zeros((4, 4), int)
-        for _ in range(1500):
+        for _ in range(600):
             change = np.zeros((4, 4), int)
             for peer in range(4):
                 port = dut.peers[peer]

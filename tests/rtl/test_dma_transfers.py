@@ -142,7 +142,7 @@ def test_random_runs(axi_memory, kind, rows, bus, stall, refuse):
     memory = axi_memory(manager.axi, config, 0x8000, seed=seed, latency=6, stall=stall)
     pad = Scratchpad(config, seed + 1, refuse)
     rng = np.random.default_rng(seed + 2)
-    runs = [random_run(rng, index, kind == "LOAD") for index in range(16)]
+    runs = [random_run(rng, index, kind == "LOAD") for index in range(10)]
 
     async def sending(ctx):
         open_regions(ctx, manager)
