@@ -8,6 +8,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
 
