@@ -184,6 +184,9 @@ class OnnxWriter:
             arguments = [*output, *arguments]
         else:
             arguments += output
+        if kind == "Softmax":
+            # It carries the version of the operator set that defines it.
+            attributes = {**attributes, "opset": self.opset}
         operator, domain = _DOMAINS.get(kind, (f"QLinear{kind}", _MICROSOFT))
         self.node(operator, arguments, result.name, domain=domain, **attributes)
         return result

@@ -103,10 +103,16 @@ def _bias(call: Call, value: Pending, constant: npt.NDArray, operation: ir.Eleme
 
 def _elementwise(call: Call, first: Value, second: Value, operation: ir.ElementwiseKind) -> Value:
     """Two tensors of matching layout, or one and a quantised constant; NumPy broadcasting."""
+    for value in (first, second):
+        if isinstance(value, Constant):
+            raise call.unsupported(
+                "combines a tensor with a float constant of more than one value, and both sides must be quantised",
+                "quantise the constant too, as onnxruntime.quantization does",
+            )
     reals = [None if isinstance(v, QuantisedConstant) else call.real(i) for i, v in enumerate((first, second))]
     shapes = [
-        real.view.shape if real is not None else _numbers_shape(call, value)
-        for real, value in zip(reals, (first, second), strict=True)
+        value.shape if isinstance(value, QuantisedConstant) else call.real(i).view.shape
+        for i, value in enumerate((first, second))
     ]
     try:
         shape = tuple(int(size) for size in np.broadcast_shapes(*shapes))
@@ -146,15 +152,6 @@ def _same_order(call: Call, first: Real, second: Real, operation: ir.Elementwise
     shape = (1, first.view.size)
     sides = [_Operand(call.builder.reshaped(r.view.tensor, shape), r.scale, r.zero_point) for r in (first, second)]
     return _emit(call, sides[0], sides[1], operation, replace(first.view, tensor=""), shape)
-
-
-def _numbers_shape(call: Call, value: Value) -> tuple[int, ...]:
-    if not isinstance(value, QuantisedConstant):
-        raise call.unsupported(
-            "combines a tensor with a float constant of more than one value, and both sides must be quantised",
-            "quantise the constant too, as onnxruntime.quantization does",
-        )
-    return value.shape
 
 
 def _constant(call: Call, value: Value, shape: tuple[int, ...], order: tuple[int, ...]) -> _Operand:

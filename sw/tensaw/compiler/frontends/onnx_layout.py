@@ -14,17 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Layout", "channels_last", "invert"]
+__all__ = ["Layout", "channels_last"]
 
 
 def channels_last(rank: int) -> tuple[int, ...]:
     """The axes of an ``(N, C, ...)`` tensor in the order in which the IR stores it."""
     return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
-
-
-def invert(permutation: Sequence[int]) -> tuple[int, ...]:
-    """The permutation that undoes ``permutation``."""
-    return tuple(int(i) for i in np.argsort(permutation))
 
 
 @dataclass(frozen=True)

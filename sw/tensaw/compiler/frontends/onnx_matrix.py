@@ -68,6 +68,8 @@ def _weights(call: Call, axis: int) -> _Weights:
     integers, zeros = value.integers, value.zero_point
     if integers.dtype == np.uint8:
         integers, zeros = integers.astype(np.int16) - 128, zeros.astype(np.int16) - 128
+    if integers.ndim < 2:
+        raise call.wrong(f"has weights of {integers.ndim} dimensions")
     if integers.dtype == np.int32:
         raise call.unsupported("has int32 weights, and weights must be int8", "quantise weights to int8")
     if zeros.any():

@@ -79,16 +79,13 @@ def parse(data: bytes, name: str) -> Model:
     model, a dynamic shape, a batch other than 1, an operator set that is too old or too new.
     """
     proto = _decode(data, name)
-    try:
-        opset = _opset(proto, name)
-        nodes = tuple(_node(node) for node in proto.graph.node)
-        constants = {tensor.name: _array(tensor, f"initializer {tensor.name!r}") for tensor in proto.graph.initializer}
-        needed = _needed(nodes, [output.name for output in proto.graph.output])
-        inputs = tuple(_declared(v, "input", name) for v in proto.graph.input if v.name not in constants)
-        _check_quantised(needed, inputs, name)
-        outputs = tuple(_declared(v, "output", name) for v in proto.graph.output)
-    except UnicodeDecodeError as error:
-        raise _damaged(name, "a name in it is not UTF-8 text") from error
+    opset = _opset(proto, name)
+    nodes = tuple(_node(node, name) for node in proto.graph.node)
+    constants = {_text(t.name): _array(t, f"{name}: initializer {_text(t.name)!r}") for t in proto.graph.initializer}
+    needed = _needed(nodes, [_text(output.name) for output in proto.graph.output])
+    inputs = tuple(_declared(v, "input", name) for v in proto.graph.input if _text(v.name) not in constants)
+    _check_quantised(needed, inputs, name)
+    outputs = tuple(_declared(v, "output", name) for v in proto.graph.output)
     if not inputs or not outputs:
         raise ModelError(
             f"{name}: the graph has {len(inputs)} inputs and {len(outputs)} outputs, and a network needs at least one "
@@ -110,9 +107,8 @@ def _decode(data: bytes, name: str) -> onnx.ModelProto:
     for tensor in proto.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
             raise ModelError(
-                f"{name}: initializer {tensor.name!r} is stored in a file beside the model, and only models that hold "
-                f"all "
-                "their data are read; save it as one file with onnx.save(onnx.load(path), new_path)."
+                f"{name}: initializer {_text(tensor.name)!r} is stored in a file beside the model, and only models "
+                "that hold all their data are read; save it as one file with onnx.save(onnx.load(path), new_path)."
             )
     if proto.graph.sparse_initializer:
         raise UnsupportedError(
@@ -137,7 +133,7 @@ def _damaged(name: str, what: str) -> ModelError:
 
 
 def _opset(proto: onnx.ModelProto, name: str) -> int:
-    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    versions = [entry.version for entry in proto.opset_import if _text(entry.domain) in ("", "ai.onnx")]
     if not versions:
         raise UnsupportedError(
             f"{name}: the model imports no version of the ai.onnx operator set, and networks must be made of its "
@@ -152,13 +148,20 @@ def _opset(proto: onnx.ModelProto, name: str) -> int:
     return versions[0]
 
 
-def _node(proto: onnx.NodeProto) -> Node:
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
-    attributes = {entry.name: _attribute(entry, proto) for entry in proto.attribute}
-    return Node(proto.name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), attributes)
+def _text(value: str | bytes) -> str:
+    """A name; protobuf hands out bytes where a damaged file holds no UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
-def _attribute(entry: onnx.AttributeProto, node: onnx.NodeProto) -> Attribute:
+def _node(proto: onnx.NodeProto, file: str) -> Node:
+    name, kind, domain = _text(proto.name), _text(proto.op_type), _text(proto.domain)
+    what = f"{file}: an attribute of the {kind} node {name!r}"
+    attributes = {_text(entry.name): _attribute(entry, what) for entry in proto.attribute}
+    inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+    return Node(name, kind, "" if domain == "ai.onnx" else domain, inputs, outputs, attributes)
+
+
+def _attribute(entry: onnx.AttributeProto, what: str) -> Attribute:
     """Value of an attribute; ``None`` for kinds that no supported operator has (graphs, lists of tensors)."""
     match entry.type:
         case onnx.AttributeProto.INT:
@@ -172,7 +175,7 @@ def _attribute(entry: onnx.AttributeProto, node: onnx.NodeProto) -> Attribute:
         case onnx.AttributeProto.FLOATS:
             return tuple(float(f) for f in entry.floats)
         case onnx.AttributeProto.TENSOR:
-            return _array(entry.t, f"attribute {entry.name!r} of the {node.op_type} node {node.name!r}")
+            return _array(entry.t, what)
     return None
 
 
@@ -218,25 +221,25 @@ def _check_quantised(nodes: Sequence[Node], inputs: Sequence[Declared], name: st
 
 def _declared(value: onnx.ValueInfoProto, role: str, name: str) -> Declared:
     """A network input or output, checked: element type, fixed shape, batch 1."""
-    tensor = value.type.tensor_type
+    tensor, label = value.type.tensor_type, _text(value.name)
     if not value.type.HasField("tensor_type") or tensor.elem_type not in _PORT_TYPES:
         kind = "not a tensor"
         if value.type.HasField("tensor_type") and tensor.elem_type in TensorProto.DataType.values():
             kind = TensorProto.DataType.Name(tensor.elem_type).lower()
         raise UnsupportedError(
-            f"{name}: {role} {value.name!r} is {kind}, and network inputs and outputs must be float32, int8 or uint8 "
+            f"{name}: {role} {label!r} is {kind}, and network inputs and outputs must be float32, int8 or uint8 "
             f"tensors; "
             "cast it outside the network."
         )
     if role == "output":
         # An output's shape follows from the operators, whatever the file declares.
-        return Declared(value.name, (), _PORT_TYPES[tensor.elem_type])
+        return Declared(label, (), _PORT_TYPES[tensor.elem_type])
     shape: list[int] = []
     for axis, dim in enumerate(tensor.shape.dim):
         if not dim.HasField("dim_value"):
-            symbol = dim.dim_param or "unknown"
+            symbol = _text(dim.dim_param) or "unknown"
             raise UnsupportedError(
-                f"{name}: dimension {axis} of {role} {value.name!r} is dynamic ({symbol!r}), and every size must be "
+                f"{name}: dimension {axis} of {role} {label!r} is dynamic ({symbol!r}), and every size must be "
                 f"known "
                 "when the network is compiled; fix it, for example with python -m "
                 f"onnxruntime.tools.make_dynamic_shape_fixed --dim_param {symbol} --dim_value 1 MODEL FIXED_MODEL."
@@ -244,14 +247,14 @@ def _declared(value: onnx.ValueInfoProto, role: str, name: str) -> Declared:
         shape.append(dim.dim_value)
     if not shape or min(shape) < 1:
         raise ModelError(
-            f"{name}: {role} {value.name!r} has the shape {shape}, and every dimension must be at least 1; export the "
+            f"{name}: {role} {label!r} has the shape {shape}, and every dimension must be at least 1; export the "
             f"model "
             "with a complete input shape."
         )
     if len(shape) > 1 and shape[0] != 1:
         raise UnsupportedError(
-            f"{name}: {role} {value.name!r} has the shape {shape}, a batch of {shape[0]}, and networks are run one "
+            f"{name}: {role} {label!r} has the shape {shape}, a batch of {shape[0]}, and networks are run one "
             f"sample at "
             "a time; export the model with a batch of 1."
         )
-    return Declared(value.name, tuple(shape), _PORT_TYPES[tensor.elem_type])
+    return Declared(label, tuple(shape), _PORT_TYPES[tensor.elem_type])
