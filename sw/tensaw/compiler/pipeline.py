@@ -13,6 +13,7 @@ from tensaw.compiler.lowering.base import Lowering
 from tensaw.compiler.lowering.select import choose_layouts, lower
 from tensaw.compiler.passes.fusion import form_stages
 from tensaw.compiler.passes.padding import fold_padding
+from tensaw.compiler.passes.transpose import transpose_images
 from tensaw.compiler.planner.execute import execute
 from tensaw.compiler.planner.memory import MemoryPlan, plan_memory
 from tensaw.compiler.stages import Network
@@ -26,17 +27,21 @@ __all__ = ["CompileOptions", "compile_graph"]
 
 _ALIGNMENT = 64
 """Bytes: of tensors in memory, so that transfers begin at a bus word of every width."""
+_WORTH_TRANSPOSING = 0.97
+"""Images are transposed if the estimated cycles fall below this part."""
 
 
 @dataclass(frozen=True)
 class CompileOptions:
     """``keep_tensors``: every operator's result is also stored to memory, and nothing is fused that would hide one.
     ``fuse``: let the output stage do elementwise operators and tables of its producer. ``follow``: let layers start on
-    rows that the layer before has finished."""
+    rows that the layer before has finished. ``transpose``: exchange rows and columns of all images where that saves
+    cycles (the bindings' permutations then say so)."""
 
     keep_tensors: bool = False
     fuse: bool = True
     follow: bool = True
+    transpose: bool = True
 
 
 class _Regions:
@@ -63,7 +68,38 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
     """
     options = options or CompileOptions()
     fuse = options.fuse and not options.keep_tensors
-    network = form_stages(fold_padding(graph) if fuse else graph, fuse)
+    built = _build(fold_padding(graph) if fuse else graph, config, options)
+    if options.transpose and not options.keep_tensors:
+        other = transpose_images(built.graph)
+        if other is not None:
+            transposed = _build(other, config, options)
+            if transposed.cycles < _WORTH_TRANSPOSING * built.cycles:
+                built = transposed
+    return _assemble(built, options)
+
+
+@dataclass
+class _Built:
+    """A graph with all actions that compute it, before they are ordered and encoded."""
+
+    graph: Graph
+    config: NpuConfig
+    network: Network
+    lowerings: list[Lowering]
+    plan: MemoryPlan
+    builder: Builder
+    regions: _Regions
+    constants: list[tuple[int, bytes]]
+    """(offset, bytes) of constant tensors in region 0."""
+
+    @property
+    def cycles(self) -> int:
+        """Estimate: layer by layer the slowest of array, output stage and weight stream."""
+        return sum(cost.estimate for cost in self.builder.costs)
+
+
+def _build(graph: Graph, config: NpuConfig, options: CompileOptions) -> _Built:
+    network = form_stages(graph, options.fuse and not options.keep_tensors)
     layouts = choose_layouts(config, network)
     lowerings = [lower(config, stage, layouts) for stage in network.stages]
     plan = plan_memory(config, network, lowerings, layouts)
@@ -71,28 +107,37 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
     constants = _place_tensors(graph, network, plan, regions, options)
     builder = Builder(config)
     execute(config, network, lowerings, plan, builder)
+    return _Built(graph, config, network, lowerings, plan, builder, regions, constants)
+
+
+def _assemble(built: _Built, options: CompileOptions) -> Program:
+    graph, config, network, builder, regions = built.graph, built.config, built.network, built.builder, built.regions
     keep_weights(builder.actions, config)
     order_actions(builder.actions, options.follow)
-
-    region, weights_offset = regions.take(CONSTANTS, builder.store.size)
+    _, weights_offset = regions.take(CONSTANTS, builder.store.size)
     words = emit_words(builder.actions, weights_offset)
     words += [END_WORD] * (len(words) % 2)
     _, program_offset = regions.take(CONSTANTS, 8 * len(words))
-    image = bytearray(regions.final()[CONSTANTS])
-    for offset, content in (
-        *constants, (weights_offset, builder.store.to_bytes()), (program_offset, np.array(words, "<u8").tobytes()),
-    ):  # fmt: skip
-        image[offset : offset + len(content)] = content
     _check_address_space(graph, regions, config)
-    inputs = [_port_binding(graph, network, port) for port in graph.inputs]
-    outputs = [_port_binding(graph, network, port) for port in graph.outputs]
+    image = bytearray(regions.final()[CONSTANTS])
+    program = np.array(words, "<u8").tobytes()
+    parts = (*built.constants, (weights_offset, builder.store.to_bytes()), (program_offset, program))
+    for offset, content in parts:
+        image[offset : offset + len(content)] = content
     return Program(
-        name=graph.name, config=config, constants=bytes(image), program_offset=program_offset,
-        program_bytes=8 * len(words), region_sizes=regions.final(),
-        inputs=inputs, outputs=outputs, kept=_kept(graph, network) if options.keep_tensors else [],
-        layers=[_layer(lowering, builder, index) for index, lowering in enumerate(lowerings)], tags=builder.tags,
-        notes=_notes(config, lowerings, network, plan, builder, len(words)),
-    )  # fmt: skip
+        name=graph.name,
+        config=config,
+        constants=bytes(image),
+        program_offset=program_offset,
+        program_bytes=len(program),
+        region_sizes=regions.final(),
+        inputs=[_port_binding(graph, network, port) for port in graph.inputs],
+        outputs=[_port_binding(graph, network, port) for port in graph.outputs],
+        kept=_kept(graph, network) if options.keep_tensors else [],
+        layers=[_layer(lowering, builder, index) for index, lowering in enumerate(built.lowerings)],
+        tags=builder.tags,
+        notes=_notes(built, len(words)),
+    )
 
 
 def _place_tensors(
@@ -166,16 +211,13 @@ def _layer(lowering: Lowering, builder: Builder, index: int) -> Layer:
     )  # fmt: skip
 
 
-def _notes(
-    config: NpuConfig, lowerings: list[Lowering], network: Network, plan: MemoryPlan, builder: Builder, words: int
-) -> dict[str, object]:
+def _notes(built: _Built, words: int) -> dict[str, object]:
+    stages, plan = built.network.stages, built.plan
     return {
         "scratchpad_peak_bytes": plan.peak,
-        "spilled_tensors": sorted(
-            name for name in network.storages if name in plan.lives and name not in plan.addresses
-        ),
-        "fused": {stage.op.name: [op.name for op in stage.ops[1:]] for stage in network.stages if len(stage.ops) > 1},
+        "spilled_tensors": sorted(name for name in plan.lives if name not in plan.addresses),
+        "fused": {stage.op.name: [op.name for op in stage.ops[1:]] for stage in stages if len(stage.ops) > 1},
         "words": words,
-        "runs": len(builder.actions),
-        "estimated_cycles": sum(cost.estimate for cost in builder.costs),
+        "runs": len(built.builder.actions),
+        "estimated_cycles": built.cycles,
     }

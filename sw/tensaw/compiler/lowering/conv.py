@@ -127,6 +127,7 @@ class ConvLowering(Lowering):
             placed = self.window.place(part, views[0], group * kernel.inputs if kernel.groups > 1 else 0)
             pitch, pixels = views[0].pixel_pitch, packing.pixels
             tiles = -(-(c1 - c0) // packing.tile)
+            shared = kernel.groups > 1 and kernel.outputs <= self.config.columns
             run = ArrayRun(
                 mode=Mode.CONV, base=placed.base, pitch=views[0].pitch,
                 window=(placed.height, (placed.width - 1) * pitch + lanes),
@@ -136,7 +137,7 @@ class ConvLowering(Lowering):
                 kernel_y=(kernel.height, self.window.dilation[0]),
                 kernel_x=(packing.x_steps, kernel.dilation * pitch if packing.x_steps > 1 else 0),
                 chunks=packing.chunks, tiles=tiles,
-                input_step=packing.groups * kernel.inputs if kernel.groups > 1 and tiles > 1 else 0,
+                input_step=packing.groups * kernel.inputs if shared and tiles > 1 else 0,
                 pad_value=self._zero_point, weight_rows=packing.rows,
             )  # fmt: skip
             drain = self.drain(

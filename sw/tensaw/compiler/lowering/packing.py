@@ -3,7 +3,8 @@
 The feeder reads contiguous bytes, so a kernel row can be taken tap by tap, or as one run of bytes from its first tap
 to its last, cut into chunks of equal length: few-channel layers then fill the rows. Where the output channels leave
 columns free, one run may serve several neighbouring output pixels: the run gets longer by their distance, and each
-pixel has its own columns, whose weights are shifted (a Toeplitz matrix). Groups share a tile as a block-diagonal matrix.
+pixel has its own columns, whose weights are shifted (a Toeplitz matrix). Groups share a tile as a block-diagonal
+matrix.
 """
 
 from __future__ import annotations

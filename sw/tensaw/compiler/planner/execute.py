@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from tensaw.compiler.builder import Builder
@@ -61,7 +62,7 @@ class _Executor:
         stage, plan, builder = lowering.stage, self.plan.tiles[index], self.builder
         builder.layer()
         boxes = plan.boxes
-        for operand in stage.operands:
+        for number, operand in enumerate(stage.operands):
             view = self.view(lowering, operand)
             if view is not None and operand.storage not in self.here:
                 self.here.add(operand.storage)
@@ -70,7 +71,7 @@ class _Executor:
                 for band in bands:
                     builder.load(self.home(operand), operand.image, band, view)
                 if len(bands) > 1 and len(boxes) == 1:
-                    boxes = self.split(lowering, boxes[0], len(bands))
+                    boxes = self.split(lowering, number, boxes[0], bands)
         address = self.plan.staging[index]
         slots = []
         for size in plan.sizes:
@@ -115,14 +116,20 @@ class _Executor:
             Box(y, min(y + height, image.rows), 0, image.width, 0, image.channels) for y in range(0, image.rows, height)
         ]
 
-    def split(self, lowering: Lowering, box: Box, count: int) -> tuple[Box, ...]:
-        """A box that reads a tensor still being loaded, in bands of rows."""
+    def split(self, lowering: Lowering, number: int, box: Box, bands: list[Box]) -> tuple[Box, ...]:
+        """A box that reads an operand still being loaded, cut where the rows that have arrived end."""
         if lowering.image.batch > 1 or lowering.stream_bytes > self.config.weight_bytes // 4:
             return (box,)
-        height = -(-box.height // count)
-        return tuple(
-            Box(y, min(y + height, box.y1), box.x0, box.x1, box.c0, box.c1) for y in range(box.y0, box.y1, height)
-        )
+        cuts = [box.y0]
+        for band in bands[:-1]:
+            row = cuts[-1]
+            while row < box.y1 and lowering.needs(number, dataclasses.replace(box, y0=row, y1=row + 1)).y1 <= band.y1:
+                row += 1
+            if row > cuts[-1]:
+                cuts.append(row)
+        if cuts[-1] < box.y1:
+            cuts.append(box.y1)
+        return tuple(dataclasses.replace(box, y0=y0, y1=y1) for y0, y1 in zip(cuts, cuts[1:], strict=False))
 
 
 def execute(

@@ -1,0 +1,148 @@
+"""Programs as a whole: repeatable bytes, the weight stream, tokens, following, bands, transposed images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tensaw.compiler.actions import LOOKUP, SCRATCHPAD, Action, Rows, Span
+from tensaw.compiler.frontends.tflite import load_tflite
+from tensaw.compiler.pipeline import CompileOptions, compile_graph
+from tensaw.compiler.tokens import order_actions
+from tensaw.compiler.weights import WeightStore
+from tensaw.networks.tflite_builder import TfliteBuilder
+from tensaw.spec.config import PRESETS
+from tensaw.spec.isa import Unit, decode
+from tensaw.spec.program import Program
+
+BASE = PRESETS["base"]
+
+
+def network(rng: np.random.Generator, shape: tuple[int, ...], kernels: list[tuple[int, int, int]]) -> bytes:
+    """Convolutions (height, width, outputs) one after the other, then a pool over everything."""
+    builder = TfliteBuilder("net")
+    x = builder.input(shape, 0.1, 3)
+    for height, width, outputs in kernels:
+        weights = rng.integers(-127, 128, (outputs, height, width, x.shape[3]))
+        x = builder.conv2d(x, weights, None, weight_scale=0.002, out_scale=0.1, out_zp=0)
+    builder.output(builder.average_pool2d(x, (x.shape[1], x.shape[2]), padding="VALID"))
+    return builder.finish()
+
+
+def commands(program: Program, name: str) -> list[dict[str, int]]:
+    """Fields of all words of one kind."""
+    decoded = [decode(int(word)) for word in program.words]
+    return [dict(command.values) for command in decoded if command.word.full_name == name]
+
+
+def test_same_graph_same_bytes(rng) -> None:
+    data = network(rng, (1, 12, 12, 3), [(3, 3, 20), (1, 1, 9)])
+    programs = [compile_graph(load_tflite(data, "net"), BASE).to_bytes() for _ in range(2)]
+    assert programs[0] == programs[1]
+
+
+def test_all_weights_are_one_stream(rng) -> None:
+    program = compile_graph(load_tflite(network(rng, (1, 12, 12, 3), [(3, 3, 40), (3, 3, 40)]), "net"), BASE)
+    streams = commands(program, "WEIGHT.RUN")
+    assert [run["bytes"] for run in streams] == [sum(layer.weight_bytes for layer in program.layers)]
+
+
+def test_layers_follow_each_other(rng) -> None:
+    graph = load_tflite(network(rng, (1, 9, 9, 16), [(3, 3, 16), (3, 3, 16)]), "net")
+    program = compile_graph(graph, BASE)
+    follows = [(run["follow"], run["follow_run"]) for run in commands(program, "ARRAY.RUN")]
+    assert follows == [(0, 0), (1, 0), (1, 1)]
+    assert not any(
+        run["follow"] for run in commands(compile_graph(graph, BASE, CompileOptions(follow=False)), "ARRAY.RUN")
+    )
+
+
+def test_large_inputs_are_loaded_in_bands_and_weights_kept(rng, agree) -> None:
+    graph = load_tflite(network(rng, (1, 32, 32, 3), [(3, 3, 16)]), "net")
+    program = agree(graph, BASE, rng)
+    assert len(commands(program, "LOAD.RUN")) == 3
+    assert [run["wait"] for run in commands(program, "ARRAY.RUN")][:3] == [1, 1, 1]
+    assert [word["free"] for word in commands(program, "ARRAY.WEIGHTS")][:2] == [0, 1]
+
+
+def test_tall_kernels_are_transposed(rng, agree) -> None:
+    graph = load_tflite(network(rng, (1, 30, 8, 1), [(9, 2, 32)]), "net")
+    program = agree(graph, BASE, rng)
+    assert program.inputs[0].shape == (1, 8, 30, 1)
+    assert program.inputs[0].permutation == (0, 2, 1, 3)
+    plain = agree(graph, BASE, rng, CompileOptions(transpose=False))
+    assert plain.inputs[0].permutation is None
+    assert program.layers[0].limit < 0.5 * plain.layers[0].limit
+
+
+def test_few_output_channels_share_the_columns(rng, agree) -> None:
+    program = agree(load_tflite(network(rng, (1, 16, 16, 3), [(3, 3, 8)]), "net"), BASE, rng)
+    # Three kernel rows, two pixels at a time.
+    assert program.layers[0].limit == 3 * 16 * 16 // 2
+
+
+def test_every_run_has_a_tag_of_its_layer(rng) -> None:
+    program = compile_graph(load_tflite(network(rng, (1, 12, 12, 3), [(3, 3, 20)]), "net"), BASE)
+    for run in commands(program, "ARRAY.RUN"):
+        assert program.layers[program.tags[run["tag"]].layer].kind in ("CONV_2D", "AVERAGE_POOL_2D")
+
+
+def action(unit: Unit, reads: tuple[Span, ...] = (), writes: tuple[Span, ...] = (), **more) -> Action:
+    return Action(unit, "RUN", {}, {}, 0, reads=reads, writes=writes, **more)
+
+
+def span(start: int, end: int) -> Span:
+    return Span(SCRATCHPAD, start, end)
+
+
+def test_tokens_only_where_bytes_are_shared() -> None:
+    actions = [
+        action(Unit.LOAD, writes=(span(0, 10),)),
+        action(Unit.LOAD, writes=(span(10, 20),)),
+        action(Unit.ARRAY, reads=(span(0, 10),)),
+        action(Unit.ARRAY, reads=(span(5, 15),)),
+        action(Unit.ARRAY, reads=(span(0, 20),)),
+        action(Unit.LOAD, writes=(span(15, 18),)),
+    ]
+    order_actions(actions)
+    assert [a.signal for a in actions] == [2, 2, 0, 0, 1, 0]
+    assert [a.wait for a in actions] == [0, 0, 1, 1, 0, 2]
+
+
+def test_what_the_array_run_waited_for_need_not_be_waited_for_again() -> None:
+    load = action(Unit.LOAD, writes=(span(0, 12),))
+    run = action(Unit.ARRAY, reads=(span(0, 10),))
+    drain = action(Unit.OUTPUT, writes=(span(10, 12),), partner=run)
+    order_actions([load, run, drain])
+    assert drain.wait == 0
+    operand = action(Unit.OUTPUT, reads=(span(0, 4),), writes=(span(20, 24),))
+    order_actions([load, operand])
+    assert operand.wait == 1
+
+
+def test_a_table_is_replaced_after_its_last_use() -> None:
+    table = Span(LOOKUP, 0, 256)
+    actions = [
+        action(Unit.ARRAY, writes=(table,)),
+        action(Unit.OUTPUT, reads=(table,)),
+        action(Unit.ARRAY, writes=(table,)),
+    ]
+    order_actions(actions)
+    assert [a.wait for a in actions] == [0, 2, 4]
+
+
+def test_rows_that_may_be_followed() -> None:
+    written = Rows(base=100, pitch=32, height=8, length=30)
+    assert written.cover(Rows(100, 32, 8, 30))
+    assert written.cover(Rows(104, 32, 5, 10))
+    assert not written.cover(Rows(104, 32, 8, 30)), "it would reach into the next row"
+    assert not written.cover(Rows(132, 32, 7, 30)), "row 0 is the producer's row 1"
+    assert not written.cover(Rows(100, 64, 4, 30))
+
+
+def test_equal_weights_are_stored_once() -> None:
+    config = BASE.replace(columns=4, column_group=4, requant_lanes=4)
+    store = WeightStore(config)
+    first = store.blob("a", lambda: np.zeros((3, 4), np.uint8))
+    assert (first.size, first.pad, first.rows) == (16, 1, 4), "padded to whole bus words"
+    assert store.blob("a", lambda: np.ones((3, 4), np.uint8)) is first
+    assert store.size == 16
