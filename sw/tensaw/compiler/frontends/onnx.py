@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tensaw.compiler import ir
 from tensaw.compiler.frontends import (
+    onnx_constants,
     onnx_elementwise,
     onnx_matrix,
     onnx_pointwise,
@@ -27,7 +28,15 @@ from tensaw.spec.errors import ModelError, TensawError
 __all__ = ["load_onnx", "supported_operators", "survey_onnx"]
 
 # Importing these modules fills OPERATORS.
-_OPERATOR_MODULES = (onnx_elementwise, onnx_matrix, onnx_pointwise, onnx_pool, onnx_quantisation, onnx_shape)
+_OPERATOR_MODULES = (
+    onnx_constants,
+    onnx_elementwise,
+    onnx_matrix,
+    onnx_pointwise,
+    onnx_pool,
+    onnx_quantisation,
+    onnx_shape,
+)
 
 
 def supported_operators() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Operators that move or rename values: reshapes, transposes, padding, concatenation, and the constants they need."""
+"""Operators that move or rename values: reshapes, transposes, padding, concatenation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensaw.compiler import ir
+from tensaw.compiler.frontends.onnx_constants import concat_constants
 from tensaw.compiler.frontends.onnx_layout import Layout
 from tensaw.compiler.frontends.onnx_registry import Call, operator
 from tensaw.compiler.frontends.onnx_values import (
@@ -25,6 +26,7 @@ from tensaw.compiler.frontends.onnx_values import (
     Value,
     View,
     quantise_table,
+    shape_of,
 )
 
 __all__ = ["arrange", "ir_dimensions"]
@@ -93,19 +95,6 @@ def identity(call: Call) -> Value:
     return call.value(0)
 
 
-@operator("Constant")
-def constant(call: Call) -> Value:
-    """Numbers and tensors."""
-    for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
-        value = call.node.attributes.get(name)
-        if isinstance(value, np.ndarray):
-            return Constant(value)
-        if isinstance(value, int | float | tuple):
-            dtype = np.float32 if "float" in name else np.int64
-            return Constant(np.array(value, dtype))
-    raise call.unsupported("holds a constant that is not made of numbers", "remove it")
-
-
 @operator("Reshape")
 def reshape(call: Call) -> Value:
     """Constant shape, with 0 and -1 as ONNX defines them. Costs nothing; the layer after it follows the order."""
@@ -113,7 +102,7 @@ def reshape(call: Call) -> Value:
     wanted = call.integers("shape", 1)
     if wanted is None:
         raise call.wrong("has no shape")
-    source = _shape(value)
+    source = shape_of(value)
     if not call.attribute("allowzero", 0):
         if any(size == 0 and i >= len(source) for i, size in enumerate(wanted)):
             raise call.wrong(f"reshapes {list(source)} to {list(wanted)}")
@@ -128,15 +117,11 @@ def reshape(call: Call) -> Value:
     return _with_shape(call, value, shape)
 
 
-def _shape(value: Value) -> tuple[int, ...]:
-    return value.shape if isinstance(value, Constant | QuantisedConstant) else value.view.shape
-
-
 @operator("Flatten")
 def flatten(call: Call) -> Value:
     """Any axis. Costs nothing: the weights of the layer after it follow the NPU's order."""
     value = call.value(0)
-    shape = _shape(value)
+    shape = shape_of(value)
     axis = call.attribute("axis", 1)
     if not -len(shape) <= axis <= len(shape):
         raise call.wrong(f"flattens a tensor of {len(shape)} dimensions at axis {axis}")
@@ -148,7 +133,7 @@ def flatten(call: Call) -> Value:
 def squeeze(call: Call) -> Value:
     """Axes as attribute, constant input or none. Costs nothing."""
     value = call.value(0)
-    shape = _shape(value)
+    shape = shape_of(value)
     axes = call.integers("axes", 1)
     chosen = call.axes(axes, len(shape)) if axes is not None else [i for i, size in enumerate(shape) if size == 1]
     if any(shape[axis] != 1 for axis in chosen):
@@ -161,7 +146,7 @@ def unsqueeze(call: Call) -> Value:
     """Axes as attribute or constant input. Costs nothing."""
     value = call.value(0)
     axes = call.integers("axes", 1) or ()
-    rest = list(_shape(value))
+    rest = list(shape_of(value))
     rank = len(rest) + len(axes)
     chosen = call.axes(axes, rank)
     return _with_shape(call, value, [1 if i in chosen else rest.pop(0) for i in range(rank)])
@@ -171,7 +156,7 @@ def unsqueeze(call: Call) -> Value:
 def transpose(call: Call) -> Value:
     """NCHW to NHWC and back, at no cost; where bytes would have to move, the layer after it is refused."""
     value = call.value(0)
-    shape = _shape(value)
+    shape = shape_of(value)
     given = call.ints("perm") or tuple(reversed(range(len(shape))))
     if sorted(given) != list(range(len(shape))):
         raise call.wrong(f"has the perm {list(given)} for a tensor of {len(shape)} dimensions")
@@ -188,51 +173,6 @@ def transpose(call: Call) -> Value:
             "remove the reordering",
         )
     return _with_view(value, replace(value.view, shape=tuple(shape[i] for i in perm), layout=layout))
-
-
-@operator("Shape")
-def shape_of(call: Call) -> Value:
-    """Folded to a constant."""
-    shape = _shape(call.value(0))
-    start, end = call.attribute("start", 0), call.attribute("end", len(shape))
-    return Constant(np.array(shape[start:end], np.int64))
-
-
-@operator("Gather", "Slice", "Cast", "Range", "Expand")
-def folded(call: Call) -> Value:
-    """Of constants only (shape arithmetic); folded."""
-    arrays = [call.numbers(i) for i in range(len(call.inputs))]
-    given = [array for array in arrays if array is not None]
-    if sum(array.size for array in given) > 2**16 or call.node.op_type in ("Range", "Expand"):
-        raise call.unsupported(
-            "computes a constant that should be in the file",
-            "fold constants before quantising, for example with onnxsim",
-        )
-    return Constant(_evaluate(call, given))
-
-
-def _evaluate(call: Call, arrays: list[npt.NDArray]) -> npt.NDArray:
-    """A small operator on constants, by the three that shape arithmetic is made of."""
-    try:
-        match call.node.op_type:
-            case "Gather":
-                return np.asarray(np.take(arrays[0], arrays[1].astype(np.int64), axis=call.attribute("axis", 0)))
-            case "Cast":
-                types = {1: np.float32, 6: np.int32, 7: np.int64, 3: np.int8, 2: np.uint8}
-                return arrays[0].astype(types[call.attribute("to", 0)])
-    except (IndexError, KeyError, ValueError, TypeError, OverflowError) as error:
-        raise call.wrong(f"cannot be computed from its constants ({error})") from error
-    starts, ends = arrays[1].ravel(), arrays[2].ravel()
-    axes = arrays[3].ravel() if len(arrays) > 3 else np.arange(len(starts))
-    steps = arrays[4].ravel() if len(arrays) > 4 else np.ones(len(starts), np.int64)
-    chosen = call.axes([int(a) for a in axes], arrays[0].ndim)
-    if not len(starts) == len(ends) == len(chosen) == len(steps) or 0 in steps:
-        raise call.wrong("has starts, ends, axes and steps of different lengths")
-    index = [slice(None)] * arrays[0].ndim
-    for axis, start, end, step in zip(chosen, starts, ends, steps, strict=True):
-        stop = None if step < 0 and end < -arrays[0].shape[axis] else int(end)
-        index[axis] = slice(int(start), stop, int(step))
-    return arrays[0][tuple(index)]
 
 
 @operator("Pad")
@@ -299,7 +239,7 @@ def concat(call: Call) -> Value:
     """Any axis, any number of computed tensors; each is brought to the output's scale by its own table."""
     values = [call.value(i) for i in range(len(call.inputs))]
     if values and all(isinstance(value, Constant) for value in values):
-        return _concat_constants(call, [value.array for value in values if isinstance(value, Constant)])
+        return concat_constants(call, [value.array for value in values if isinstance(value, Constant)])
     parts: list[Integers | Real] = []
     for index in range(len(values)):
         value = call.activation(index)
@@ -339,10 +279,3 @@ def concat(call: Call) -> Value:
     output = call.builder.tensor(call.node.outputs[0], dimensions)
     emit_tables(output, [LEVELS] * len(parts))
     return Integers(replace(view, tensor=output), signs.pop())
-
-
-def _concat_constants(call: Call, arrays: list[npt.NDArray]) -> Value:
-    try:
-        return Constant(np.concatenate(arrays, axis=call.attribute("axis", 0)))
-    except ValueError as error:
-        raise call.wrong(f"joins constants that do not fit ({error})") from error

@@ -32,6 +32,7 @@ __all__ = [
     "Value",
     "View",
     "quantise_table",
+    "shape_of",
 ]
 
 FloatTable = npt.NDArray[np.float32]
@@ -180,3 +181,8 @@ def quantise_table(table: npt.ArrayLike, scale: float, zero_point: int) -> npt.N
         quotient = np.asarray(table, np.float32) / np.float32(scale)
     levels = np.nan_to_num(np.rint(quotient), nan=-np.inf, posinf=1e6, neginf=-1e6) + zero_point
     return np.clip(levels, -128, 127).astype(np.int8)
+
+
+def shape_of(value: Value) -> tuple[int, ...]:
+    """The ONNX shape of anything that has one."""
+    return value.shape if isinstance(value, Constant | QuantisedConstant) else value.view.shape
