@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tensaw.compiler.actions import EXPONENT, LOOKUP, SCRATCHPAD, Action, Rows, Span
 from tensaw.compiler.regions import Box, Image, View
 from tensaw.compiler.runs import ArrayRun, Drain, block_shape, quant_fields, scale_fields, second_registers
-from tensaw.compiler.weights import Blob, WeightStore, ring_rows
+from tensaw.compiler.weights import Blob, WeightStore
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, OutputKind, TableKind, Unit
 from tensaw.spec.program import Tag
@@ -78,7 +78,7 @@ class Builder:
         height, width = array.size
         block = block_shape(height, width, self.config.acc_half)
         kept = array.steps * array.weight_rows
-        if block != array.size and kept > ring_rows(self.config):
+        if block != array.size and kept > self.config.kept_rows:
             for y in range(0, height, block[0]):
                 for x in range(0, width, block[1]):
                     part = array.part(y, x, min(block[0], height - y), min(block[1], width - x))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tensaw.compiler.actions import Action
-from tensaw.compiler.weights import ring_rows
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import END_WORD, Unit, encode
 from tensaw.spec.program import CONSTANTS
@@ -21,7 +20,7 @@ def keep_weights(actions: list[Action], config: NpuConfig) -> None:
     for action, following in zip(takers, takers[1:], strict=False):
         blob = action.blob
         if action.name == "RUN" and following.name == "RUN" and blob is following.blob and blob is not None:
-            if blob.rows <= ring_rows(config) and _shape(action) == _shape(following):
+            if blob.rows <= config.kept_rows and _shape(action) == _shape(following):
                 action.registers["WEIGHTS"] = {**action.registers["WEIGHTS"], "free": 0}
 
 

@@ -11,6 +11,7 @@ from tensaw.compiler.emit import emit_words, keep_weights, weight_bytes
 from tensaw.compiler.ir import Graph, Port
 from tensaw.compiler.lowering.base import Lowering
 from tensaw.compiler.lowering.select import choose_layouts, lower
+from tensaw.compiler.operator_report import describe_operators
 from tensaw.compiler.passes.fusion import form_stages
 from tensaw.compiler.passes.padding import fold_padding
 from tensaw.compiler.passes.transpose import transpose_images
@@ -75,7 +76,7 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
             transposed = _build(other, config, options)
             if transposed.cycles < _WORTH_TRANSPOSING * built.cycles:
                 built = transposed
-    return _assemble(built, options)
+    return _assemble(built, graph, options)
 
 
 @dataclass
@@ -110,7 +111,8 @@ def _build(graph: Graph, config: NpuConfig, options: CompileOptions) -> _Built:
     return _Built(graph, config, network, lowerings, plan, builder, regions, constants)
 
 
-def _assemble(built: _Built, options: CompileOptions) -> Program:
+def _assemble(built: _Built, source: Graph, options: CompileOptions) -> Program:
+    """The program; ``source`` is the graph before passes, for the report."""
     graph, config, network, builder, regions = built.graph, built.config, built.network, built.builder, built.regions
     keep_weights(builder.actions, config)
     order_actions(builder.actions, options.follow)
@@ -124,6 +126,8 @@ def _assemble(built: _Built, options: CompileOptions) -> Program:
     parts = (*built.constants, (weights_offset, builder.store.to_bytes()), (program_offset, program))
     for offset, content in parts:
         image[offset : offset + len(content)] = content
+    layers = [_layer(lowering, builder, index) for index, lowering in enumerate(built.lowerings)]
+    streamed = [layer.weight_bytes for layer in layers]
     return Program(
         name=graph.name,
         config=config,
@@ -134,9 +138,10 @@ def _assemble(built: _Built, options: CompileOptions) -> Program:
         inputs=[_port_binding(graph, network, port) for port in graph.inputs],
         outputs=[_port_binding(graph, network, port) for port in graph.outputs],
         kept=_kept(graph, network) if options.keep_tensors else [],
-        layers=[_layer(lowering, builder, index) for index, lowering in enumerate(built.lowerings)],
+        layers=layers,
         tags=builder.tags,
-        notes=_notes(built, len(words)),
+        notes=_notes(built, len(words))
+        | {"operators": describe_operators(source, built.lowerings, builder.costs, streamed, config)},
     )
 
 
@@ -204,7 +209,7 @@ def _kept(graph: Graph, network: Network) -> list[Binding]:
 
 def _layer(lowering: Lowering, builder: Builder, index: int) -> Layer:
     stage = lowering.stage
-    weight = weight_bytes([a for a in builder.actions if builder.tags[a.tag].layer == index])
+    weight = weight_bytes([action for action in builder.actions if builder.tags[action.tag].layer == index])
     return Layer(
         name=stage.op.name, kind=stage.op.kind, output=stage.output.tensor, macs=lowering.macs, weight_bytes=weight,
         limit=builder.costs[index].limit, fused=tuple(op.name for op in stage.ops[1:]),

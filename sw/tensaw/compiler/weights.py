@@ -14,16 +14,9 @@ import numpy.typing as npt
 
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["Blob", "WeightStore", "pack_tiles", "ring_rows", "spread"]
+__all__ = ["Blob", "WeightStore", "pack_tiles", "spread"]
 
 Bytes = npt.NDArray[np.uint8]
-
-
-def ring_rows(config: NpuConfig) -> int:
-    """Weight rows that a run may keep in the ring: two bursts and a word stay free, so that the DMA never stalls on
-    room for a burst whose first part is still wanted."""
-    spare = 2 * config.burst_beats * config.bus_bytes + config.weight_word_bytes
-    return (config.weight_bytes - spare) // config.weight_row_bytes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The operator report: for each operator of a network where it runs and what bounds it, or why it is refused.
+
+The compiler leaves one entry for each IR operator in ``Program.notes["operators"]`` (:func:`describe_operators`);
+:func:`operator_report` joins them with the front end's verdicts on the file's operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tensaw.compiler.builder import LayerCost
+from tensaw.compiler.frontends.verdict import OperatorVerdict
+from tensaw.compiler.ir import Elementwise, Graph, Lookup, Op, Pad, Reshape
+from tensaw.compiler.lowering.base import Lowering
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.program import Program
+
+__all__ = ["OperatorReport", "bound", "describe_operators", "operator_report"]
+
+
+@dataclass(frozen=True)
+class OperatorReport:
+    """One operator of the file.
+
+    ``index``, ``type`` and ``name`` (output tensor) are the file's. ``runs_on`` says where it runs, ``layer`` the index
+    of the program's layer (None: of no layer). For the main operator of a layer ``bound_by`` is what limits it by
+    estimate and ``cycles`` how many cycles that takes. ``reason`` and ``fix`` are sentences for a refused operator.
+    """
+
+    index: int
+    type: str
+    name: str
+    runs_on: str
+    layer: int | None = None
+    bound_by: str = ""
+    cycles: int = 0
+    reason: str = ""
+    fix: str = ""
+
+
+def bound(cost: LayerCost, weight_bytes: int, config: NpuConfig) -> tuple[str, int]:
+    """What a layer takes longest in, and the cycles: "array", "output stage", "weights" or "transfers" over the bus."""
+    cycles = {
+        "array": cost.limit,
+        "output stage": cost.output,
+        "weights": weight_bytes // config.bus_bytes,
+        "transfers": cost.transfer_bytes // config.bus_bytes,
+    }
+    name = max(cycles, key=lambda key: cycles[key])
+    return name, cycles[name]
+
+
+def describe_operators(
+    graph: Graph,
+    lowerings: Sequence[Lowering],
+    costs: Sequence[LayerCost],
+    weight_bytes: Sequence[int],
+    config: NpuConfig,
+) -> list[dict[str, Any]]:
+    """An entry (JSON values) for each operator of the graph that the compiler was given."""
+    entries: dict[str, dict[str, Any]] = {}
+    main_of: dict[str, tuple[int, str]] = {}
+    for index, lowering in enumerate(lowerings):
+        main, *added = lowering.stage.ops
+        bound_by, cycles = bound(costs[index], weight_bytes[index], config)
+        entries[main.name] = {"runs_on": lowering.unit, "layer": index, "bound_by": bound_by, "cycles": cycles}
+        for op in added:
+            entries[op.name] = {"runs_on": f"{_part(op)} of {main.name}", "layer": index}
+        for name in lowering.stage.op.inputs:
+            main_of.setdefault(name, (index, main.name))
+    result = []
+    for op in graph.ops:
+        entry = entries.get(op.name)
+        if entry is None and isinstance(op, Reshape):
+            entry = {"runs_on": "no operation: the same bytes", "layer": None}
+        if entry is None and isinstance(op, Pad) and op.inputs[0] in main_of:
+            layer, name = main_of[op.inputs[0]]
+            entry = {"runs_on": f"window of {name}", "layer": layer}
+        result.append({"name": op.output, "kind": op.kind, **(entry or {"runs_on": "nowhere", "layer": None})})
+    return result
+
+
+def _part(op: Op) -> str:
+    if isinstance(op, Elementwise):
+        return "second operand"
+    return "table" if isinstance(op, Lookup) else "output stage"
+
+
+def operator_report(verdicts: Sequence[OperatorVerdict], program: Program | None = None) -> list[OperatorReport]:
+    """One entry for each operator of the file; without a program it is only known which ones are refused."""
+    known = {} if program is None else {entry["name"]: entry for entry in program.notes.get("operators", [])}
+    result = []
+    for verdict in verdicts:
+        file = verdict.index, verdict.type, verdict.name
+        if not verdict.ok:
+            result.append(OperatorReport(*file, runs_on="refused", reason=verdict.reason, fix=verdict.fix))
+        elif program is None:
+            result.append(OperatorReport(*file, runs_on="NPU"))
+        elif verdict.name not in known:
+            result.append(OperatorReport(*file, runs_on="part of a neighbouring operator"))
+        else:
+            entry = {key: value for key, value in known[verdict.name].items() if key not in ("name", "kind")}
+            result.append(OperatorReport(*file, **entry))
+    return result
