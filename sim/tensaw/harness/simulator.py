@@ -128,7 +128,7 @@ class Simulator:
                 text=True, bufsize=1, start_new_session=True,
             )  # fmt: skip
             self._answer()
-            self._set_timing(timing or MemoryTiming())
+            self.set_timing(timing or MemoryTiming())
             if waves is not None:
                 self._command(f"waves {waves.first} {waves.last} waves{waves.path.suffix}")
         except BaseException:
@@ -148,7 +148,8 @@ class Simulator:
         fst = ["-fst"] if waves is not None and waves.format == "fst" else []
         return [find_icarus()[1], "-n", str(program), *fst, f"+base={base}"]
 
-    def _set_timing(self, timing: MemoryTiming) -> None:
+    def set_timing(self, timing: MemoryTiming) -> None:
+        """Have the memory of the following runs answer so."""
         low, high = timing.error_range or (0, 0)
         for name, value in (
             ("read_latency", timing.read_latency), ("write_latency", timing.write_latency),

@@ -18,8 +18,9 @@ _MAXIMUM_CHANNELS = 24
 class _Generator:
     """State of one network: the builder, and the tensors that later operators may read."""
 
-    def __init__(self, rng: np.random.Generator, name: str) -> None:
+    def __init__(self, rng: np.random.Generator, name: str, more_inputs: int) -> None:
         self.rng = rng
+        self.more_inputs = more_inputs
         self.builder = TfliteBuilder(name)
         shape = (1, *(int(v) for v in rng.integers(1, 13, 2)), int(rng.integers(1, _MAXIMUM_CHANNELS + 1)))
         self.x = self.builder.input(shape, *self.quantisation())
@@ -111,7 +112,10 @@ class _Generator:
         return self.builder.fully_connected(self.x, **layer, activation=activation, keep_dims=keep)
 
     def _second(self) -> TensorHandle:
-        """A second operand: an earlier tensor of the same shape (a residual branch), or a constant."""
+        """A second operand: another input, an earlier tensor of the same shape (a residual branch), or a constant."""
+        if self.more_inputs:
+            self.more_inputs -= 1
+            return self.builder.input(self.x.shape, *self.quantisation())
         earlier = [t for t in self.history if t.shape == self.x.shape]
         if earlier and self.rng.random() < 0.7:
             return earlier[self.number(0, len(earlier) - 1)]
@@ -230,13 +234,14 @@ def random_network(
     operators: Sequence[str] = OPERATORS,
     max_layers: int = 5,
     name: str = "random",
+    more_inputs: int = 0,
 ) -> bytes:
     """A ``.tflite`` file of 1 to ``max_layers`` random operators out of ``operators`` (and RESHAPE where needed).
 
-    One int8 input of at most 12 × 12 × 24; outputs are the last tensor and, now and then, one in the middle. The
-    same state of ``rng`` gives the same bytes.
+    One int8 input of at most 12 × 12 × 24, and up to ``more_inputs`` others where an operator takes two; outputs are
+    the last tensor and, now and then, one in the middle. The same state of ``rng`` gives the same bytes.
     """
-    generator = _Generator(rng, name)
+    generator = _Generator(rng, name, more_inputs)
     for _ in range(generator.number(1, max_layers)):
         generator.x = _MAKERS[generator.pick(operators)](generator)
         generator.history.append(generator.x)

@@ -1,0 +1,1 @@
+"""Random tests: networks, configurations and memories drawn from a seed, each compared on every model there is."""
