@@ -133,7 +133,7 @@ def test_unsupported_operator() -> None:
     text = changed(lambda m: setattr(node(m, "MaxPool"), "op_type", "LpPool"))
     assert text == (
         "net.onnx: node 'pooled_node' (LpPool, output 'pooled') is of a type that is not supported; replace LpPool by "
-        "supported operators (docs/operators.md) or compute it on the host."
+        "supported operators (the README lists them) or compute it on the host."
     )
 
 
@@ -324,7 +324,7 @@ def test_survey_names_every_refusal() -> None:
     refused = next(v for v in verdicts if v.type == "LpPool")
     assert refused.name == "pooled"
     assert refused.reason == "is of a type that is not supported"
-    assert refused.fix == "replace LpPool by supported operators (docs/operators.md) or compute it on the host"
+    assert refused.fix == "replace LpPool by supported operators (the README lists them) or compute it on the host"
 
 
 def test_survey_blames_the_operator_not_its_quantisation() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tensaw.compiler import ir
+from tensaw.compiler.check import check_graph
 from tensaw.compiler.frontends.onnx import load_onnx
 from tensaw.networks.onnx_reference import run_golden, run_onnxruntime
 from tensaw.networks.onnx_writer import Activation, Form, OnnxWriter, Weights
@@ -70,6 +71,7 @@ class Bench:
         self.net.output(y, shape, dtype=dtype)
         data = self.net.to_bytes()
         graph = load_onnx(data, "network.onnx")
+        check_graph(graph)
         if kinds:
             assert tuple(type(op) for op in graph.ops) == kinds
         golden = next(iter(run_golden(graph, self.inputs).values()))

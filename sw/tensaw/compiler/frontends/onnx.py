@@ -78,15 +78,16 @@ def survey_onnx(data: bytes, name: str) -> list[OperatorVerdict]:
                 walk.translate(node)
         except Refusal as refusal:
             # A result's arithmetic is fixed where it is quantised; the blame is its operator's.
-            refused[id(refusal.node)] = (refusal.rule, refusal.fix)
+            refused[refusal.node.index] = (refusal.rule, refusal.fix)
             lost.update(node.outputs)
         except TensawError as error:
-            refused[id(node)] = (str(error), "")
+            refused[node.index] = (str(error), "")
             lost.update(node.outputs)
     verdicts = []
-    for index, node in enumerate(model.nodes):
-        reason, fix = refused.get(id(node), ("", ""))
-        verdicts.append(OperatorVerdict(index, node.op_type, node.outputs[0], id(node) not in refused, reason, fix))
+    for node in model.nodes:
+        reason, fix = refused.get(node.index, ("", ""))
+        ok = node.index not in refused
+        verdicts.append(OperatorVerdict(node.index, node.op_type, node.outputs[0], ok, reason, fix))
     return verdicts
 
 

@@ -37,8 +37,9 @@ _QUANTISE_HINT = (
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of the file. Absent optional inputs are empty strings; the default domain is the empty string."""
+    """One operator of the file, its ``index`` in it. Absent inputs and the default domain are empty strings."""
 
+    index: int
     name: str
     op_type: str
     domain: str
@@ -80,7 +81,7 @@ def parse(data: bytes, name: str) -> Model:
     """
     proto = _decode(data, name)
     opset = _opset(proto, name)
-    nodes = tuple(_node(node, name) for node in proto.graph.node)
+    nodes = tuple(_node(index, node, name) for index, node in enumerate(proto.graph.node))
     constants = {_text(t.name): _array(t, f"{name}: initializer {_text(t.name)!r}") for t in proto.graph.initializer}
     needed = _needed(nodes, [_text(output.name) for output in proto.graph.output])
     inputs = tuple(_declared(v, "input", name) for v in proto.graph.input if _text(v.name) not in constants)
@@ -153,12 +154,12 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
-def _node(proto: onnx.NodeProto, file: str) -> Node:
+def _node(index: int, proto: onnx.NodeProto, file: str) -> Node:
     name, kind, domain = _text(proto.name), _text(proto.op_type), _text(proto.domain)
     what = f"{file}: an attribute of the {kind} node {name!r}"
     attributes = {_text(entry.name): _attribute(entry, what) for entry in proto.attribute}
     inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
-    return Node(name, kind, "" if domain == "ai.onnx" else domain, inputs, outputs, attributes)
+    return Node(index, name, kind, "" if domain == "ai.onnx" else domain, inputs, outputs, attributes)
 
 
 def _attribute(entry: onnx.AttributeProto, what: str) -> Attribute:

@@ -208,5 +208,5 @@ def handler(node: Node, file: str) -> Handler:
         fix = "if the model holds it as a function, inline it with onnx.inliner.inline_local_functions(model)"
     else:
         rule = "is of a type that is not supported"
-        fix = f"replace {node.op_type} by supported operators (docs/operators.md) or compute it on the host"
+        fix = f"replace {node.op_type} by supported operators (the README lists them) or compute it on the host"
     raise Refusal(file, node, rule, fix)
