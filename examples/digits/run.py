@@ -90,7 +90,18 @@ def execute(arguments: argparse.Namespace) -> int:
         "matches_litert": None if expected is None else bool((found == expected).all()),
     }
     report = arguments.output / "report.html"
-    calls.write_report(report, program, results[0], values)
+    notes = {"images": str(len(images)), "accuracy on the NPU": f"{values['accuracy']:.2%}"}
+    if values["litert_accuracy"] is not None:
+        notes["accuracy on LiteRT's reference kernels"] = f"{values['litert_accuracy']:.2%}"
+    calls.write_report(
+        report,
+        program,
+        results[0],
+        simulator=arguments.sim,
+        read_latency=arguments.read_latency,
+        matches_golden=values["matches_golden"],
+        notes=notes,
+    )
     values["report"] = str(report)
     values["seconds"] = time.perf_counter() - start
     show(arguments, values, found, golden, expected)

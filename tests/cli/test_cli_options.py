@@ -77,7 +77,7 @@ def binding(name: str, shape: tuple[int, ...], dtype: str = "int8") -> Binding:
 
 
 def test_arrays_survive_a_file(tmp_path: Path, rng: np.random.Generator) -> None:
-    arrays = {"a b/c": rng.integers(-128, 128, (2, 3), np.int8), "x": np.float32([1.5])}
+    arrays = {"a b/c": rng.integers(-128, 128, (2, 3), np.int8), "x": np.array([1.5], np.float32)}
     (tmp_path / "x.npz").write_bytes(pack_arrays(arrays))
     loaded = load_arrays(tmp_path / "x.npz")
     assert loaded.keys() == arrays.keys()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from tensaw.compiler.frontends import OperatorVerdict
     from tensaw.compiler.ir import Graph
+    from tensaw.compiler.operator_report import OperatorReport
     from tensaw.runtime import RunResult, Session
     from tensaw.spec.config import NpuConfig
     from tensaw.spec.program import Program
@@ -39,11 +39,15 @@ def load_network(path: Path) -> Graph:
     return frontends.load(path)
 
 
-def operators(path: Path) -> list[OperatorVerdict]:
-    """The verdict on each operator of a model file, refused ones included. Raises ModelError."""
-    from tensaw.compiler import frontends
+def operators(path: Path, program: Program | None = None) -> list[OperatorReport]:
+    """Where each operator of a model file runs (in detail if its program is given), or why it is refused.
 
-    return frontends.survey(path)
+    Raises ModelError if the file cannot be read.
+    """
+    from tensaw.compiler import frontends
+    from tensaw.compiler.operator_report import operator_report
+
+    return operator_report(frontends.survey(path), program)
 
 
 def compile_program(graph: Graph, config: NpuConfig, keep_tensors: bool = False) -> Program:
@@ -125,19 +129,29 @@ def golden_tensors(
     return outputs, dict(tensors)
 
 
-def write_report(path: Path, program: Program, result: RunResult, values: Mapping[str, Any]) -> None:
-    """Write the HTML report of a run; ``values`` is what ``tensaw run`` also gives as JSON. Raises InputError."""
-    from tensaw.runtime.report import html_report
-
+def write_report(
+    path: Path,
+    program: Program,
+    result: RunResult,
+    *,
+    simulator: str,
+    read_latency: int,
+    matches_golden: bool,
+    notes: dict[str, str] | None = None,
+) -> None:
+    """Write the HTML report of a run; ``notes`` are further lines of its summary. Raises InputError."""
     from tensaw.cli.files import write
+    from tensaw.report import html_report
 
-    write(path, html_report(program, result, values))
+    text = html_report(
+        program, result, simulator=simulator, read_latency=read_latency, matches_golden=matches_golden, notes=notes
+    )
+    write(path, text)
 
 
 def write_trace(path: Path, program: Program, result: RunResult) -> None:
     """Write the timeline of a run as a Perfetto trace. Raises InputError."""
-    from tensaw.runtime.report import perfetto_trace
-
     from tensaw.cli.files import write
+    from tensaw.report import perfetto_trace
 
     write(path, perfetto_trace(program, result))

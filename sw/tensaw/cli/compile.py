@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensaw.cli import calls, files, options, terminal
-from tensaw.cli.frame import FINE
-from tensaw.cli.terminal import short_name
+from tensaw.cli.frame import FINE, MISTAKE
 
 if TYPE_CHECKING:
-    from tensaw.compiler.frontends import OperatorVerdict
+    from tensaw.compiler.operator_report import OperatorReport
 
 SUMMARY = "compile a network, and say of each operator where it runs or why it cannot"
 EXAMPLE = """tensaw compile network.tflite --config base -o network.tsw
@@ -24,78 +25,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report-only",
         action="store_true",
-        help="only report on the operators, refused ones included; compile nothing",
+        help="report on the operators without compiling; exit code 2 if one is refused",
     )
     options.add_config(parser)
     options.add_json(parser)
 
 
-def operator_rows(verdicts: list[OperatorVerdict]) -> list[dict[str, Any]]:
-    """The operator report as JSON values."""
-    return [
-        {"index": v.index, "type": v.type, "name": v.name, "supported": v.ok, "reason": v.reason, "fix": v.fix}
-        for v in verdicts
-    ]
-
-
-def print_operators(arguments: argparse.Namespace, verdicts: list[OperatorVerdict]) -> None:
-    """The operator report for people."""
+def print_operators(arguments: argparse.Namespace, reports: Sequence[OperatorReport]) -> None:
+    """The operator report for people: a table, and the reasons of what is refused below it."""
     console = terminal.output(arguments)
-    rows = [(str(v.index), v.type, short_name(v.name), "NPU" if v.ok else "refused") for v in verdicts]
-    terminal.print_table(console, ("#", "operator", "output", "runs on"), rows)
-    for v in verdicts:
-        if not v.ok:
-            console.print(f"{v.index} {v.type} {v.name!r}: {v.reason} {v.fix}".rstrip(), markup=False)
+    compiled = any(report.bound_by for report in reports)
+    rows = []
+    for report in reports:
+        row = (str(report.index), report.type, terminal.short_name(report.name), _shorten(report.runs_on))
+        rows.append((*row, report.bound_by, report.cycles if report.bound_by else "") if compiled else row)
+    columns = ("#", "operator", "output", "runs on", "bound by", "cycles, by estimate")
+    terminal.print_table(console, columns if compiled else columns[:4], rows)
+    for report in reports:
+        if report.reason:
+            text = f"#{report.index} {report.type} {terminal.short_name(report.name)!r}: {report.reason} {report.fix}"
+            console.print(text.rstrip(), markup=False)
+
+
+def _shorten(text: str) -> str:
+    """``output stage of LONG NAME`` with the name made short."""
+    what, of, name = text.partition(" of ")
+    return f"{what}{of}{terminal.short_name(name)}"
 
 
 def execute(arguments: argparse.Namespace) -> int:
     config = options.config_from(arguments)
     files.require_writable(arguments.output, options.json_file(arguments))
-    verdicts = calls.operators(arguments.model)
-    values: dict[str, Any] = {"model": str(arguments.model), "operators": operator_rows(verdicts)}
-    if arguments.report_only or not all(verdict.ok for verdict in verdicts):
-        print_operators(arguments, verdicts)
+    reports = calls.operators(arguments.model)
+    refused = any(report.reason for report in reports)
+    values: dict[str, Any] = {
+        "model": str(arguments.model),
+        "operators": [dataclasses.asdict(report) for report in reports],
+    }
+    if arguments.report_only or refused:
+        print_operators(arguments, reports)
         terminal.emit_json(arguments, values)
     if arguments.report_only:
-        return FINE
+        return MISTAKE if refused else FINE
     with terminal.progress(f"Compiling {arguments.model.name}"):
         # Raises for the first refused operator, if there is one.
         program = calls.compile_program(calls.load_network(arguments.model), config)
     if arguments.output is not None:
         files.write(arguments.output, program.to_bytes())
-    console = terminal.output(arguments)
-    terminal.print_table(
-        console,
-        ("layer", "operator", "fused", "MACs", "weight bytes", "fewest cycles"),
-        [
-            (short_name(p.name), p.kind, ", ".join(map(short_name, p.fused)), p.macs, p.weight_bytes, p.limit)
-            for p in program.layers
-        ],
-    )
-    console.print(
+    reports = calls.operators(arguments.model, program)
+    print_operators(arguments, reports)
+    terminal.output(arguments).print(
         f"{program.name} on {config.name} ({config.rows}×{config.columns}): {program.macs:,} MACs, "
         f"{program.program_bytes // 8:,} command words, {sum(program.region_sizes):,} bytes of memory.",
         markup=False,
     )
-    terminal.emit_json(
-        arguments,
+    layers = [
         {
-            **values,
-            "config": config.to_dict(),
-            "macs": program.macs,
-            "command_words": program.program_bytes // 8,
-            "region_bytes": list(program.region_sizes),
-            "layers": [
-                {
-                    "name": p.name,
-                    "op": p.kind,
-                    "fused": list(p.fused),
-                    "macs": p.macs,
-                    "weight_bytes": p.weight_bytes,
-                    "limit": p.limit,
-                }
-                for p in program.layers
-            ],
-        },
-    )
+            "name": layer.name,
+            "op": layer.kind,
+            "fused": list(layer.fused),
+            "macs": layer.macs,
+            "weight_bytes": layer.weight_bytes,
+            "limit": layer.limit,
+        }
+        for layer in program.layers
+    ]
+    values |= {
+        "operators": [dataclasses.asdict(report) for report in reports],
+        "config": config.to_dict(),
+        "macs": program.macs,
+        "command_words": program.program_bytes // 8,
+        "region_bytes": list(program.region_sizes),
+        "layers": layers,
+    }
+    terminal.emit_json(arguments, values)
     return FINE

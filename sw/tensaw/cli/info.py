@@ -112,11 +112,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _show_network(arguments: argparse.Namespace) -> None:
-    from tensaw.cli.compile import operator_rows, print_operators
+    import dataclasses
 
-    verdicts = calls.operators(arguments.model)
-    print_operators(arguments, verdicts)
-    terminal.emit_json(arguments, {"model": str(arguments.model), "operators": operator_rows(verdicts)})
+    from tensaw.cli.compile import print_operators
+
+    reports = calls.operators(arguments.model)
+    print_operators(arguments, reports)
+    operators = [dataclasses.asdict(report) for report in reports]
+    terminal.emit_json(arguments, {"model": str(arguments.model), "operators": operators})
 
 
 def _show_config(arguments: argparse.Namespace) -> None:

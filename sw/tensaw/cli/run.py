@@ -105,7 +105,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         files.write(arguments.output, pack_arrays(stack_runs(outputs)))
     if arguments.report is not None:
-        calls.write_report(arguments.report, program, results[0], values)
+        calls.write_report(
+            arguments.report,
+            program,
+            results[0],
+            simulator=arguments.sim,
+            read_latency=arguments.read_latency,
+            matches_golden=values["matches_golden"],
+        )
     if arguments.trace is not None:
         calls.write_trace(arguments.trace, program, results[0])
     _print(arguments, values)

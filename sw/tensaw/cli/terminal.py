@@ -98,14 +98,14 @@ def output(arguments: argparse.Namespace) -> Console:
 def print_table(
     console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None
 ) -> None:
-    """A plain table; a column is set to the right if its values are numbers, which get thousands separators."""
+    """A plain table; a column with numbers is set to the right, and they get thousands separators."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        numeric = any(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{value:,}" if type(value) is int else str(value)) for value in row))
