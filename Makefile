@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format example lock clean
+.PHONY: help setup run test lint format example docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -30,6 +30,9 @@ format: setup ## let ruff rewrite the sources
 
 example: setup ## train and quantise the digits network again
 	$(BIN)/python examples/digits/train.py
+
+docs: setup ## write the generated tables of docs/ anew
+	$(BIN)/python scripts/update_docs.py
 
 lock: ## write requirements.lock anew with today's versions
 	sh scripts/lock.sh
