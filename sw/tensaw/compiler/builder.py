@@ -76,8 +76,10 @@ class Builder:
         of its own, which streams the weights again.
         """
         height, width = array.size
-        block = block_shape(height, width, self.config.acc_half)
         kept = array.steps * array.weight_rows
+        block = block_shape(height, width, self.config.acc_half)
+        if kept <= self.config.kept_rows:
+            block = block_shape(height, width, self._entries(array, drain))
         if block != array.size and kept > self.config.kept_rows:
             for y in range(0, height, block[0]):
                 for x in range(0, width, block[1]):
@@ -85,6 +87,13 @@ class Builder:
                     self._pair(part, drain.part(y, x), blob, block)
         else:
             self._pair(array, drain, blob, block)
+
+    def _entries(self, array: ArrayRun, drain: Drain) -> int:
+        """Positions of a block: fewer where the output stage takes several cycles for each, so that little is left for
+        it to do when the array has finished; but enough that loading weights stays hidden."""
+        cycles = -(-drain.tile // self.config.requant_lanes) * (1 if drain.second is None else 4)
+        most = self.config.acc_half
+        return min(most, max(most // cycles, 4 * array.weight_rows, 1))
 
     def _pair(self, array: ArrayRun, drain: Drain, blob: Blob | None, block: tuple[int, int]) -> None:
         first = self._array(array, drain, blob, block)
@@ -173,9 +182,8 @@ class Builder:
         action.cycles = height * width * channels * (4 if second is not None else 1)
         return action
 
-    def softmax(self, source: View, target: View, table: npt.NDArray[np.int32], key: Hashable) -> None:
-        """Softmax over the channels of each row of a box."""
-        self.table(TableKind.EXPONENT, table.astype("<i4").view(np.uint8), key)
+    def softmax(self, source: View, target: View) -> None:
+        """Softmax over the channels of each row of a box, with the exponent table that is loaded."""
         box = source.box
         registers = {
             "OPERAND": {"base": source.base, "pitch": source.pitch},
@@ -195,6 +203,10 @@ class Builder:
         self.cost.output += action.cycles
         self.cost.estimate += action.cycles
         self.actions.append(action)
+
+    def has_table(self, kind: TableKind) -> bool:
+        """Whether the output stage holds any table of this kind."""
+        return int(kind) in self._tables
 
     def table(self, kind: TableKind, content: npt.NDArray[np.uint8], key: Hashable) -> None:
         """Have the output stage hold a table: ``content`` is its 256 or 1024 bytes, equal keys mean equal tables."""

@@ -11,6 +11,10 @@ __all__ = ["emit_words", "keep_weights", "weight_bytes"]
 
 _LONGEST_STREAM = (1 << 28) - 16
 """Bytes of one WEIGHT.RUN, a multiple of every bus width."""
+_WORDS_OF_A_RUN = 4
+"""Command words of an ARRAY run, about."""
+_FIRST_LOADS = 8
+"""LOAD runs that may belong to the first input."""
 
 
 def keep_weights(actions: list[Action], config: NpuConfig) -> None:
@@ -29,7 +33,30 @@ def _shape(action: Action) -> tuple[int, int]:
     return weights["rows"], action.registers["TILES"]["count"]
 
 
-def _stream(actions: list[Action]) -> list[list[tuple[int, int]]]:
+def _late_weights(actions: list[Action], config: NpuConfig) -> int:
+    """Number of the action from which on weights are streamed apart, so that the first input has the bus for itself.
+
+    Without it the weight DMA would fill the ring at once, with rows of layers far away. Dispatch gets to the second
+    stream when the array's queue, full of the runs before it, has begun to move. Returns -1 if it is not worth it: the
+    input is small, or what comes before the second stream is no less.
+    """
+    if not actions:
+        return -1
+    first_layer = [action for action in actions if action.unit == Unit.LOAD][:_FIRST_LOADS]
+    loaded = sum(span.end - span.start for action in first_layer for span in action.reads)
+    words = early = 0
+    for number, action in enumerate(actions):
+        if action.unit != Unit.ARRAY:
+            continue
+        if words > config.queue_depth and action.blob is not None and action.name == "RUN":
+            return number if early < loaded else -1
+        words += _WORDS_OF_A_RUN
+        if action.blob is not None and not _keeps(action):
+            early += action.blob.size
+    return -1
+
+
+def _stream(actions: list[Action], late: int) -> list[list[tuple[int, int]]]:
     """For each action the weight streams (offset, bytes) that begin with its rows.
 
     A run that keeps its rows streams them in; the run that reads them again does not.
@@ -37,7 +64,9 @@ def _stream(actions: list[Action]) -> list[list[tuple[int, int]]]:
     starts: list[list[tuple[int, int]]] = [[] for _ in actions]
     last: list[tuple[int, int]] | None = None
     kept = False
-    for action, mine in zip(actions, starts, strict=True):
+    for number, (action, mine) in enumerate(zip(actions, starts, strict=True)):
+        if number == late and not kept:
+            last = None
         blob = action.blob
         if blob is None:
             continue
@@ -67,13 +96,13 @@ def weight_bytes(actions: list[Action]) -> int:
     return sum(action.blob.size for action in actions if action.blob is not None and not _keeps(action))
 
 
-def emit_words(actions: list[Action], weights_offset: int) -> list[int]:
+def emit_words(actions: list[Action], weights_offset: int, config: NpuConfig) -> list[int]:
     """The command words, END included; the weight store lies at ``weights_offset`` of the constants.
 
     A weight stream starts right before the first action that takes its rows: what it waits for
     then stands earlier in the program.
     """
-    starts = _stream(actions)
+    starts = _stream(actions, _late_weights(actions, config))
     words: list[int] = []
     shadow: dict[tuple[Unit, str], dict[str, int]] = {}
 

@@ -117,7 +117,7 @@ def _assemble(built: _Built, source: Graph, options: CompileOptions) -> Program:
     keep_weights(builder.actions, config)
     order_actions(builder.actions, options.follow)
     _, weights_offset = regions.take(CONSTANTS, builder.store.size)
-    words = emit_words(builder.actions, weights_offset)
+    words = emit_words(builder.actions, weights_offset, config)
     words += [END_WORD] * (len(words) % 2)
     _, program_offset = regions.take(CONSTANTS, 8 * len(words))
     _check_address_space(graph, regions, config)

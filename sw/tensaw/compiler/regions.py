@@ -129,3 +129,8 @@ class View:
         """Byte address of channel ``c`` of pixel (y, x), in the tensor's coordinates."""
         box = self.box
         return self.base + (y - box.y0) * self.pitch + (x - box.x0) * self.pixel_pitch + (c - box.c0)
+
+    @property
+    def end(self) -> int:
+        """Address behind the last byte."""
+        return self.address(self.box.y1 - 1, self.box.x1 - 1, self.box.c1)

@@ -63,6 +63,9 @@ class ArrayRun:
     pad_value: int = 0
     weight_rows: int = 0
     maximum: bool = False
+    end: int | None = None
+    """Address behind the last input byte that matters: surplus lanes of the last tile or chunk read further, bytes
+    that are thrown away or multiplied by 0."""
 
     @property
     def steps(self) -> int:
@@ -80,7 +83,7 @@ class ArrayRun:
         return dataclasses.replace(self, origin=origin, size=(height, width))
 
     def rows_read(self, config: NpuConfig) -> Rows | None:
-        """The rows of bytes inside the window that the run may touch; None if there are none."""
+        """The rows of bytes inside the window that the run may touch and that matter; None if there are none."""
         height, width = self.size
         lanes = self.weight_rows if self.mode == Mode.CONV else config.columns
         last_y = (height - 1) * self.step[0] + (self.kernel_y[0] - 1) * self.kernel_y[1]
@@ -93,6 +96,8 @@ class ArrayRun:
         if y0 >= y1 or x0 >= x1:
             return None
         length = x1 - x0 + (self.tiles - 1) * self.input_step
+        if self.end is not None:
+            length = min(length, self.end - (self.base + (y1 - 1) * self.pitch + x0))
         return Rows(self.base + y0 * self.pitch + x0, self.pitch, y1 - y0, length)
 
     def cycles(self, config: NpuConfig, block: tuple[int, int]) -> int:

@@ -98,6 +98,9 @@ class Lowering(ABC):
     def input_box(self, index: int, box: Box) -> Box:
         """The part of main input ``index`` that output ``box`` needs; may be empty."""
 
+    def prepare(self, builder: Builder) -> None:  # noqa: B027  (most have nothing to prepare)
+        """Add what is better done at the start of the program: a table takes long to load."""
+
     @abstractmethod
     def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
         """Add the actions that compute ``box``; ``views`` hold at least what :meth:`needs` says."""

@@ -138,7 +138,7 @@ class ConvLowering(Lowering):
                 kernel_x=(packing.x_steps, kernel.dilation * pitch if packing.x_steps > 1 else 0),
                 chunks=packing.chunks, tiles=tiles,
                 input_step=packing.groups * kernel.inputs if shared and tiles > 1 else 0,
-                pad_value=self._zero_point, weight_rows=packing.rows,
+                pad_value=self._zero_point, weight_rows=packing.rows, end=views[0].end,
             )  # fmt: skip
             drain = self.drain(
                 builder, part, out, packing.tile, self._parameters.requantise, views, bias=True, pixels=pixels

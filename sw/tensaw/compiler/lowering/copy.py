@@ -189,7 +189,7 @@ def copy_runs(
             window=(min(bottom - top, 65535), (view.box.width - 1) * view.pixel_pitch + tile),
             origin=(source.y0 - top, (source.x0 - view.box.x0) * view.pixel_pitch),
             step=(int(source.height > 1), view.pixel_pitch if source.width > 1 else 0), size=(part.height, part.width),
-            tiles=tiles, input_step=tile if tiles > 1 else 0, pad_value=pad_value,
+            tiles=tiles, input_step=tile if tiles > 1 else 0, pad_value=pad_value, end=view.end,
         )  # fmt: skip
         inside = view.box.x0 <= source.x0 and source.x1 <= view.box.x1
         if inside and count == box.channels:

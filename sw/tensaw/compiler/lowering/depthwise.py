@@ -139,7 +139,7 @@ class DepthwiseLowering(Lowering):
                 kernel_x=(-(-self.window.kernel[1] // taps), taps * op.dilation[1] * pitch),
                 groups=groups, group_rows=op.dilation[0] if groups > 1 else 0,
                 tiles=-(-(c1 - c0) // size), input_step=size if c1 - c0 > size else 0,
-                pad_value=op.input_zero_point, weight_rows=config.taps * groups,
+                pad_value=op.input_zero_point, weight_rows=config.taps * groups, end=view.end,
             )  # fmt: skip
             drain = self.drain(builder, part, out, size, self._parameters.requantise, views, bias=True)
             blob = builder.store.blob(

@@ -142,6 +142,7 @@ def pool_runs(
             step=(window.stride[0], window.stride[1] * pitch), size=(part.height, part.width),
             kernel_y=(window.kernel[0], 1), kernel_x=(window.kernel[1], pitch),
             tiles=tiles, input_step=tile if tiles > 1 else 0, pad_value=pad_value, maximum=maximum,
+            end=views[0].end,
         )  # fmt: skip
         blob = None
         if bias is not None:

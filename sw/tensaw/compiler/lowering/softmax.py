@@ -14,6 +14,7 @@ from tensaw.compiler.stages import Stage
 from tensaw.model.softmax import exponent_table
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import UnsupportedError
+from tensaw.spec.isa import TableKind
 from tensaw.spec.limits import LONGEST_SOFTMAX
 
 __all__ = ["SoftmaxLowering"]
@@ -39,13 +40,21 @@ class SoftmaxLowering(Lowering):
     def input_box(self, index: int, box: Box) -> Box:
         return box
 
-    def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
-        table = exponent_table(self._op)
+    def prepare(self, builder: Builder) -> None:
+        if not builder.has_table(TableKind.EXPONENT):
+            self._load_table(builder)
+
+    def _load_table(self, builder: Builder) -> None:
+        table = exponent_table(self._op).astype("<i4").view(np.uint8)
         key = (self._op.multiplier, self._op.shift, self._op.diff_min)
+        builder.table(TableKind.EXPONENT, table, key)
+
+    def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
+        self._load_table(builder)
         source = View(box, views[0].address(box.y0, box.x0, box.c0), views[0].pitch, views[0].pixel_pitch)
         target = View(box, out.address(box.y0, box.x0, box.c0), out.pitch, out.pixel_pitch)
         if box.width == 1:
-            builder.softmax(source, target, np.asarray(table), key)
+            builder.softmax(source, target)
             return
         # One row of the image has several softmax rows, a pixel apart.
         for y in range(box.y0, box.y1):
@@ -53,5 +62,4 @@ class SoftmaxLowering(Lowering):
             builder.softmax(
                 View(rows, source.address(y, box.x0, box.c0), source.pixel_pitch, 0),
                 View(rows, target.address(y, box.x0, box.c0), target.pixel_pitch, 0),
-                np.asarray(table), key,
-            )  # fmt: skip
+            )

@@ -171,10 +171,11 @@ class _Former:
                 continue
             stage = self.stages[index]
             if isinstance(stage.op, _MAIN) and stage.second is None and stage.table is None:
-                candidates.append((index, number))
+                candidates.append((_work(stage.op), index, number))
         if candidates:
-            # The later one: what the other operand needs is then most likely there already.
-            index, number = max(candidates)
+            # The one with the most work: the output stage needs several cycles for a second operand, which then pass
+            # while the array is busy. It moves behind the other one.
+            _, index, number = max(candidates)
             stage = self.stages.pop(index)
             second = Second(op, self._second_operand(op, 1 - number, images, output.image), number)
             stage = dataclasses.replace(stage, output=output, second=second, ops=(*stage.ops, op))
@@ -211,3 +212,10 @@ class _Former:
                 f"{op.kind} {op.name!r} broadcasts over one of the first {rank - 3} of {rank} dimensions; at most 4 "
                 "dimensions are supported there. Reshape its operands to 4 dimensions."
             )
+
+
+def _work(op: Op) -> int:
+    """Products for each output."""
+    if isinstance(op, Conv2d | FullyConnected):
+        return op.weights[0].size
+    return op.weights.shape[0] * op.weights.shape[1] if isinstance(op, DepthwiseConv2d) else 0

@@ -60,7 +60,6 @@ class _Executor:
 
     def stage(self, index: int, lowering: Lowering) -> None:
         stage, plan, builder = lowering.stage, self.plan.tiles[index], self.builder
-        builder.layer()
         boxes = plan.boxes
         for number, operand in enumerate(stage.operands):
             view = self.view(lowering, operand)
@@ -138,4 +137,9 @@ def execute(
     """Add the actions of all stages, one layer each."""
     executor = _Executor(config, network, plan, builder)
     for index, lowering in enumerate(lowerings):
+        builder.layer()
+        if index == 0:
+            # The array has to wait for the first input anyway.
+            for other in reversed(lowerings):
+                other.prepare(builder)
         executor.stage(index, lowering)
