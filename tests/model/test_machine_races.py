@@ -96,6 +96,20 @@ def findings(text: str) -> list[str]:
             ["ARRAY.TABLE writes table OUTPUT.RUN"],
         ),
         ("WEIGHT.RUN bytes=512\nARRAY.TABLE\nARRAY.RUN mode=2\nOUTPUT.RUN table=1 signal=2\nARRAY.TABLE wait=4", []),
+        # The accumulators hold two blocks, so that two can be finished before the first is emptied, but not four.
+        ("ARRAY.RUN mode=2 signal=4\nOUTPUT.RUN wait=2", []),
+        (
+            "ARRAY.BLOCK height=1 width=1\nOUTPUT.BLOCK height=1 width=1\nARRAY.RUN mode=2 signal=4\nOUTPUT.RUN wait=2",
+            ["OUTPUT.RUN waits for the end of ARRAY.RUN 4 blocks"],
+        ),
+        # Lane 3 of the last tile reads the byte at 16, but its result is not taken.
+        (
+            "ARRAY.WINDOW height=1 row_bytes=17\nARRAY.OUT height=1 width=1\nOUTPUT.OUT height=1 width=1\n"
+            "ARRAY.BLOCK height=1 width=1\nOUTPUT.BLOCK height=1 width=1\nARRAY.TILES count=3 input_step=4\n"
+            "ARRAY.INPUT base=5\nOUTPUT.CHANNELS tile=4 last=3 tiles=3 pixel_pitch=11\nOUTPUT.TARGET base=16\n"
+            "ARRAY.RUN mode=2\nOUTPUT.RUN",
+            [],
+        ),
     ],
 )
 def test_findings(text: str, words: list[str]) -> None:

@@ -304,7 +304,7 @@ class Machine:
                 raise Refused("it takes the results of an ARRAY.RUN, but no earlier one has any left")
             result = self.results.popleft()
             if self.races is not None:
-                self.races.drain(result.word, result.single_block)
+                self.races.drain(result.word, result.blocks)
             footprint = drain(self.config, self.scratchpad, self.tables, run.registers, result)
             if settings["table"]:
                 footprint.table_reads.append(np.array([int(TableKind.LOOKUP)]))

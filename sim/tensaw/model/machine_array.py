@@ -56,10 +56,10 @@ class Accumulated:
     """Position of the ARRAY.RUN in the program."""
 
     @property
-    def single_block(self) -> bool:
-        """Whether everything comes in one block of one tile."""
+    def blocks(self) -> int:
+        """How many blocks of positions come, all tiles together."""
         tiles, height, width, _ = self.values.shape
-        return tiles == 1 and height <= self.block[0] and width <= self.block[1]
+        return tiles * -(-height // self.block[0]) * -(-width // self.block[1])
 
 
 @dataclass
@@ -155,6 +155,15 @@ class _Geometry:
             + streamed * step["position"]
         )
 
+    def pooled_lanes(self, tile: int) -> npt.NDArray[np.bool_]:
+        """The lanes of a POOL tile whose results are certainly wanted: those up to the next tile. Of the last of
+        several tiles the ARRAY run does not know how many the OUTPUT run takes; the first is."""
+        tiles = self.registers["TILES"]
+        wanted = self.config.columns
+        if tiles["count"] > 1:
+            wanted = 1 if tile == tiles["count"] - 1 else max(tiles["input_step"], 1)
+        return np.arange(self.config.columns) < wanted
+
     def gather(
         self,
         tile: int,
@@ -219,7 +228,7 @@ def _partial_sums(
     config, columns = geometry.config, geometry.config.columns
     for index, (ky, kx, chunk) in enumerate(geometry.kernel):
         if weights is None:
-            yield geometry.gather(tile, ky, kx, used=np.ones(columns, np.bool_)).astype(np.int64)
+            yield geometry.gather(tile, ky, kx, used=geometry.pooled_lanes(tile)).astype(np.int64)
         elif geometry.mode == Mode.CONV:
             rows = weights.shape[1]
             vectors = (

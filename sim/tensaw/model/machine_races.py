@@ -4,7 +4,10 @@ Each unit does its own runs in order. Between units a run is known to be finishe
 tokens, through the accumulators (an OUTPUT run ends after the ARRAY run that it drains) and through ``follow``. Vector
 clocks (Mattern 1989) carry this knowledge: entry u of a run's clock is the number of runs of unit u that are finished
 for certain when it starts. Two runs of different units that touch the same byte, one of them writing, must be ordered.
-Input bytes that meet only weights of 0 (surplus lanes) do not count; in POOL runs all lanes do.
+Input bytes that meet only weights of 0 (surplus lanes) do not count, nor in POOL runs lanes that no result needs.
+
+An OUTPUT run that waits for the end of the ARRAY run that it is to drain is found, too: an ARRAY run of more than two
+blocks ends only after others have been emptied.
 """
 
 from __future__ import annotations
@@ -46,6 +49,8 @@ class _Intervals:
         return int(max(self.starts[mine], other.starts[theirs])), int(min(self.ends[mine], other.ends[theirs]))
 
 
+_HALVES = 2
+"""Blocks that the accumulators hold."""
 _SPACES = ("scratchpad", "memory", "table")
 
 
@@ -102,8 +107,8 @@ class RaceChecker:
             np.maximum(run.finish, run.start, out=run.finish)
         self._followed = number
 
-    def drain(self, word: int, single_block: bool) -> None:
-        """The current OUTPUT run takes the results of the ARRAY run at ``word``.
+    def drain(self, word: int, blocks: int) -> None:
+        """The current OUTPUT run takes the results of the ARRAY run at ``word``, which come in so many blocks.
 
         It ends after that run has read everything; it writes its first byte after that run has read all of its first
         block, which is everything if there is only one.
@@ -111,7 +116,11 @@ class RaceChecker:
         run = self._current
         assert run is not None
         source = next(item for item in reversed(self._runs[Peer.ARRAY]) if item.word == word)
-        np.maximum(run.start, source.finish if single_block else source.start, out=run.start)
+        if blocks > _HALVES and run.start[Peer.ARRAY] > source.number:
+            self.findings.append(
+                f"{run} waits for the end of {source}, whose {blocks} blocks it must empty first: both wait for ever."
+            )
+        np.maximum(run.start, source.finish if blocks == 1 else source.start, out=run.start)
         np.maximum(run.finish, source.finish, out=run.finish)
         np.maximum(run.finish, run.start, out=run.finish)
 
