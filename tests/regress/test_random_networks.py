@@ -1,0 +1,37 @@
+"""Random networks: golden operators, instruction-level model and RTL agree on every byte of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tensaw.regress.bench import Bench, Outcome
+from tensaw.regress.cases import ANY, Case
+
+SEED = 2026
+"""Seed of all cases here; ``python -m tensaw.regress --seed`` runs more of them."""
+SMALL = ("r4c4b8", "r5c7b8", "r5c7b16", "r9c3b8")
+"""Whose simulators are built quickly."""
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with Bench() as opened:
+        yield opened
+
+
+def check(outcome: Outcome) -> None:
+    print(outcome.case.command)
+    assert not outcome.failed, f"{outcome.case}\n{outcome.kind}: {outcome.text}\n{outcome.case.command}"
+
+
+@pytest.mark.parametrize("index", range(40))
+def test_on_hardware(bench: Bench, index: int) -> None:
+    check(bench.run(Case(SEED, index, SMALL)))
+
+
+@pytest.mark.parametrize("index", range(1000, 1040))
+def test_on_any_configuration(index: int) -> None:
+    with Bench(rtl=False) as golden:
+        check(golden.run(Case(SEED, index, (ANY,))))
