@@ -27,6 +27,6 @@ def build(standin: dict[str, str]) -> Callable[..., Path]:
     def make(simulator: str, waves: Waves | None = None) -> Path:
         if simulator == "icarus":
             return build_icarus(standin, NpuConfig(), MEMORY)
-        return build_verilator(standin, waves=waves.format if waves else None)
+        return build_verilator(standin, NpuConfig(), waves=waves.format if waves else None)
 
     return make

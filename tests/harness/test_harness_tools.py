@@ -52,19 +52,19 @@ def message(call) -> str:
 
 
 def test_no_compiler(path, standin):
-    assert message(lambda: build_verilator(standin)) == NO_COMPILER
+    assert message(lambda: build_verilator(standin, NpuConfig())) == NO_COMPILER
 
 
 def test_compiler_of_the_environment_is_missing(path, standin, monkeypatch):
     monkeypatch.setenv("CXX", "/opt/nothing")
-    assert message(lambda: build_verilator(standin)) == (
+    assert message(lambda: build_verilator(standin, NpuConfig())) == (
         "The C++ compiler CXX='/opt/nothing' was not found. Unset CXX, or give a compiler that is on PATH."
     )
 
 
 def test_no_make(path, standin):
     put(path, "g++")
-    assert message(lambda: build_verilator(standin)) == NO_MAKE
+    assert message(lambda: build_verilator(standin, NpuConfig())) == NO_MAKE
 
 
 def test_no_icarus(path, standin):
@@ -88,7 +88,7 @@ def test_a_new_verilator_on_path_is_preferred(path):
 
 def test_verilog_that_verilator_refuses(tmp_path, monkeypatch):
     monkeypatch.setenv("TENSAW_CACHE", str(tmp_path))
-    text = message(lambda: build_verilator({"tensaw_npu.v": "module tensaw_npu; wire a = ; endmodule\n"}))
+    text = message(lambda: build_verilator({"tensaw_npu.v": "module tensaw_npu; wire a = ; endmodule\n"}, NpuConfig()))
     log = next((tmp_path / "verilator").glob("*.log"))
     assert text.startswith("Verilator failed: %Error: tensaw_npu.v:1:29: syntax error, unexpected ';'")
     assert text.endswith(f" The whole log is in {str(log)!r}.")
@@ -99,7 +99,7 @@ def test_a_compiler_that_fails(path, standin):
     for name in ("make", "sh", "python3", "env", "perl"):
         (path / name).symlink_to(next(Path(d) / name for d in os.defpath.split(":") if (Path(d) / name).exists()))
     put(path, "g++", "echo 'error: it is broken' >&2; exit 1")
-    text = message(lambda: build_verilator(standin))
+    text = message(lambda: build_verilator(standin, NpuConfig()))
     assert text.startswith("Building the simulator that Verilator wrote failed: error: it is broken The whole log is ")
 
 

@@ -57,7 +57,7 @@ def test_a_hang_names_who_waits_for_what(program, standin, backend):
         with pytest.raises(DeviceError) as error:
             session.run({"image": image()})
     assert str(error.value) == (
-        "The NPU hangs: nothing has moved for 400 cycles at cycle 402; ARRAY waits for weights in layer 'head', tag 2, "
+        "The NPU hangs: nothing has moved for 400 cycles at cycle 403; ARRAY waits for weights in layer 'head', tag 2, "
         "with 5 command words queued; OUTPUT waits for a token from ARRAY in layer 'stem' (rows 4..7), tag 1, with 0 "
         "command words queued."
     )
@@ -78,7 +78,7 @@ def test_protocol_violations_and_limits_are_device_errors(program, standin):
         with pytest.raises(DeviceError) as error:
             session.run({"image": image()})
     assert str(error.value) == (
-        "The NPU breaks the AXI protocol at cycle 2: read burst at 0xfffff000 of 8 beats lies outside the memory. This "
+        "The NPU breaks the AXI protocol at cycle 3: read burst at 0xfffff000 of 8 beats lies outside the memory. This "
         "is a fault of the hardware description, not of the model."
     )
     with Session(program(), verilog=standin, cycle_limit=50) as session:

@@ -143,10 +143,10 @@ class Simulator:
         if self._shared:
             path = self._directory / "memory"
             self.memory: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "w+", shape=(memory_bytes,))
-            return [str(program), str(path), str(base), str(memory_bytes)]
+            return [str(program.absolute()), str(path), str(base), str(memory_bytes)]
         self.memory = np.zeros(memory_bytes, np.uint8)
         fst = ["-fst"] if waves is not None and waves.format == "fst" else []
-        return [find_icarus()[1], "-n", str(program), *fst, f"+base={base}"]
+        return [find_icarus()[1], "-n", str(program.absolute()), *fst, f"+base={base}"]
 
     def set_timing(self, timing: MemoryTiming) -> None:
         """Have the memory of the following runs answer so."""

@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tensaw.harness.cache import cache_directory, cached, digest
 from tensaw.harness.tools import Verilator, find_compiler, find_make, find_verilator, run_tool, tool_version
+from tensaw.spec.config import NpuConfig
 
 __all__ = ["build_verilator", "WaveFormat"]
 
@@ -19,7 +21,7 @@ WaveFormat = Literal["vcd", "fst"]
 
 _CPP = Path(__file__).parent / "cpp"
 _OPTIONS = (
-    "--cc", "--exe", "--prefix", "Vtensaw_npu", "--top-module", "tensaw_npu", "--Mdir", "model", "-O3",
+    "--cc", "--exe", "--prefix", "Vtensaw", "--top-module", "tensaw_simulation", "--Mdir", "model", "-O3",
     "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
     # Files of some thousand statements compile in parallel and without the compiler's slow passes over huge functions.
     "--output-split", "4000", "--output-split-cfuncs", "2000",
@@ -30,49 +32,54 @@ _OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 _PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
 
 
-def build_verilator(files: Mapping[str, str], trace: bool = True, waves: WaveFormat | None = None) -> Path:
+def build_verilator(
+    files: Mapping[str, str], config: NpuConfig, trace: bool = True, waves: WaveFormat | None = None
+) -> Path:
     """The simulator of these Verilog files (top module ``tensaw_npu``), from the cache or built now.
 
-    ``trace`` says that the module has its trace outputs; ``waves`` builds in the recording of waveforms, which makes
-    the simulator slower. Raises ToolError if a tool is missing or fails.
+    Of ``config`` only the widths of the memory port matter. ``trace`` says that the module has its trace outputs;
+    ``waves`` builds in the recording of waveforms, which makes the simulator slower. Raises
+    ToolError if a tool is missing or fails.
     """
-    tool, compiler, make = find_verilator(), find_compiler(), find_make()
+    tools = _Tools(find_verilator(), find_compiler(), find_make())
+    defines = [f"-DBUS_BYTES={config.bus_bytes}", f"-DADDRESS_WIDTH={config.address_width}"]
+    if trace:
+        defines.append("-DTENSAW_TRACE")
     own = {path.name: path.read_text() for path in sorted(_CPP.iterdir()) if path.is_file()}
     shims = {path.name: path.read_text() for path in sorted((_CPP / "fst").iterdir())} if waves == "fst" else {}
     key = digest({
         **{f"verilog/{name}": text for name, text in files.items()},
         **{f"cpp/{name}": text for name, text in {**own, **shims}.items()},
         "options": " ".join((*_OPTIONS, *_OPTIMISE, *_PACKAGE_VARIABLES)),
-        "build": f"{trace} {waves} {platform.machine()}",
-        "tools": f"{tool.version} {tool_version(compiler, '--version')}",
+        "build": f"{defines} {waves} {platform.machine()}",
+        "tools": f"{tools.verilator.version} {tool_version(tools.compiler, '--version')}",
     })  # fmt: skip
     log = cache_directory() / "verilator" / f"{key}.log"
 
     def build(directory: Path) -> None:
         log.unlink(missing_ok=True)
-        _build(directory, log, tool, compiler, make, files, trace, waves)
+        _build(directory, log, tools, files, defines, waves)
 
     return cached("verilator", key, build) / "simulator"
 
 
+@dataclass(frozen=True)
+class _Tools:
+    verilator: Verilator
+    compiler: str
+    make: str
+
+
 def _build(
-    directory: Path,
-    log: Path,
-    tool: Verilator,
-    compiler: str,
-    make: str,
-    files: Mapping[str, str],
-    trace: bool,
-    waves: WaveFormat | None,
+    directory: Path, log: Path, tools: _Tools, files: Mapping[str, str], defines: list[str], waves: WaveFormat | None
 ) -> None:
+    tool, compiler = tools.verilator, tools.compiler
     # Relative paths only, and a link to Verilator's root: make cannot work with blanks in any path.
     shutil.copytree(_CPP, directory / "cpp")
     for name, text in files.items():
         (directory / name).write_text(text)
-    flags = ["-I../cpp"]
-    if trace:
-        flags.append("-DTENSAW_TRACE")
-    options = [*_OPTIONS]
+    options = [*_OPTIONS, *defines]
+    flags = ["-I../cpp", *defines]
     variables = [f"CXX={compiler}", f"LINK={compiler}", *_OPTIMISE]
     environment = {}
     program = str(tool.program)
@@ -91,7 +98,8 @@ def _build(
             flags.append("-I../cpp/fst")
             variables.append("LDLIBS=")
     run_tool(
-        "Verilator", [program, *options, "-CFLAGS", " ".join(flags), "../cpp/main.cpp", *sorted(files)],
+        "Verilator", [program, *options, "-CFLAGS", " ".join(flags), "../cpp/main.cpp",
+         "cpp/tensaw_simulation.v", *sorted(files)],
         directory, log, environment,
     )  # fmt: skip
     library = _Library(directory / "model", tool, compiler)
@@ -99,12 +107,12 @@ def _build(
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     run_tool(
         "Building the simulator that Verilator wrote",
-        [make, "-C", "model", "-f", "Vtensaw_npu.mk", f"-j{jobs}", *variables], directory, log,
+        [tools.make, "-C", "model", "-f", "Vtensaw.mk", f"-j{jobs}", *variables], directory, log,
         # Flags of a surrounding make would be taken for this one's.
         {**environment, "MAKEFLAGS": "", "MAKELEVEL": ""},
     )  # fmt: skip
     library.keep()
-    os.replace(directory / "model" / "Vtensaw_npu", directory / "simulator")
+    os.replace(directory / "model" / "Vtensaw", directory / "simulator")
     for path in directory.iterdir():
         if path.name != "simulator":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -138,7 +138,7 @@ class Session:
             verilog = npu_verilog(config, trace=True)
         self._tell("Building the simulator")
         if self.backend == "verilator":
-            executable = build_verilator(verilog, trace=True, waves=waves.format if waves else None)
+            executable = build_verilator(verilog, config, trace=True, waves=waves.format if waves else None)
         else:
             executable = build_icarus(verilog, config, self.placement.size, trace=True)
         return Simulator(executable, self.placement.size, self.placement.base, config.bus_bytes, timing, waves)

@@ -88,8 +88,8 @@ class AxiMemory {
         if (!b_valid_ && !responses_.empty() && responses_.front().ready <= cycle + 1 && !hold[4]) b_valid_ = true;
     }
 
-    // Drive the values of the next cycle.
-    void after_edge(Top& top) {
+    // Give the values of the next cycle to the registers before the NPU's inputs.
+    void drive(Top& top) {
         top.m_axi_arready = ar_ready_;
         top.m_axi_awready = aw_ready_;
         top.m_axi_wready = w_ready_;

@@ -24,7 +24,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "Vtensaw_npu.h"
+#include "Vtensaw.h"
 #include "axi_memory.h"
 #include "profile.h"
 #include "verilated.h"
@@ -43,7 +43,8 @@ class Simulator {
         top_.rst = 1;
         for (unsigned count = 0; count < kResetCycles; ++count) tick();
         top_.rst = 0;
-        top_.eval();
+        tick();
+        in_reset_ = false;
     }
 
     ~Simulator() {
@@ -77,12 +78,13 @@ class Simulator {
 
   private:
     VerilatedContext context_;
-    Vtensaw_npu top_{&context_};
-    AxiMemory<Vtensaw_npu> memory_;
-    Profile<Vtensaw_npu> profile_;
-    Waves<Vtensaw_npu> waves_;
+    Vtensaw top_{&context_};
+    AxiMemory<Vtensaw> memory_;
+    Profile<Vtensaw> profile_;
+    Waves<Vtensaw> waves_;
     std::string waves_path_;
     uint64_t waves_first_ = 0, waves_last_ = 0;
+    bool in_reset_ = true;
     uint64_t time_ = 0;   // cycles since power-up
     uint64_t cycle_ = 0;  // cycles since the mark
     uint64_t quiet_ = 0;  // cycles without any progress
@@ -90,16 +92,16 @@ class Simulator {
     static void ok(bool good) { std::cout << (good ? "ok" : "error bad command") << std::endl; }
 
     void tick() {
-        if (!top_.rst) {
+        if (!in_reset_) {
             memory_.before_edge(top_, time_);
             profile_.changed = false;
             profile_.sample(top_, cycle_);
             quiet_ = memory_.handshake || profile_.changed ? 0 : quiet_ + 1;
         }
+        memory_.drive(top_);
         top_.clk = 1;
         top_.eval();
         waves_.sample(cycle_, false);
-        memory_.after_edge(top_);
         top_.clk = 0;
         top_.eval();
         waves_.sample(cycle_, true);
@@ -137,19 +139,15 @@ class Simulator {
         top_.s_axi_awaddr = offset;
         top_.s_axi_awvalid = 1;
         top_.s_axi_wdata = value;
-        top_.s_axi_wstrb = 15;
         top_.s_axi_wvalid = 1;
         top_.s_axi_bready = 1;
-        top_.eval();
+        tick();
         for (unsigned count = 0; count < kRegisterTimeout; ++count) {
-            const bool address = top_.s_axi_awvalid && top_.s_axi_awready;
-            const bool data = top_.s_axi_wvalid && top_.s_axi_wready;
             const bool response = top_.s_axi_bvalid;
-            tick();
-            if (address) top_.s_axi_awvalid = 0;
-            if (data) top_.s_axi_wvalid = 0;
+            if (top_.s_axi_awready) top_.s_axi_awvalid = 0;
+            if (top_.s_axi_wready) top_.s_axi_wvalid = 0;
             if (response) top_.s_axi_bready = 0;
-            top_.eval();
+            tick();
             if (response) return ok(true);
         }
         std::cout << "error no answer to a register write" << std::endl;
@@ -161,15 +159,13 @@ class Simulator {
         top_.s_axi_araddr = offset;
         top_.s_axi_arvalid = 1;
         top_.s_axi_rready = 1;
-        top_.eval();
+        tick();
         for (unsigned count = 0; count < kRegisterTimeout; ++count) {
-            const bool address = top_.s_axi_arvalid && top_.s_axi_arready;
             const bool answer = top_.s_axi_rvalid;
             const uint32_t value = top_.s_axi_rdata;
-            tick();
-            if (address) top_.s_axi_arvalid = 0;
+            if (top_.s_axi_arready) top_.s_axi_arvalid = 0;
             if (answer) top_.s_axi_rready = 0;
-            top_.eval();
+            tick();
             if (answer) {
                 std::cout << "ok " << value << std::endl;
                 return;

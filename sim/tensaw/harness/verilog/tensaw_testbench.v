@@ -191,6 +191,7 @@ module tensaw_testbench;
         integer count;
         reg address, data, response;
         begin
+            tick;  // cpp/main.cpp has a register before every input
             s_awaddr = offset;
             s_awvalid = 1;
             s_wdata = value;
@@ -219,6 +220,7 @@ module tensaw_testbench;
         reg address, response;
         reg [31:0] value;
         begin
+            tick;
             s_araddr = offset;
             s_arvalid = 1;
             s_rready = 1;
