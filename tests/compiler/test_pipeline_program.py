@@ -6,6 +6,7 @@ import numpy as np
 
 from tensaw.compiler.actions import LOOKUP, SCRATCHPAD, Action, Rows, Span
 from tensaw.compiler.frontends.tflite import load_tflite
+from tensaw.compiler.ir import Graph, Lookup, Port, Tensor
 from tensaw.compiler.pipeline import CompileOptions, compile_graph
 from tensaw.compiler.tokens import order_actions
 from tensaw.compiler.weights import WeightStore
@@ -146,3 +147,32 @@ def test_equal_weights_are_stored_once() -> None:
     assert (first.size, first.pad, first.rows) == (16, 1, 4), "padded to whole bus words"
     assert store.blob("a", lambda: np.ones((3, 4), np.uint8)) is first
     assert store.size == 16
+
+
+def test_tables_of_softmax_are_loaded_before_anything_else(rng, agree) -> None:
+    builder = TfliteBuilder("net")
+    x = builder.input((1, 8), 0.1, 3)
+    weights = rng.integers(-127, 128, (8, 8))
+    x = builder.fully_connected(x, weights, None, weight_scale=0.01, out_scale=0.1, out_zp=0)
+    builder.output(builder.softmax(x))
+    program = agree(load_tflite(builder.finish(), "net"), BASE, rng)
+    names = [decode(int(word)).word.full_name for word in program.words]
+    assert names.index("ARRAY.TABLE") < names.index("ARRAY.RUN")
+    assert names.count("ARRAY.TABLE") == names.count("WEIGHT.RUN") == 1
+
+
+def test_reads_end_with_the_tensor() -> None:
+    # 17 channels take two tiles of 16: the vectors of the last pixel reach beyond it, but nothing there matters.
+    shape = (1, 4, 4, 17)
+    table = Lookup("table", "TANH", ("t0",), "t1", np.arange(-128, 128).astype(np.int8))
+    tensors = {name: Tensor(name, shape) for name in ("t0", "t1")}
+    graph = Graph("net", tensors, [table], [Port("t0", "t0", shape)], [Port("t1", "t1", shape)])
+    waits = [run["wait"] for run in commands(compile_graph(graph, BASE), "OUTPUT.RUN")]
+    assert waits == [2], "for the table only"
+
+
+def test_the_rest_of_the_weights_leaves_the_bus_to_a_large_input(rng, agree) -> None:
+    graph = load_tflite(network(rng, (1, 64, 64, 3), [(3, 3, 8)] + [(1, 1, 8)] * 20 + [(1, 1, 200)]), "net")
+    streams = [run["bytes"] for run in commands(agree(graph, BASE, rng, races=False), "WEIGHT.RUN")]
+    assert len(streams) == 2
+    assert streams[0] < streams[1]

@@ -117,6 +117,9 @@ class _Orderer:
             if need < 0:
                 continue
             giver = self._done[peer][need]
+            if giver is action.partner:
+                # The array would wait for accumulators that only this run empties.
+                raise AssertionError(f"a run overwrites what its own array run reads (tag {action.tag})")
             giver.signal |= 1 << unit
             action.wait |= 1 << peer
             _merge(known, self._after[giver])

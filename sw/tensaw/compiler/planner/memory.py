@@ -49,6 +49,7 @@ class _Planner:
                 self.lives[operand.storage] = first, index
                 layout = layouts.get(operand.storage) or Layout(operand.image.channels)
                 self.sizes[operand.storage] = -(-layout.size(operand.image.whole) // word) * word
+        self._cuts: dict[tuple[int, tuple[bool, ...], int], TilePlan | None] = {}
         self.resident = {name for name, size in self.sizes.items() if size <= config.scratchpad_bytes}
 
     def live(self, stage: int) -> list[str]:
@@ -114,12 +115,19 @@ class _Planner:
             if plan is not None:
                 return plan
 
+    def cut(self, index: int, staged: tuple[bool, ...], size: int) -> TilePlan | None:
+        """:func:`plan_tiles` for a stage; remembered, since every spill begins the plan anew."""
+        key = index, staged, size
+        if key not in self._cuts:
+            self._cuts[key] = plan_tiles(self.lowerings[index], staged, size, self.config)
+        return self._cuts[key]
+
     def tile(self, addresses: dict[str, int]) -> MemoryPlan | None:
         """Boxes of all stages; None if something had to be spilled for them."""
         tiles, staging, peak = [], [], 0
         for index, lowering in enumerate(self.lowerings):
             address, size = self.gap(index, addresses)
-            plan = plan_tiles(lowering, self.staged(index), size, self.config)
+            plan = self.cut(index, self.staged(index), size)
             if plan is None:
                 if not self.spill_at(index):
                     raise self.too_small(lowering)
@@ -139,7 +147,7 @@ class _Planner:
             return False
         largest = max(self.sizes[name] for name in names)
         everything = (True,) * (len(lowering.stage.operands) + 1)
-        roomy = plan_tiles(lowering, everything, self.config.scratchpad_bytes, self.config)
+        roomy = self.cut(index, everything, self.config.scratchpad_bytes)
         # Its bytes cross the bus when they are made and when they are read.
         return roomy is not None and plan.cost > roomy.cost + 3 * largest / self.config.bus_bytes
 
