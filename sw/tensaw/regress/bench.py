@@ -140,7 +140,7 @@ class Bench:
         if kept is None:
             if len(self._simulators) >= self._keep:
                 self._drop(next(iter(self._simulators)))
-            executable = build_verilator(npu_verilog(config, trace=True), trace=True)
+            executable = build_verilator(npu_verilog(config, trace=True), config, trace=True)
             simulator = Simulator(executable, size, placement.base, config.bus_bytes, MemoryTiming())
             kept = simulator, placement.base
         self._simulators[config] = kept
