@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,10 +38,17 @@ def test_unsigned_inputs_lie_128_lower():
     assert to_bytes(UINT8, array).view(np.int8).tolist() == [-128, -127, -1, 0, 126, 127]
 
 
-def test_float_ports_are_quantised_with_ties_to_even():
+@pytest.mark.parametrize(
+    "even, steps", [(True, [-3, -3, -1, -3, 127, -128]), (False, [-3, -2, -1, -4, 127, -128])], ids=["onnx", "litert"]
+)
+def test_float_ports_are_quantised_as_their_framework_rounds_ties(even: bool, steps: list[int]):
     array = np.array([[0.0, 0.25, 0.75], [-0.25, 1000, -1000]])
-    content = to_bytes(FLOAT, array)
-    assert content.view(np.int8).tolist() == [-3, -3, -1, -3, 127, -128]
+    content = to_bytes(dataclasses.replace(FLOAT, ties_to_even=even), array)
+    assert content.view(np.int8).tolist() == steps
+
+
+def test_float_ports_are_scaled_back():
+    content = np.array([-3, -3, -1, -3, 127, -128], np.int8).view(np.uint8)
     np.testing.assert_array_equal(from_bytes(FLOAT, content), [[0, 0, 1], [0, 65, -62.5]])
 
 

@@ -51,6 +51,7 @@ class Binding:
     permutation: tuple[int, ...] | None = None
     scale: float = 0.0
     zero_point: int = 0
+    ties_to_even: bool = False
 
 
 @dataclass(frozen=True)

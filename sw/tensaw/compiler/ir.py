@@ -93,7 +93,8 @@ class Port:
     ``tensor`` is the IR tensor's name; ``name``, ``shape`` and ``dtype`` are the file's own. ``permutation`` maps the
     file's array to the IR's: ``ir_array = file_array.transpose(permutation).reshape(ir_shape)`` (identity: ``None``).
     Where ``dtype`` is "float32" the host quantises with the tensor's scale and zero point (and dequantises outputs);
-    "uint8" is int8 with 128 added.
+    "uint8" is int8 with 128 added. ``ties_to_even`` says how the host rounds floats: half to even (ONNX) or away from
+    zero (LiteRT).
     """
 
     tensor: str
@@ -101,6 +102,7 @@ class Port:
     shape: tuple[int, ...]
     dtype: str = "int8"
     permutation: tuple[int, ...] | None = None
+    ties_to_even: bool = False
 
 
 @dataclass(frozen=True)

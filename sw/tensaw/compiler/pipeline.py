@@ -189,6 +189,7 @@ def _port_binding(graph: Graph, network: Network, port: Port) -> Binding:
     return Binding(
         name=port.name, tensor=port.tensor, region=home[0], offset=home[1], shape=tensor.shape, file_shape=port.shape,
         dtype=port.dtype, permutation=port.permutation, scale=tensor.scale, zero_point=tensor.zero_point,
+        ties_to_even=port.ties_to_even,
     )  # fmt: skip
 
 

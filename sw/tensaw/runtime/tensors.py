@@ -33,8 +33,8 @@ def inputs_to_bytes(bindings: Sequence[Binding], inputs: Mapping[str, npt.ArrayL
 def to_bytes(binding: Binding, array: npt.ArrayLike) -> Bytes:
     """One input as it lies in memory.
 
-    float32 ports are quantised: ``round(x / scale) + zero_point``, ties to even, limited to -128..127; uint8 ports have
-    128 subtracted. Raises InputError for a wrong shape or type, and for values that are no numbers.
+    float32 ports are quantised: ``round(x / scale) + zero_point`` with the quotient in float32, limited to -128..127;
+    uint8 ports have 128 subtracted. Raises InputError for a wrong shape or type, and for values that are no numbers.
     """
     values = _as_array(array)
     if values.shape != binding.file_shape:
@@ -48,8 +48,10 @@ def to_bytes(binding: Binding, array: npt.ArrayLike) -> Bytes:
             )
         if not np.isfinite(values).all():
             raise InputError(f"The input {binding.name!r} holds values that are not finite numbers.")
-        steps = np.rint(values.astype(np.float32) / np.float32(binding.scale))
-        small = np.clip(steps + np.float32(binding.zero_point), -128, 127).astype(np.int8)
+        quotient = (values.astype(np.float32) / np.float32(binding.scale)).astype(np.float64)
+        away = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
+        steps = np.rint(quotient) if binding.ties_to_even else away
+        small = np.clip(steps + binding.zero_point, -128, 127).astype(np.int8)
     elif values.dtype != np.dtype(binding.dtype):
         hint = ""
         if values.dtype.kind == "f":

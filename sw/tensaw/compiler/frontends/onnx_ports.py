@@ -41,7 +41,7 @@ def input_value(model: Model, port: Declared, builder: Builder) -> Value:
     tensor = builder.tensor(port.name, dims)
     view = View(tensor, port.shape, Layout.of(port.shape, order))
     permutation = None if order == tuple(range(rank)) else order
-    builder.graph.inputs.append(ir.Port(tensor, port.name, port.shape, port.dtype, permutation))
+    builder.graph.inputs.append(ir.Port(tensor, port.name, port.shape, port.dtype, permutation, True))
     return FloatInput(view) if port.dtype == "float32" else Integers(view, port.dtype == "uint8")
 
 
