@@ -176,6 +176,12 @@ def test_a_dead_simulator_is_a_tool_error(tmp_path: Path):
     assert str(error.value) == "The simulator ended by itself (exit code 3). its last words"
 
 
+def test_unknown_register_bits_are_a_tool_error(build):
+    with Simulator(build("icarus"), MEMORY) as simulator:
+        with pytest.raises(ToolError, match=r"^The simulated register at 0x044 holds unknown bits\.$"):
+            read(simulator, "PROGRAM_BYTES")
+
+
 def test_a_closed_simulator_says_so(build):
     simulator = Simulator(build("verilator"), MEMORY)
     simulator.close()

@@ -199,8 +199,11 @@ class Simulator:
     # What a driver needs ------------------------------------------------------------------------------------------
 
     def read_register(self, offset: int) -> int:
-        """The 32-bit register at a byte offset. Raises ToolError if the NPU does not answer."""
-        return int(self._command(f"read {offset}"))
+        """The 32-bit register at a byte offset. Raises ToolError if the NPU does not answer, or with unknown bits."""
+        answer = self._command(f"read {offset}")
+        if not answer.isdecimal():
+            raise ToolError(f"The simulated register at 0x{offset:03x} holds unknown bits.")
+        return int(answer)
 
     def write_register(self, offset: int, value: int) -> None:
         """Write the 32-bit register at a byte offset. Raises ToolError if the NPU does not answer."""

@@ -270,7 +270,8 @@ module tensaw_testbench;
             if (profile_name != 0) profile_file = $fopen(profile_name, "w");
             if (wave_name != 0) begin
                 $dumpfile(wave_name);
-                $dumpvars(0, tensaw_testbench);
+                $dumpvars(1, tensaw_testbench);
+                $dumpvars(0, npu);
                 if (wave_first != 0) $dumpoff;
                 waves_open = 1;
                 wave_name = 0;
