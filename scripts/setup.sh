@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 stamp=.venv/.setup-stamp
+home_file=.venv/.setup-home
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -21,15 +22,19 @@ root_prefix() {
     fi
 }
 
-# apt_install PACKAGE...: true if they are installed afterwards; quiet, and never fatal.
+# apt_get ARGUMENT...: quiet, without questions, and not for ever where there is no network.
+apt_get() {
+    $prefix DEBIAN_FRONTEND=noninteractive timeout 180 apt-get -qq -o Acquire::http::Timeout=20 "$@" >/dev/null 2>&1
+}
+
+# apt_install PACKAGE...: true if they are installed afterwards; never fatal.
 apt_install() {
     command -v apt-get >/dev/null 2>&1 || return 1
     prefix=$(root_prefix) || return 1
     say "installing $* with apt-get"
-    $prefix DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1 && return 0
+    apt_get install -y "$@" && return 0
     # The package lists of a fresh container are empty.
-    $prefix DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || return 1
-    $prefix DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1
+    apt_get update && apt_get install -y "$@"
 }
 
 command -v "$python" >/dev/null 2>&1 ||
@@ -46,21 +51,19 @@ fi
 command -v g++ >/dev/null 2>&1 || command -v clang++ >/dev/null 2>&1 ||
     say "there is no C++ compiler (apt install g++ make): Verilator cannot build simulators until there is one."
 
-key=$(
-    {
-        cat requirements.lock pyproject.toml scripts/setup.sh
-        "$python" -c 'import sys; print(sys.version, sys.base_prefix)'
-        pwd
-    } | sha256sum | cut -d ' ' -f 1
-)
+# A virtual environment knows its interpreter and its own folder; it has to be made anew where one of them changes.
+home="$("$python" -c 'import sys; print(sys.version.split()[0], sys.base_prefix)') $(pwd)"
+key=$({ cat requirements.lock pyproject.toml scripts/setup.sh; printf '%s' "$home"; } | sha256sum | cut -d ' ' -f 1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && [ -x .venv/bin/tensaw ]; then
     exit 0
 fi
 
 started=$(date +%s)
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    # Debian and Ubuntu ship python3 without ensurepip, which makes pip inside a virtual environment.
-    if "$python" -c 'import ensurepip' >/dev/null 2>&1 || apt_install python3-venv; then
+has_ensurepip() { "$python" -c 'import ensurepip' >/dev/null 2>&1; }
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
+    { [ -f "$home_file" ] && [ "$(cat "$home_file")" != "$home" ]; }; then
+    # Debian and Ubuntu ship python3 without ensurepip, which puts pip into a virtual environment.
+    if has_ensurepip || { apt_install python3-venv && has_ensurepip; }; then
         "$python" -m venv --clear .venv
     elif "$python" -m pip --version >/dev/null 2>&1; then
         "$python" -m venv --clear --without-pip .venv
@@ -71,9 +74,11 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     fi
 fi
 rm -f "$stamp"
+printf '%s\n' "$home" >"$home_file"
 
 say "installing the packages of requirements.lock into .venv (about two minutes the first time)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+# Python compiles what is imported when it is imported; compiling all of it now would take as long as the rest.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
 # The cocotb benches load Python as a shared library, which Debian keeps in a package of its own.
