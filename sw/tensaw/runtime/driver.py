@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tensaw.runtime.diagnosis import STALL_UNITS, describe_error, describe_hang
 from tensaw.runtime.placement import Placement
+from tensaw.runtime.quiet import quiet_cycles
 from tensaw.spec.errors import DeviceError
 from tensaw.spec.program import CONSTANTS, INPUTS, Program
 from tensaw.spec.registers import COUNTERS, IDENTITY, VERSION, ErrorCode, region_register, register
@@ -59,13 +60,16 @@ class Device(Protocol):
 
 
 class Driver:
-    """Runs one program on one device. Raises DeviceError, from any method, if the device does not behave."""
+    """Runs one program on one device. Raises DeviceError, from any method, if the device does not behave.
+
+    ``watchdog``: cycles without any movement after which a run counts as hung; longer for programs that may need it.
+    """
 
     def __init__(self, device: Device, program: Program, placement: Placement, watchdog: int = 200_000) -> None:
         self.device = device
         self.program = program
         self.placement = placement
-        self.watchdog = watchdog
+        self.watchdog = max(watchdog, 2 * quiet_cycles(program))
 
     def _write(self, name: str, value: int) -> None:
         self.device.write_register(register(name).offset, value)

@@ -71,7 +71,7 @@ class Session:
     progress : callable (text, cycles) or None
         Told what is being done: building, and the cycles simulated so far.
     watchdog : int
-        Cycles without any movement after which a run counts as hung.
+        Cycles without any movement after which a run counts as hung; longer for programs that may need it.
     cycle_limit : int
         Most cycles of a run.
     verilog : dict of file name to text, or None
