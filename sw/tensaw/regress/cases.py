@@ -15,7 +15,7 @@ from tensaw.compiler.pipeline import CompileOptions
 from tensaw.harness import MemoryTiming
 from tensaw.networks.onnx_samples import random_network as onnx_network
 from tensaw.networks.onnx_writer import Form
-from tensaw.networks.random_network import random_network
+from tensaw.networks.random_network import OPERATORS, random_network
 from tensaw.regress.configs import CONFIGS, random_config
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
@@ -57,15 +57,17 @@ class Case:
 
     @cached_property
     def whole_graph(self) -> Graph:
-        """The network before shrinking: one to five layers of TFLite's, or a longer ONNX one; now and then several
-        inputs."""
+        """The network before shrinking: one to five layers of TFLite's, or up to ten of only a few operators (table
+        after table, softmax in the middle); or an ONNX one. Now and then it has several inputs."""
         rng = self._rng(2)
         if rng.random() < 0.15:
             form: Form = "qdq" if rng.random() < 0.5 else "qoperator"
             network, _ = onnx_network(int(rng.integers(1 << 30)), form, bool(rng.random() < 0.3))
             return load_onnx(network.to_bytes(), f"case{self.index}")
         more = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
-        return load_tflite(random_network(rng, more_inputs=more), f"case{self.index}")
+        few = rng.random() < 0.3
+        operators = [str(name) for name in rng.choice(OPERATORS, int(rng.integers(2, 5)))] if few else OPERATORS
+        return load_tflite(random_network(rng, operators, 10 if few else 5, more_inputs=more), f"case{self.index}")
 
     @cached_property
     def graph(self) -> Graph:
