@@ -1,0 +1,290 @@
+"""Timing of the ARRAY unit: weight loader and feeder, kernel step by kernel step.
+
+The loader fetches the weights of the next step while this one streams. With s(k) and e(k) the cycles of a step's first
+and last position, l(k) the cycle in which its last weight row is read:
+
+    l(k) = max(s(k-1) + rows, cycles in which the rows arrive)
+    s(k) = max(e(k-1) + 1, l(k), accumulator half free, input rows written)
+"""
+
+from __future__ import annotations
+
+from tensaw.harness.profile import ArrayState
+from tensaw.model.timing_bus import ReadBus, Ring
+from tensaw.model.timing_kernel import Kernel, News, Process, Steps
+from tensaw.model.timing_link import FEEDER, Link, Row, Written, array_latency
+from tensaw.model.timing_parameters import ParameterTiming
+from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_trace import Trace
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Mode, Peer, TableKind
+
+__all__ = ["ArrayUnit"]
+
+PREPARATION = 10
+"""Cycles from the loader's taking a run to the first in which the feeder can take it: products for its addresses."""
+GAP = 3
+"""Cycles without a position in which the output stage can take a lonely position's accumulators."""
+TABLE_BYTES = {TableKind.LOOKUP: 256, TableKind.EXPONENT: 1024}
+
+
+class _Geometry:
+    """What of a run's registers decides its timing."""
+
+    def __init__(self, action: Action, config: NpuConfig) -> None:
+        mode, out, block = action.fields["mode"], action["OUT"], action["BLOCK"]
+        kernel_y, kernel_x, step = action["KERNEL_Y"], action["KERNEL_X"], action["STEP"]
+        self.pool = mode == Mode.POOL
+        self.weights = action["WEIGHTS"]
+        self.streamed = self.weights["bias"] or self.weights["scale"]
+        self.rows = self.weights["rows"]
+        self.free = bool(self.weights["free"])
+        self.tiles = action["TILES"]["count"]
+        self.window = action["WINDOW"]["height"]
+        self.spacing = step["decimation"]
+        self.row_step = step["row"]
+        # A DEPTHWISE sum is complete `taps` positions after its first.
+        drain = config.taps - 1 if mode == Mode.DEPTHWISE else 0
+        tail = max(drain, self.spacing - 1)
+        reach = (action.fields["groups"] - 1) * kernel_y["group_rows"] if mode == Mode.DEPTHWISE else 0
+        self.blocks: list[tuple[int, int, int, int]] = []
+        """Height and width, cycles of a row, and lowest input row that its first row needs in the first step."""
+        y = action["ORIGIN"]["y"] + reach
+        for height in _parts(out["height"], block["height"]):
+            for width in _parts(out["width"], block["width"]):
+                length = (width - 1) * self.spacing + 1 + tail if tail else width
+                self.blocks.append((height, width, length, y))
+            y += height * self.row_step
+        self.steps = [
+            y * kernel_y["rows"]
+            for y in range(kernel_y["steps"])
+            for _ in range(kernel_x["steps"] * kernel_x["chunks"])
+        ]
+        """Input rows from the first kernel step to each."""
+
+
+class ArrayUnit:
+    """ARRAY. One process for loader and feeder: each needs the other at every step."""
+
+    def __init__(
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, bus: ReadBus, ring: Ring, link: Link,
+        trace: Trace,
+    ) -> None:  # fmt: skip
+        self._config, self._port, self._tokens = config, port, tokens
+        self._bus, self._ring, self._link, self._trace = bus, ring, link, trace
+        self._parameters = ParameterTiming(config, ring, bus, link)
+        self._loader_free = 0
+        self._shadow_free = 0  # cycle from which the array takes the next step's weights
+        self._last = -1  # cycle of the last position given
+        self._tail = 0  # weight row, counted from the start of the program, that the next run begins with
+        self._seen = -1  # latest weight row that is known to have been read
+        self._to_accumulators = FEEDER + array_latency(config) - 1
+        self._busy_since = 0  # first cycle of the latest block, -1 if it was not right behind the one before it
+        self._starved = 0  # cycle before which the half that comes next cannot be free
+        self._first = 0  # cycle of the first position of the latest step
+        self._blocks = 0
+        self._kernel = kernel
+        self._pooling = False  # the loader still reads a POOL run's parameters
+        self._pooled = News(kernel)
+        kernel.start(self._work())
+
+    def _work(self) -> Process:
+        port = self._port
+        while True:
+            while port.offer is None:
+                yield port.offered
+            action = port.offer
+            while self._pooling:
+                yield self._pooled
+            taken = max(action.pending, self._loader_free)
+            begin = max(action.pending, self._last + 1)
+            yield from (self._table if action.name == "TABLE" else self._run)(action, taken, begin)
+            self._trace.add("array", action.tag, begin, self._last + 1)
+
+    def _table(self, action: Action, taken: int, begin: int) -> Process:
+        start = yield from self._wait_tokens(action, begin, max(taken + 1, begin))
+        size = TABLE_BYTES[TableKind(action.fields["kind"])]
+        end = yield from self._parameters.read_table(self._tail, size, start + 1)
+        self._tail = self._ring.freed
+        self._port.accept(end)
+        self._loader_free = end + 1
+        self._last = end
+        self._tokens.give(Peer.ARRAY, action.fields["signal"], end)
+        self._trace.count(action.tag, ArrayState.WAIT_WEIGHTS, end - start)
+
+    def _run(self, action: Action, taken: int, begin: int) -> Process:
+        shape = _Geometry(action, self._config)
+        followed = None
+        if action.follows is not None:
+            while len(self._link.runs) <= action.follows:
+                yield self._link.from_output
+            followed = self._link.runs[action.follows]
+        cursor = taken + 1  # of the loader
+        loaded = 0
+        position = self._tail
+        started = False
+        if shape.pool:
+            loaded = max(cursor, self._shadow_free) + self._config.taps - 1
+            # The feeder does not wait for what the loader does besides.
+            self._pooling = True
+            self._kernel.start(self._finish_loading(shape, loaded + 1, position))
+        for _ in range(shape.tiles):
+            if shape.streamed and not shape.pool:
+                cursor = 1 + (yield from self._parameters.read_tile(shape.weights, position, cursor))
+                position += self._parameters.rows_of(shape.weights)
+            for block in range(len(shape.blocks)):
+                freeing = shape.free and block == len(shape.blocks) - 1
+                for number in range(len(shape.steps)):
+                    if not shape.pool:
+                        loaded = yield from self._load(
+                            max(cursor, self._shadow_free), position + number * shape.rows, shape.rows, freeing
+                        )
+                        cursor = loaded + 1
+                    if not started:
+                        yield from self._start(action, taken, begin)
+                    yield from self._step(action, shape, block, number, loaded, followed, not started)
+                    if not shape.pool or not started:
+                        self._shadow_free = self._first + 1
+                    started = True
+                    loaded = 0
+            if not shape.pool:
+                position += len(shape.steps) * shape.rows
+        if not shape.pool:
+            yield from self._end_loading(shape, cursor, position)
+        self._tokens.give(Peer.ARRAY, action.fields["signal"], self._last + 2)
+
+    def _finish_loading(self, shape: _Geometry, cursor: int, position: int) -> Process:
+        """A POOL run's loader: the parameters of all tiles."""
+        if shape.streamed:
+            for _ in range(shape.tiles):
+                cursor = 1 + (yield from self._parameters.read_tile(shape.weights, position, cursor))
+                position += self._parameters.rows_of(shape.weights)
+        yield from self._end_loading(shape, cursor, position)
+        self._pooling = False
+        self._pooled.tell()
+
+    def _end_loading(self, shape: _Geometry, cursor: int, position: int) -> Process:
+        """Padding behind a run's last tile; the loader can take the next run. ``position``: the weight row behind."""
+        if shape.free:
+            if pad := shape.weights["pad"]:
+                yield from self._load(cursor, position + pad - 1, 1, False)
+                self._ring.free(cursor, cursor, pad)
+                self._bus.look(cursor + 2)
+            self._tail = position + pad
+        self._loader_free = cursor + 1
+
+    def _start(self, action: Action, taken: int, begin: int) -> Process:
+        """The feeder takes the run."""
+        start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin))
+        self._port.accept(start)
+        self._last = start
+
+    def _wait_tokens(self, action: Action, begin: int, ready: int) -> Steps:
+        """Cycle in which an action that is on offer from ``begin`` on and could start in ``ready`` has its tokens."""
+        granted = [begin]
+        yield from self._tokens.take(Peer.ARRAY, action.fields["wait"], granted)
+        there = max(granted)
+        start = max(ready, there)
+        self._trace.wait_tokens(action.tag, begin, there)
+        self._trace.count(action.tag, ArrayState.OVERHEAD, start + 1 - there)
+        return start
+
+    def _load(self, begin: int, row: int, rows: int, freeing: bool) -> Steps:
+        """Read weight rows from ``row`` on; returns the cycle of the last one."""
+        ring = self._ring
+        last = row + rows - 1
+        cycle = begin + rows - 1
+        if last > self._seen:
+            while (available := ring.available(last)) is None:
+                yield ring.changed
+            first = ring.available(row)
+            assert first is not None
+            cycle = max(cycle, available, first + rows - 1)
+            self._seen = last
+        if freeing:
+            ring.free(cycle - rows + 1, cycle, rows)
+            self._bus.look(cycle - rows + 3)
+        return cycle
+
+    def _step(
+        self, action: Action, shape: _Geometry, block: int, number: int, loaded: int, followed: Written | None,
+        fresh: bool,
+    ) -> Process:  # fmt: skip
+        """One kernel step of one block; its weights are there in cycle ``loaded``. ``fresh``: the run's first."""
+        link, trace, tag = self._link, self._trace, action.tag
+        height, width, length, y = shape.blocks[block]
+        y += shape.steps[number]
+        first = self._last + 1
+        behind = followed is not None and (fresh or followed.done is None or followed.done + 1 > first)
+        if behind:
+            begin = yield from self._written(followed, y, first, shape.window, fresh)
+            trace.count(tag, ArrayState.WAIT_FOLLOW, begin - first)
+            first = begin
+        if loaded > first:
+            trace.count(tag, ArrayState.WAIT_WEIGHTS, loaded - first)
+            first = loaded
+        if number == 0:
+            if self._blocks >= 2:
+                while len(link.freed) <= self._blocks - 2:
+                    yield link.from_output
+                free = max(link.freed[self._blocks - 2], self._starved)
+                trace.count(tag, ArrayState.WAIT_ACCUMULATORS, free - first)
+                first = max(first, free)
+            self._blocks += 1
+            # Only without a pause: in any other cycle the output stage could have read.
+            paused = first - self._last > GAP
+            self._busy_since = -1 if paused else first
+        self._first = first
+        last_step = number == len(shape.steps) - 1
+        if not behind:
+            if last_step:
+                link.rows += [Row(first + line * length, width, shape.spacing) for line in range(height)]
+            begin = first + height * length
+        else:
+            begin = first
+            for line in range(height):
+                if line:
+                    start = yield from self._written(followed, y + line * shape.row_step, begin, shape.window, False)
+                    trace.count(tag, ArrayState.WAIT_FOLLOW, start - begin)
+                    begin = start
+                if last_step:
+                    link.rows.append(Row(begin, width, shape.spacing))
+                    link.from_array.tell()
+                begin += length
+        self._last = begin - 1
+        if last_step:
+            link.from_array.tell()
+            # A block of one position reads the same accumulator in every cycle but its first: what the block before has
+            # left in that memory cannot be taken until it ends.
+            single = height == width == 1 and number > 0 and self._last - self._busy_since == number
+            self._starved = self._last + self._to_accumulators + 3 if single else 0
+        trace.count(tag, ArrayState.BUSY, height * width)
+        trace.count(tag, ArrayState.OVERHEAD, height * (length - width))
+
+    def _written(self, followed: Written | None, y: int, cycle: int, window: int, fresh: bool) -> Steps:
+        """Cycle, from ``cycle`` on, in which a row's first position can be given: input row y is written.
+
+        The tests are registered: that for the whole run is not valid in a run's first cycle, that for a row takes a
+        cycle more.
+        """
+        assert followed is not None
+        needed = min(y + 1, window)
+        while True:
+            done = followed.done
+            if done is not None:
+                done = max(done + 1, cycle + fresh)
+                if done <= cycle:
+                    return cycle
+            if needed <= 0:
+                return cycle + 1
+            if len(followed.rows) >= needed:
+                there = max(cycle, followed.rows[needed - 1]) + 1
+                return there if done is None else min(there, done)
+            if done is not None:
+                return done
+            yield self._link.from_output
+
+
+def _parts(total: int, part: int) -> list[int]:
+    """Sizes of the pieces when ``total`` is cut."""
+    return [min(part, total - start) for start in range(0, total, part)]

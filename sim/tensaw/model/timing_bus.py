@@ -1,0 +1,216 @@
+"""Timing of the memory port: bursts of three askers in turn, a memory with a latency, and the ring for the weights."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, field
+
+from tensaw.model.timing_kernel import Kernel, News
+from tensaw.spec.config import NpuConfig
+
+__all__ = ["Access", "Asker", "ReadBus", "Ring"]
+
+BOUNDARY = 4096
+"""Bytes: no burst crosses a multiple of this."""
+PATIENCE = 3
+"""Bursts of LOAD that may overtake a waiting burst of WEIGHT."""
+UNKNOWN = 1 << 62
+"""A cycle that nobody can tell yet."""
+
+
+@dataclass(eq=False)
+class Access:
+    """A linear read. ``arrivals``: (cycle of the first beat at the asker, beats) of each burst granted so far; ``end``:
+    cycle of its last beat, once known."""
+
+    beat: int
+    left: int
+    taken: int
+    arrivals: list[tuple[int, int]] = field(default_factory=list)
+    end: int | None = None
+
+
+class Asker:
+    """One of the askers of the read manager, with its burst splitter: one access in work, one waiting behind it."""
+
+    def __init__(self, kernel: Kernel, config: NpuConfig) -> None:
+        self.granted = News(kernel)
+        """A burst was granted."""
+        self.issued = 0
+        """Beats of all bursts granted."""
+        self.working: Access | None = None
+        self.offered = 0
+        """Cycle from which the next burst of ``working`` is on offer."""
+        self.asked: Access | None = None
+        self.free = 0
+        """Cycle from which the next access can be taken; only while ``asked`` is None."""
+        self._bus_bytes = config.bus_bytes
+        self._burst_beats = config.burst_beats
+
+    def ask(self, offset: int, size: int, cycle: int) -> Access:
+        """An access is taken in a cycle, which must not be before ``free``."""
+        first = offset // self._bus_bytes
+        last = (offset + size - 1) // self._bus_bytes
+        access = Access(first, last - first + 1, cycle)
+        if self.working is None:
+            self.working, self.offered, self.free = access, max(cycle + 3, self.offered), cycle + 2
+        else:
+            self.asked = access
+        return access
+
+    def burst(self) -> int:
+        """Beats of the burst on offer."""
+        assert self.working is not None
+        boundary = BOUNDARY // self._bus_bytes
+        return min(self.working.left, self._burst_beats, boundary - self.working.beat % boundary)
+
+    def room(self, beats: int) -> int:
+        """Cycle from which a burst of so many beats may be issued as far as the asker's own room goes."""
+        return 0
+
+    def fire(self, cycle: int, first: int, beats: int) -> None:
+        """The burst on offer was granted in a cycle; its first beat arrives in cycle ``first``."""
+        access = self.working
+        assert access is not None
+        access.arrivals.append((first, beats))
+        access.beat += beats
+        access.left -= beats
+        self.issued += beats
+        self.offered = cycle + 2
+        if not access.left:
+            access.end = first + beats - 1
+            self.working, self.asked = self.asked, None
+            if self.working is not None:
+                self.offered = max(self.offered, self.working.taken + 3)
+                self.free = max(cycle + 1, self.working.taken + 2)
+        self.granted.tell()
+
+
+class ReadBus:
+    """The read manager and the memory behind it: fetch before load before weight, ``outstanding_reads`` bursts."""
+
+    def __init__(self, kernel: Kernel, config: NpuConfig, latency: int, askers: tuple[Asker, Asker, Asker]) -> None:
+        self._kernel = kernel
+        self._latency = latency
+        self._askers = askers
+        self._most = config.outstanding_reads
+        self._ends: deque[int] = deque()
+        self._data_free = 0
+        self._overtaken = 0
+        self._last_grant = -1
+        self._planned = UNKNOWN
+        self.beats = 0
+        """Beats of all bursts."""
+        self.idle = 0
+        """First cycle behind the last beat."""
+
+    def look(self, cycle: int) -> None:
+        """Something may have changed from that cycle on: look whether a burst can be granted."""
+        cycle = max(cycle, self._last_grant + 1, self._kernel.now)
+        if cycle < self._planned:
+            self._planned = cycle
+            self._kernel.call(cycle, self._arbitrate)
+
+    def _arbitrate(self) -> None:
+        now = self._kernel.now
+        if now != self._planned:
+            return  # planned earlier, and done then
+        self._planned = UNKNOWN
+        ends = self._ends
+        while ends and ends[0] < now:
+            ends.popleft()
+        if len(ends) >= self._most:
+            self.look(ends[0] + 1)
+            return
+        times = [UNKNOWN] * 3
+        for index, asker in enumerate(self._askers):
+            if asker.working is not None:
+                times[index] = max(asker.offered, asker.room(asker.burst()))
+        fetch, load, weight = (time <= now for time in times)
+        if not weight:
+            self._overtaken = 0
+        if fetch:
+            chosen = 0
+        elif load and not (weight and self._overtaken == PATIENCE):
+            chosen = 1
+            self._overtaken += weight
+        elif weight:
+            chosen = 2
+            self._overtaken = 0
+        else:
+            earliest = min(times)
+            if earliest < UNKNOWN:
+                self.look(earliest)
+            return
+        asker = self._askers[chosen]
+        beats = asker.burst()
+        # One cycle to the port, the memory's latency, one cycle back.
+        first = max(now + self._latency + 2, self._data_free)
+        self._data_free = self.idle = first + beats
+        ends.append(first + beats - 1)
+        self.beats += beats
+        self._last_grant = now
+        asker.fire(now, first, beats)
+        self.look(now + 1)
+
+
+class Ring:
+    """The weight ring: which rows have arrived when, and when there is room for more."""
+
+    def __init__(self, kernel: Kernel, config: NpuConfig) -> None:
+        self.changed = News(kernel)
+        """Beats were promised."""
+        self._bus_bytes = config.bus_bytes
+        self._row_bytes = config.weight_row_bytes
+        self._word_bytes = config.weight_word_bytes
+        self._capacity = config.weight_bytes // config.bus_bytes
+        self._starts: list[int] = []  # first beat of each burst
+        self._cycles: list[int] = []  # and the cycle in which it arrives
+        self._beats = 0
+        self._released = [0]  # rows freed by the end of each stretch
+        self._stretches: list[tuple[int, int]] = [(0, 0)]  # cycles in which its first and its last row was freed
+        self._next = 1  # stretch in which the writer looks for room
+
+    @property
+    def freed(self) -> int:
+        """Rows freed so far."""
+        return self._released[-1]
+
+    def arrive(self, cycle: int, beats: int) -> None:
+        """A burst whose first beat comes in a cycle."""
+        self._starts.append(self._beats)
+        self._cycles.append(cycle)
+        self._beats += beats
+        self.changed.tell()
+
+    def available(self, row: int) -> int | None:
+        """Cycle from which a row, counted from the start of the program, can be read; None while its burst has not been
+        granted."""
+        words = (row + 1) * self._row_bytes + self._word_bytes - 1
+        beat = words // self._word_bytes * (self._word_bytes // self._bus_bytes) - 1
+        if beat >= self._beats:
+            return None
+        burst = bisect_right(self._starts, beat) - 1
+        return self._cycles[burst] + beat - self._starts[burst] + 1
+
+    def free(self, first: int, last: int, rows: int) -> None:
+        """Rows are freed from cycle ``first`` to cycle ``last``, evenly."""
+        if rows:
+            self._released.append(self._released[-1] + rows)
+            self._stretches.append((first, last))
+
+    def room(self, beats: int) -> int:
+        """Cycle from which the ring has room for so many beats, counted from the start of the program. Never asked for
+        fewer than before."""
+        rows = -(-(beats - self._capacity) * self._bus_bytes // self._row_bytes)
+        if rows <= 0:
+            return 0
+        while self._next < len(self._released) and self._released[self._next] < rows:
+            self._next += 1
+        if self._next >= len(self._released):
+            return UNKNOWN
+        before = self._released[self._next - 1]
+        count = self._released[self._next] - before
+        first, last = self._stretches[self._next]
+        return first + (last - first) * (rows - before - 1) // max(count - 1, 1) + 2

@@ -1,0 +1,220 @@
+"""Timing of the WEIGHT, LOAD and STORE units."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from tensaw.model.timing_bus import Access, Asker, ReadBus, Ring
+from tensaw.model.timing_kernel import Kernel, News, Process
+from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_trace import Trace
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Peer
+
+__all__ = ["LoadUnit", "StoreUnit", "WeightAsker", "WeightUnit"]
+
+ROWS_AHEAD = 8
+"""Rows of a transfer that are asked for before their data path begins."""
+OUTSTANDING_WRITES = 8
+BUFFER = 8
+"""Beats between scratchpad and memory port in a STORE."""
+
+
+class WeightAsker(Asker):
+    """Bursts for the weight ring, issued only where there is room."""
+
+    def __init__(self, kernel: Kernel, config: NpuConfig, ring: Ring) -> None:
+        super().__init__(kernel, config)
+        self.ring = ring
+
+    def room(self, beats: int) -> int:
+        return self.ring.room(self.issued + beats)
+
+    def fire(self, cycle: int, first: int, beats: int) -> None:
+        self.ring.arrive(first, beats)
+        super().fire(cycle, first, beats)
+
+
+class WeightUnit:
+    """WEIGHT: one run whose data arrives, one asked for behind it."""
+
+    def __init__(self, kernel: Kernel, port: Port, bus: ReadBus, asker: WeightAsker, trace: Trace) -> None:
+        self._port, self._bus, self._asker, self._trace = port, bus, asker, trace
+        kernel.start(self._work())
+
+    def _work(self) -> Process:
+        port, asker = self._port, self._asker
+        before: Access | None = None  # the run before this one
+        free = 0  # cycle from which another run may be asked for
+        end = 0  # cycle behind the last beat of the run before
+        while True:
+            while port.offer is None:
+                yield port.offered
+            action = port.offer
+            while asker.asked is not None:
+                yield asker.granted
+            cycle = max(action.pending, free, asker.free)
+            yield cycle
+            access = asker.ask(action["MEMORY"]["offset"], action.fields["bytes"], cycle)
+            self._bus.look(asker.offered)
+            port.accept(cycle)
+            while before is not None and before.end is None:
+                yield asker.granted
+            if before is not None:
+                assert before.end is not None
+                end = before.end + 1
+            free = max(cycle + 2, end)
+            self._trace.add_weight(action, access, end)
+            before = access
+
+
+def _rows(action: Action) -> Iterator[int]:
+    """Offsets in memory of the rows of a LOAD or STORE, in order."""
+    rows, pitch = action["ROWS"], action["ROW_PITCH"]["memory"]
+    for plane in range(action["PLANES"]["count"]):
+        start = action["MEMORY"]["offset"] + plane * action["PLANE_PITCH"]["memory"]
+        yield from range(start, start + rows["count"] * pitch, pitch) if pitch else [start] * rows["count"]
+
+
+class LoadUnit:
+    """LOAD: rows are asked for up to eight ahead; each beat is written as it comes."""
+
+    def __init__(
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, bus: ReadBus, asker: Asker, trace: Trace
+    ) -> None:
+        self._kernel, self._config, self._port, self._tokens = kernel, config, port, tokens
+        self._bus, self._asker, self._trace = bus, asker, trace
+        self._idle = 0  # cycle in which the run before is over
+        self._working = False
+        self._ended = News(kernel)
+        kernel.start(self._work())
+
+    def _work(self) -> Process:
+        port = self._port
+        while True:
+            while port.offer is None:
+                yield port.offered
+            action = port.offer
+            while self._working:
+                yield self._ended
+            granted: list[int] = []
+            yield from self._tokens.take(Peer.LOAD, action.fields["wait"], granted)
+            cycle = max(action.pending, self._idle, *granted)
+            yield cycle
+            start = max(action.pending, self._idle)
+            yield from (self._fill if action.fields["fill"] else self._read)(action, start, cycle)
+
+    def _fill(self, action: Action, start: int, cycle: int) -> Process:
+        size = self._config.word_bytes
+        steps = -(-action["ROWS"]["bytes"] // size)
+        cycle += 2
+        end = cycle
+        for _ in _rows(action):
+            end = max(end + 1, cycle + 2) + steps - 1
+            last, cycle = cycle, cycle + 2
+        self._port.accept(last)
+        self._end(action, start, end)
+        yield last
+
+    def _read(self, action: Action, start: int, cycle: int) -> Process:
+        asker = self._asker
+        size = action["ROWS"]["bytes"]
+        cycle += 2
+        behind: deque[Access] = deque()  # rows whose data path has not begun, and the one before them
+        access = None
+        for offset in _rows(action):
+            while asker.asked is not None:
+                yield asker.granted
+            cycle = max(cycle, asker.free)
+            if len(behind) > ROWS_AHEAD:
+                oldest = behind.popleft()
+                while oldest.end is None:
+                    yield asker.granted
+                cycle = max(cycle, oldest.end + 1)
+            yield cycle
+            access = asker.ask(offset, size, cycle)
+            behind.append(access)
+            self._bus.look(asker.offered)
+            cycle += 2
+        assert access is not None
+        self._port.accept(cycle - 2)
+        self._working = True
+        self._kernel.start(self._wait(action, start, access))
+
+    def _wait(self, action: Action, start: int, access: Access) -> Process:
+        while access.end is None:
+            yield self._asker.granted
+        self._end(action, start, access.end)
+        self._working = False
+        self._ended.tell()
+
+    def _end(self, action: Action, start: int, last: int) -> None:
+        """The run's last step is taken in a cycle; it is written in the next."""
+        self._tokens.give(Peer.LOAD, action.fields["signal"], last + 2)
+        self._idle = last + 3
+        self._trace.add("load", action.tag, start, last + 3)
+
+
+class StoreUnit:
+    """STORE: rows from the scratchpad to memory. Nobody else writes there, so its cycles follow from its own."""
+
+    def __init__(
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, latency: int, trace: Trace
+    ) -> None:
+        self._config, self._port, self._tokens, self._latency, self._trace = config, port, tokens, latency, trace
+        self._answers: deque[int] = deque()  # cycles in which bursts are acknowledged
+        self.beats = 0
+        kernel.start(self._work())
+
+    def _work(self) -> Process:
+        port = self._port
+        idle = 0
+        while True:
+            while port.offer is None:
+                yield port.offered
+            action = port.offer
+            granted: list[int] = []
+            yield from self._tokens.take(Peer.STORE, action.fields["wait"], granted)
+            cycle = max(action.pending, idle, *granted)
+            end, accepted = self._store(action, cycle)
+            port.accept(accepted)
+            yield cycle
+            self._tokens.give(Peer.STORE, action.fields["signal"], end)
+            self._trace.add("store", action.tag, max(action.pending, idle), end + 1)
+            idle = end + 1
+
+    def _store(self, action: Action, cycle: int) -> tuple[int, int]:
+        """Cycles of the end of a run that starts in ``cycle``, and in which its last row is taken."""
+        bus, longest = self._config.bus_bytes, self._config.burst_beats
+        size = action["ROWS"]["bytes"]
+        answers = self._answers
+        read = moved = 0  # cycles of the last beat out of the scratchpad, and to the bus
+        free = fired = 0
+        begun: deque[int] = deque()
+        taken = cycle + 2
+        for offset in _rows(action):
+            taken = max(taken, free)
+            if len(begun) == ROWS_AHEAD:
+                taken = max(taken, begun.popleft() + 1)
+            beat, left = offset // bus, (offset + size - 1) // bus - offset // bus + 1
+            self.beats += left
+            first_read = max(read + 1, taken + 2)
+            begun.append(first_read - 1)
+            first = True
+            while left:
+                beats = min(left, longest, 4096 // bus - beat % (4096 // bus))
+                fire = max(fired + 2, taken + 3)
+                if len(answers) == OUTSTANDING_WRITES:
+                    fire = max(fire, answers.popleft() + 1)
+                if first:
+                    free = max(taken + 2, fired + 1)
+                fired, first = fire, False
+                start = max(moved + 1, fire + 3, first_read + 4)
+                moved = start + beats - 1
+                first_read = max(first_read + beats, moved - BUFFER + 5)
+                answers.append(moved + 1 + self._latency)
+                beat, left = beat + beats, left - beats
+            read = first_read - 1
+            last, taken = taken, taken + 2
+        return answers[-1] + 1, last

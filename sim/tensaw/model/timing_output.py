@@ -1,0 +1,153 @@
+"""Timing of the OUTPUT unit: beats of ``requant_lanes`` channels, output row by output row; softmax."""
+
+from __future__ import annotations
+
+from tensaw.model.timing_kernel import Kernel, Process, Steps
+from tensaw.model.timing_link import FEEDER, Link, Written, array_latency
+from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_trace import Trace
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Operation, OutputKind, Peer
+
+__all__ = ["OutputUnit"]
+
+SUMS_TO_QUEUE = 5
+"""Cycles from a position's sums to the output stage, through the accumulators."""
+TAKEN_TO_FREE = 2
+"""Cycles from reading a half's last accumulators to its being free, and to reading the other one's first."""
+TAKEN_TO_QUEUE = 3
+"""Cycles from reading accumulators to their being on offer."""
+QUEUE = 4
+"""Positions between accumulators and output stage."""
+BYTES = 11
+"""Cycles from a beat to its bytes, and with a second operand."""
+BYTES_COMBINED = 28
+SHOWN = 2
+"""Cycles from writing bytes to showing them as progress."""
+COMBINED = 4
+"""Cycles of a beat with a second operand, whose first cycle is ``SLOT`` modulo 4."""
+SLOT = 2
+DRAINED = 21
+"""Cycles from the last beat with a second operand until another run may start."""
+OPERANDS = 4
+"""Cycles from a run's first address to its operand."""
+SOFTMAX_DIVISION = 2 + 13 + 63 + 1
+"""Cycles between sum and outputs: sum, normalisation (for a sum near 1: the longest), seven products, mantissa."""
+
+
+class OutputUnit:
+    """OUTPUT. Its cycles follow from what the array tells, so it never has to wait for the clock."""
+
+    def __init__(self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, link: Link, trace: Trace) -> None:
+        self._config, self._port, self._tokens, self._link, self._trace = config, port, tokens, link, trace
+        self._latency = FEEDER + array_latency(config) + SUMS_TO_QUEUE
+        self._free = 0  # cycle from which the next run can be taken
+        self._next_half = 0  # cycle from which a position of the next block can be there
+        self._tiles = 0  # tiles with streamed parameters so far
+        kernel.start(self._work())
+
+    def _work(self) -> Process:
+        port, link = self._port, self._link
+        before: tuple[int, int] | None = None  # tag and begin of the run before
+        finished = 0  # cycle from which everything written so far can be read
+        while True:
+            while port.offer is None:
+                yield port.offered
+            action = port.offer
+            softmax = action.fields["kind"] == OutputKind.SOFTMAX
+            combine = not softmax and action["OPERAND_STEP"]["operation"] != Operation.NONE
+            granted = [action.pending, self._free, finished if softmax or combine else 0]
+            yield from self._tokens.take(Peer.OUTPUT, action.fields["wait"], granted)
+            taken = max(granted)
+            port.accept(taken)
+            begin = max(action.pending, min(taken + 1, finished))
+            if before is not None:
+                self._trace.add("output", before[0], before[1], min(begin, finished))
+            before = action.tag, begin
+            link.runs.append(Written())
+            link.from_output.tell()
+            if softmax:
+                last = self._softmax(action, taken)
+                delay = BYTES - 1
+            else:
+                last = yield from self._drain(action, taken + 2, combine)
+                delay = BYTES_COMBINED if combine else BYTES
+            self._free = last + (DRAINED if combine else 1)
+            finished = last + delay + SHOWN
+            link.runs[-1].done = finished
+            link.from_output.tell()
+            self._tokens.give(Peer.OUTPUT, action.fields["signal"], finished - 1)
+            self._pending = before, finished
+
+    def close(self) -> int:
+        """Record the last run. Returns the cycle from which the unit is idle for good."""
+        pending = getattr(self, "_pending", None)
+        if pending is None:
+            return 0
+        (tag, begin), finished = pending
+        self._trace.add("output", tag, begin, finished)
+        return finished
+
+    def _softmax(self, action: Action, taken: int) -> int:
+        """Cycle of the last output's operation. Three passes over each row."""
+        width, height = action["OUT"]["width"], action["OUT"]["height"]
+        written = self._link.runs[-1]
+        cycle = taken + 2 + OPERANDS
+        last = cycle
+        for _ in range(height):
+            # The first output is popped behind maximum, sum and division; its operation is two cycles later.
+            last = cycle + 3 * width - 1 + SOFTMAX_DIVISION + 2
+            written.rows.append(last + BYTES - 1 + SHOWN)
+            cycle = last + 2
+        return last
+
+    def _drain(self, action: Action, cycle: int, combine: bool) -> Steps:
+        """Cycle of the last beat of a run whose first could be in ``cycle``."""
+        config, link, latency = self._config, self._link, self._latency
+        channels, out, block = action["CHANNELS"], action["OUT"], action["BLOCK"]
+        quant = action["QUANT"]
+        streamed = quant["bias"] or quant["scale"]
+        gap = COMBINED if combine else 1
+        delay = (BYTES_COMBINED if combine else BYTES) + SHOWN
+        height, width = out["height"], out["width"]
+        rows = link.rows
+        written = link.runs[-1]
+        if combine:
+            cycle += OPERANDS
+        last = cycle
+        for tile in range(channels["tiles"]):
+            final = tile == channels["tiles"] - 1
+            beats = -(-(channels["last"] if final else channels["tile"]) // config.requant_lanes)
+            if streamed:
+                while len(link.filled) <= self._tiles:
+                    yield link.from_array
+                cycle = max(cycle, link.filled[self._tiles])
+            for top in range(0, height, block["height"]):
+                for left in range(0, width, block["width"]):
+                    count = 0
+                    for _ in range(top, min(top + block["height"], height)):
+                        while not rows:
+                            yield link.from_array
+                        row = rows.popleft()
+                        end = row.start + (row.count - 1) * row.spacing + latency  # the last one is there
+                        first = max(cycle, row.start + latency, self._next_half)
+                        if combine:
+                            first += (SLOT - first) % 4
+                            end += (SLOT - end) % 4
+                        last = max(first + (row.count * beats - 1) * gap, end + (beats - 1) * gap)
+                        cycle = last + gap
+                        count += row.count
+                        if final and left + block["width"] >= width:
+                            written.rows.append(last + delay)
+                            link.from_output.tell()
+                    # The half is free when its last positions are in the queue.
+                    popped = last - min(QUEUE, count - 1) * beats * gap
+                    taken = max(end - TAKEN_TO_QUEUE, popped + 1)
+                    link.freed.append(taken + TAKEN_TO_FREE)
+                    self._next_half = taken + TAKEN_TO_FREE + TAKEN_TO_QUEUE
+                    link.from_output.tell()
+            if streamed:
+                link.released.append(last + 1)
+                link.from_output.tell()
+                self._tiles += 1
+        return last

@@ -1,0 +1,158 @@
+"""The cycle model on its own: programs written by hand, and the rules by which it shares the memory port."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tensaw.harness.profile import ArrayState
+from tensaw.model.timing import estimate
+from tensaw.model.timing_bus import UNKNOWN, Asker, ReadBus, Ring
+from tensaw.model.timing_kernel import Kernel, News
+from tensaw.spec.config import PRESETS, NpuConfig
+from tensaw.spec.errors import InputError
+from tensaw.spec.isa import assemble
+from tensaw.spec.program import Program
+
+BASE = PRESETS["base"]
+
+LOAD = """
+LOAD.MEMORY region=1 offset=0
+LOAD.SCRATCHPAD address=0
+LOAD.ROWS bytes={bytes} count={count}
+LOAD.ROW_PITCH memory=4096 scratchpad=256
+LOAD.PLANES count=1
+LOAD.RUN tag=1 wait={wait} signal=0
+"""
+GEMM = """
+WEIGHT.MEMORY region=0 offset=0
+WEIGHT.RUN tag=0 bytes={bytes}
+ARRAY.INPUT base=0 pitch=16
+ARRAY.WINDOW height={height} row_bytes=16
+ARRAY.STEP position=16 row=1 decimation=1
+ARRAY.KERNEL_Y steps=1
+ARRAY.KERNEL_X steps=1 chunks=1
+ARRAY.OUT height={height} width=1
+ARRAY.BLOCK height={height} width=1
+ARRAY.TILES count={tiles}
+ARRAY.WEIGHTS rows=16 free=1
+ARRAY.RUN tag=0
+OUTPUT.CHANNELS pixel_pitch=16 tile=16 last=16 tiles={tiles}
+OUTPUT.OUT height={height} width=1
+OUTPUT.BLOCK height={height} width=1
+OUTPUT.RUN tag=0
+"""
+
+
+def program(text: str, config: NpuConfig = BASE) -> Program:
+    words = assemble(text + "\nCONTROL.END")
+    words += words[-1:] * (len(words) % 2)
+    constants = np.array(words, "<u8").tobytes()
+    return Program("by hand", config, constants, 0, len(constants), (1 << 20, 1 << 20, 64, 64))
+
+
+def test_an_empty_program_costs_its_fetch() -> None:
+    short, long = (estimate(program(""), latency).cycles for latency in (32, 132))
+    assert long == short + 100
+    # Five cycles to the port, the memory, then sequencer and end. The RTL takes as many.
+    assert short == 50
+
+
+def test_a_load_pays_the_latency_once_and_then_a_beat_a_cycle() -> None:
+    one, many = (estimate(program(LOAD.format(bytes=size, count=1, wait=0))) for size in (8, 2048))
+    assert many.cycles - one.cycles == 255
+    assert (one.bytes_read, many.bytes_read) == (8 + 64, 2048 + 64)
+    (event,) = many.profile.events
+    assert (event.unit, event.tag) == ("load", 1)
+
+
+def test_short_rows_overlap_their_latencies() -> None:
+    one, eight = (estimate(program(LOAD.format(bytes=8, count=count, wait=0))).cycles for count in (1, 8))
+    assert eight - one == 14
+
+
+def test_the_array_takes_a_position_a_cycle_and_hides_weights() -> None:
+    few, many = (estimate(program(GEMM.format(bytes=tiles * 256, tiles=tiles, height=64))) for tiles in (4, 12))
+    # A tile's 256 bytes arrive in 32 cycles, so that its 64 positions count, and a cycle in which the output stage
+    # goes over to the other accumulator half.
+    assert many.cycles - few.cycles == 8 * 65
+    assert many.profile.states[0, ArrayState.BUSY] == 12 * 64
+
+
+def test_a_product_with_one_row_runs_at_the_speed_of_the_port() -> None:
+    few, many = (estimate(program(GEMM.format(bytes=tiles * 256, tiles=tiles, height=1))) for tiles in (40, 140))
+    assert many.cycles - few.cycles == 100 * 32
+    assert many.profile.states[0, ArrayState.WAIT_WEIGHTS] > 3000
+
+
+def test_a_wider_port_is_faster() -> None:
+    narrow, wide = (
+        estimate(program(GEMM.format(bytes=140 * 256, tiles=140, height=1), BASE.replace(bus_bytes=bus))).cycles
+        for bus in (8, 16)
+    )
+    assert wide < 0.6 * narrow
+
+
+def test_a_program_that_waits_for_ever_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        estimate(program(LOAD.format(bytes=8, count=1, wait=2)))
+    assert str(caught.value) == (
+        "The program 'by hand' would not come to its end: LOAD would wait forever for what no other unit does. Compile "
+        "the network again."
+    )
+
+
+def test_processes_before_calls_and_news_in_the_present() -> None:
+    kernel = Kernel()
+    news = News(kernel)
+    seen = []
+
+    def waiter():
+        yield news
+        seen.append(("waiter", kernel.now))
+
+    def teller():
+        yield 5
+        seen.append(("teller", kernel.now))
+        news.tell()
+        yield 3  # has passed: goes on at once
+        seen.append(("teller again", kernel.now))
+
+    kernel.start(waiter())
+    kernel.start(teller())
+    kernel.call(5, lambda: seen.append(("call", kernel.now)))
+    kernel.run()
+    assert seen == [("teller", 5), ("teller again", 5), ("waiter", 5), ("call", 5)]
+
+
+def test_bursts_end_at_pages_and_weights_get_their_turn() -> None:
+    kernel = Kernel()
+    askers = Asker(kernel, BASE), Asker(kernel, BASE), Asker(kernel, BASE)
+    bus = ReadBus(kernel, BASE, 10, askers)
+    fetch, load, weight = askers
+    access = load.ask(4096 - 24, 2048, 0)
+    other = weight.ask(0, 2048, 0)
+    bus.look(3)
+    kernel.run()
+    assert [beats for _, beats in access.arrivals] == [3] + [16] * 15 + [13]
+    assert fetch.issued == 0 and weight.issued == 256
+    # Of four bursts at most three in a row are the load's.
+    order = sorted(
+        [(cycle, "load") for cycle, _ in access.arrivals] + [(cycle, "weight") for cycle, _ in other.arrivals]
+    )
+    names = "".join(name[0] for _, name in order)
+    assert "llll" not in names[: names.rindex("l")]
+    assert bus.beats == 512 and bus.idle == order[0][0] + 512
+
+
+def test_the_ring_knows_when_rows_come_and_when_there_is_room() -> None:
+    config = BASE.replace(weight_bytes=2048)
+    ring = Ring(Kernel(), config)
+    ring.arrive(100, 16)
+    assert [ring.available(row) for row in (0, 7, 8)] == [102, 116, None]
+    assert ring.room(256) == 0
+    assert ring.room(258) == UNKNOWN
+    ring.free(200, 203, 4)
+    assert [ring.room(beats) for beats in (258, 260, 264)] == [202, 203, 205]
+    assert ring.room(266) == UNKNOWN
+    assert ring.freed == 4
