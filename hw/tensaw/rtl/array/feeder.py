@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tensaw.rtl.array.accumulators import accumulate_layout
@@ -127,7 +127,7 @@ class Feeder(wiring.Component):
                 "memory": Out(ArrayReadSignature(config)),
                 "lanes": Out(data.ArrayLayout(signed(8), config.rows)),
                 "columns": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
-                "by_column": Out(1),
+                "by_column": Out(config.groups),
                 "array_swap": Out(1),
                 "control": Out(accumulate_layout(config)),
                 "state": Out(FeederState),
@@ -363,7 +363,10 @@ class Feeder(wiring.Component):
             control.final.eq(position.final),
             control.maximum.eq(run.run.maximum),
         ]
-        by_column = issue & (depthwise | pool)
+        by_column = Cat(
+            issue & ((depthwise & (run.run.groups > group)) | (pool if group == 0 else 0))
+            for group in range(config.groups)
+        )
         m.d.comb += [
             self.control.as_value().eq(_after(m, control.as_value(), self.LATENCY, "control")),
             self.by_column.eq(_after(m, by_column, self.LATENCY, "by_column")),

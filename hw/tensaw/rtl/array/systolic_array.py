@@ -48,8 +48,10 @@ class SystolicArray(wiring.Component):
     columns : In(groups × columns × signed 8)
         Activations of each column, for each kernel row (DEPTHWISE, POOL); group g feeds array rows
         taps·g .. taps·g + taps-1. 0 for groups that take no part.
-    by_column : In(1)
-        Rows that have a group take ``columns`` instead of ``lanes``.
+    by_column : In(groups)
+        Bit g: the rows of group g take ``columns`` instead of ``lanes``. Of a group's rows all but the first see the
+        columns of later positions: this bit, which is the position's own, keeps those of the next run away from groups
+        that take no part, whose weights are what an earlier run left.
     swap : In(1)
         From this position on the loaded weights are used.
     weight_row : In(columns × signed 8), weight_select : In(rows)
@@ -78,7 +80,7 @@ class SystolicArray(wiring.Component):
             {
                 "lanes": In(data.ArrayLayout(signed(8), rows)),
                 "columns": In(data.ArrayLayout(data.ArrayLayout(signed(8), columns), config.groups)),
-                "by_column": In(1),
+                "by_column": In(config.groups),
                 "swap": In(1),
                 "weight_row": In(data.ArrayLayout(signed(8), columns)),
                 "weight_select": In(rows),
@@ -102,7 +104,7 @@ class SystolicArray(wiring.Component):
         width = psum_width(config)
 
         swap = _Delays(m, self.swap, "swap")
-        by_column = _Delays(m, self.by_column, "by_column")
+        by_column = [_Delays(m, self.by_column[group], f"by_column{group}") for group in range(config.groups)]
         select = _Delays(m, self.weight_select, "weight_select")
         lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
 
@@ -124,7 +126,7 @@ class SystolicArray(wiring.Component):
                     lane = lanes[row].after(row + stage)
                     x: Value = lane
                     if group < config.groups:
-                        x = Mux(by_column.after(row + stage), vectors[group][offset], lane).as_signed()
+                        x = Mux(by_column[group].after(row + stage), vectors[group][offset], lane).as_signed()
                     m.d.comb += [
                         pe.x.eq(x),
                         pe.swap.eq(swap.after(row + stage)),
