@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tensaw.spec.program import Program
 
 __all__ = [
-    "check_tools", "compile_program", "generate_files", "golden_tensors", "is_program", "load_network",
-    "open_session", "operators", "write_report", "write_trace",
+    "check_tools", "compile_program", "estimate_program", "generate_files", "golden_tensors", "is_program",
+    "load_network", "open_session", "operators", "write_report", "write_trace",
 ]  # fmt: skip
 
 
@@ -83,6 +83,7 @@ def open_session(
     backend: str,
     *,
     read_latency: int,
+    write_latency: int = 8,
     stalls: float | None,
     seed: int,
     waves: tuple[Path, int, int] | None,
@@ -96,11 +97,19 @@ def open_session(
         program,
         backend,
         read_latency=read_latency,
+        write_latency=write_latency,
         stalls=stalls,
         seed=seed,
         waves=Waves(*waves) if waves else None,
         progress=progress,
     )
+
+
+def estimate_program(program: Program, read_latency: int, write_latency: int) -> RunResult:
+    """A run by the cycle model: no outputs. Raises InputError."""
+    from tensaw.bench import estimate_run
+
+    return estimate_run(program, read_latency, write_latency)
 
 
 def golden_tensors(
@@ -136,7 +145,7 @@ def write_report(
     *,
     simulator: str,
     read_latency: int,
-    matches_golden: bool,
+    matches_golden: bool | None,
     notes: dict[str, str] | None = None,
 ) -> None:
     """Write the HTML report of a run; ``notes`` are further lines of its summary. Raises InputError."""

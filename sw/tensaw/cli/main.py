@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tensaw.cli import check, compile, disasm, generate, info, run
+from tensaw.cli import bench, check, compile, disasm, estimate, generate, info, run
 from tensaw.cli.frame import guarded
 
 __all__ = ["main", "make_parser"]
@@ -19,6 +19,8 @@ COMMANDS = {
     "compile": compile,
     "run": run,
     "check": check,
+    "estimate": estimate,
+    "bench": bench,
     "disasm": disasm,
     "info": info,
 }

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tensaw.spec.config import NpuConfig
 
 __all__ = [
-    "add_config", "add_json", "add_model", "add_simulation", "config_from", "json_file", "waves_from", "cycle_range",
+    "add_config", "add_json", "add_latencies", "add_model", "add_simulation", "config_from", "json_file", "waves_from",
+    "cycle_range",
 ]  # fmt: skip
 
 
@@ -99,6 +100,22 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--wave-cycles", metavar="FIRST:LAST", help="record these cycles only, counted from the start of the run"
     )
+
+
+def add_latencies(parser: argparse.ArgumentParser) -> None:
+    """``--read-latency`` and ``--write-latency`` of the memory."""
+    group = parser.add_argument_group("memory")
+    for direction, text, default in (
+        ("read", "a read's address to its first data", 32),
+        ("write", "a write's last data to its answer", 8),
+    ):
+        group.add_argument(
+            f"--{direction}-latency",
+            type=int,
+            default=default,
+            metavar="N",
+            help=f"cycles from {text}; default: {default}",
+        )
 
 
 def cycle_range(text: str) -> tuple[int, int]:
