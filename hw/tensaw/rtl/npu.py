@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module, ResetSignal, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import Out, connect
 
 from tensaw.rtl.array.feeder import FeederState
 from tensaw.rtl.array.unit import ArrayUnit
@@ -22,6 +22,7 @@ from tensaw.rtl.dma.weight import WeightDma
 from tensaw.rtl.memory.scratchpad import Scratchpad
 from tensaw.rtl.memory.weight_ring import WeightRing
 from tensaw.rtl.output.unit import OutputUnit
+from tensaw.rtl.shared import Block, place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Peer, Unit
 from tensaw.spec.registers import ADDRESS_BITS
@@ -78,22 +79,26 @@ class Npu(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        m.submodules.registers = registers = Registers(config)
+        registers = place(m, platform, "registers", Registers, config)
 
-        # Everything else is reset by a start, so that each run begins from the same state.
-        core = Module()
-        m.submodules.core = ResetInserter(registers.core_reset)(core)
-        core.submodules.sequencer = sequencer = Sequencer(config)
-        core.submodules.tokens = tokens = Tokens()
-        core.submodules.read_manager = read_manager = ReadManager(config)
-        core.submodules.write_manager = write_manager = WriteManager(config)
-        core.submodules.weight = weight = WeightDma(config)
-        core.submodules.ring = ring = WeightRing(config)
-        core.submodules.load = load = LoadDma(config)
-        core.submodules.store = store = StoreDma(config)
-        core.submodules.scratchpad = scratchpad = Scratchpad(config)
-        core.submodules.array = array = ArrayUnit(config, RING_LATENCY)
-        core.submodules.output_stage = output = OutputUnit(config)
+        # Everything else is reset by a start, too, so that each run begins from the same state.
+        core_rst = Signal()
+        m.d.comb += core_rst.eq(ResetSignal() | registers.core_reset)
+
+        def block(name: str, kind: type[Block], *arguments: Any) -> Block:
+            return place(m, platform, name, kind, *arguments, reset=core_rst)
+
+        sequencer = block("sequencer", Sequencer, config)
+        tokens = block("tokens", Tokens)
+        read_manager = block("read_manager", ReadManager, config)
+        write_manager = block("write_manager", WriteManager, config)
+        weight = block("weight", WeightDma, config)
+        ring = block("ring", WeightRing, config)
+        load = block("load", LoadDma, config)
+        store = block("store", StoreDma, config)
+        scratchpad = block("scratchpad", Scratchpad, config)
+        array = block("array", ArrayUnit, config, RING_LATENCY)
+        output = block("output_stage", OutputUnit, config)
         units: dict[Unit, Any] = {
             Unit.WEIGHT: weight,
             Unit.LOAD: load,
@@ -109,7 +114,7 @@ class Npu(wiring.Component):
         busy = Signal(len(QUEUED_UNITS))
         for number, name in enumerate(QUEUED_UNITS):
             unit = units[name]
-            connect(core, getattr(sequencer, name.name.lower()), unit.words)
+            connect(m, getattr(sequencer, name.name.lower()), unit.words)
             connect(m, unit.error, getattr(registers, f"{name.name.lower()}_error"))
             stall = registers.stalls[number]
             m.d.comb += [
@@ -121,7 +126,7 @@ class Npu(wiring.Component):
                 stall.wait.eq(unit.tokens.take_mask if hasattr(unit, "tokens") else 0),
             ]
         for peer, unit in peers.items():
-            connect(core, unit.tokens, tokens.peers[peer])
+            connect(m, unit.tokens, tokens.peers[peer])
         connect(m, sequencer.error, registers.control_error)
         connect(m, sequencer.fetch_error, registers.fetch_error)
         connect(m, tokens.error, registers.token_error)
@@ -139,17 +144,17 @@ class Npu(wiring.Component):
         ]
 
         # Memory to scratchpad and weight ring, scratchpad to memory.
-        connect(core, sequencer.read, read_manager.fetch)
-        connect(core, load.read, read_manager.load)
-        connect(core, weight.read, read_manager.weight)
-        connect(core, store.write, write_manager.store)
-        connect(core, weight.ring, ring.write)
-        connect(core, output.write, scratchpad.writes[0])
-        connect(core, load.write, scratchpad.writes[1])
-        connect(core, output.read, scratchpad.reads[0])
-        connect(core, store.read, scratchpad.reads[1])
-        connect(core, array.memory, scratchpad.array)
-        core.d.comb += [
+        connect(m, sequencer.read, read_manager.fetch)
+        connect(m, load.read, read_manager.load)
+        connect(m, weight.read, read_manager.weight)
+        connect(m, store.write, write_manager.store)
+        connect(m, weight.ring, ring.write)
+        connect(m, output.write, scratchpad.writes[0])
+        connect(m, load.write, scratchpad.writes[1])
+        connect(m, output.read, scratchpad.reads[0])
+        connect(m, store.read, scratchpad.reads[1])
+        connect(m, array.memory, scratchpad.array)
+        m.d.comb += [
             weight.space.eq(ring.space),
             array.available.eq(ring.available),
             ring.read_enable.eq(array.ring_enable),
@@ -159,9 +164,9 @@ class Npu(wiring.Component):
         ]
 
         # Array to output stage.
-        connect(core, array.side, output.side)
-        connect(core, array.vectors, output.vectors)
-        connect(core, output.progress, array.progress)
+        connect(m, array.side, output.side)
+        connect(m, array.vectors, output.vectors)
+        connect(m, output.progress, array.progress)
 
         m.d.comb += [
             registers.events.array_busy.eq(array.trace == FeederState.BUSY),
@@ -174,7 +179,7 @@ class Npu(wiring.Component):
             registers.events.bytes_written.eq(write_manager.beats),
         ]
         if self.trace:
-            m.d.comb += getattr(self, "trace_array_state").eq(array.trace)
+            m.d.comb += self.trace_array_state.eq(array.trace)
             for name, unit in units.items():
                 m.d.comb += [
                     getattr(self, f"trace_{name.name.lower()}_busy").eq(unit.busy),

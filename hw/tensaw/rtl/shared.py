@@ -1,35 +1,86 @@
-"""Blocks that occur many times: one Verilog module with many instances instead of many modules."""
+"""Blocks that become Verilog modules of their own: the block diagram, and blocks that occur many times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
-from amaranth import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth import ClockSignal, Instance, Module, ResetInserter, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
-__all__ = ["place"]
+__all__ = ["Block", "ExportPlatform", "Placed", "module_name", "place", "port_name"]
+
+Block = TypeVar("Block", bound=wiring.Component)
 
 
-def place(m: Module, platform: Any, name: str, module: str, make: Callable[[], wiring.Component]) -> Any:
-    """Make the component that ``make()`` returns a submodule of ``m`` called ``name``; its ports are returned.
+@dataclass(frozen=True)
+class Placed:
+    """A block and what it was made with."""
 
-    On export (a platform with an attribute ``tensaw_modules: dict[str, wiring.Component]``) it becomes an instance of the
-    Verilog module ``module``, which is exported once; everything placed under one module name must be the same
-    hardware. In simulation in Python it is an ordinary submodule.
+    component: wiring.Component
+    arguments: tuple[Any, ...]
+
+
+@dataclass
+class ExportPlatform:
+    """The platform on which the hardware is elaborated for Verilog. It collects what becomes an instance: blocks by
+    their module's name, and the Verilog text of memories (tensaw.rtl.memory.ram)."""
+
+    blocks: dict[str, Placed] = field(default_factory=dict)
+    memories: dict[str, str] = field(default_factory=dict)
+
+
+def module_name(block: type[wiring.Component]) -> str:
+    """``WeightDma`` becomes ``tensaw_weight_dma``."""
+    return "tensaw_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", block.__name__).lower()
+
+
+def port_name(path: tuple[str | int, ...]) -> str:
+    """Verilog name of a member: ``("words", "valid")`` becomes ``words__valid``."""
+    return "__".join(map(str, path))
+
+
+def place(
+    m: Module,
+    platform: Any,
+    name: str,
+    block: type[Block],
+    *arguments: Any,
+    module: str | None = None,
+    reset: Value | None = None,
+) -> Block:
+    """Make ``block(*arguments)`` a submodule of ``m`` called ``name``; return it, of which only ports may be used.
+
+    ``reset`` takes the place of the domain's reset, which it must include. On an :class:`ExportPlatform` it becomes an
+    instance of the Verilog module ``module`` (default: :func:`module_name`), which is exported once, with all ports of
+    its signature; what is placed under one module name must be the same hardware, and it must have registers, since its
+    clock and reset are connected. Elsewhere it is an ordinary submodule.
+
+    Raises ValueError if the module name stands for something else already.
     """
-    modules: dict[str, wiring.Component] | None = getattr(platform, "tensaw_modules", None)
-    if modules is None:
-        component = make()
-        m.submodules[name] = component
+    if not isinstance(platform, ExportPlatform):
+        component = block(*arguments)
+        m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
         return component
-    if module not in modules:
-        modules[module] = make()
-    ports = modules[module].signature.create(path=(name,))
-    connections: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-    for path, member, value in ports.signature.flatten(ports):
+    module = module or module_name(block)
+    if module not in platform.blocks:
+        platform.blocks[module] = Placed(block(*arguments), arguments)
+    placed = platform.blocks[module]
+    if type(placed.component) is not block or placed.arguments != arguments:
+        raise ValueError(
+            f"The module {module!r} is {type(placed.component).__name__}{placed.arguments} already, it cannot be "
+            f"{block.__name__}{arguments} as well."
+        )
+    signature = placed.component.signature
+    ports = signature.create(path=(name,))
+    connections: dict[str, Any] = {
+        "i_clk": ClockSignal(),
+        "i_rst": ResetSignal() if reset is None else reset,
+    }
+    for path, member, value in signature.flatten(ports):
         direction = "i" if member.flow is Flow.In else "o"
-        connections[f"{direction}_{'__'.join(str(part) for part in path)}"] = Value.cast(value)
+        connections[f"{direction}_{port_name(path)}"] = Value.cast(value)
     m.submodules[name] = Instance(module, **connections)
-    return ports
+    return cast(Block, ports)

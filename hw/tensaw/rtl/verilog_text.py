@@ -1,11 +1,13 @@
-"""Tidying of the Verilog text that Amaranth writes: no wires that nothing reads, no module twice."""
+"""The Verilog text that Yosys writes, made readable: fewer wires, plain names, each module once, comments."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["merge_modules", "prune_wires"]
+__all__ = ["assemble", "merge_modules", "prune_wires", "tidy"]
 
 _MODULE = re.compile(r"^module (\\?\S+?) ?\((.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  (\\\S+|[A-Za-z_]\w*) +(\\\S+ |[A-Za-z_]\w*) *\($", re.MULTILINE)
@@ -13,20 +15,107 @@ _NAME = re.compile(r"\\\S+|[A-Za-z_$][\w$]*")
 _WIRE = re.compile(r"^  wire (?:signed )?(?:\[-?\d+:\d+\] )?(\\\S+|\w+) *;$")
 _ASSIGN = re.compile(r"^  assign (\\\S+|\w+) *(?:\[[\d:]+\] *)?= .*;$")
 _PORT = re.compile(r"^  (?:input|output|inout) .*?(\\\S+|\w+) ?;$")
+_ENUMERATION = re.compile(r"^  \(\* enum_\S+ = .* \*\)\n", re.MULTILINE)
+_MODULE_HEAD = re.compile(r"^module (\S+) \(([^;]*)\);\n")
+_CONNECTED_PORT = re.compile(r"^    \.(?:\\\S+|\w+) *(?=\()")
+_PORT_WIRE = re.compile(r"^(  (?:input|output) (.*;)\n)  wire \2\n", re.MULTILINE)
+_TRIGGER = re.compile(r"\\\$auto\$verilog_backend\S* ?")
+_SINGLE_ALWAYS = re.compile(r"^  always @\*\n(    [^;\n]*;\n)", re.MULTILINE)
+_UNNAMED = re.compile(r"\\\$(\d+) ")
+_NAMELESS = re.compile(r"\\\$signal(?:\$(\d+))? ")
+_REPEATED = re.compile(r"\\([A-Za-z_]\w*)\$(\d+) ")
+
+_HEADER = """\
+// tensaw NPU, {shape}.
+// Generated; change the configuration instead of this file.
+//
+// One clock, clk, and one synchronous reset, rst. A name such as words__valid is member `valid` of port `words`.
+// Wires _1, _2, ... are parts of expressions. `initially` makes simulators evaluate an always block once at the start.
+//
+// Blocks (instance: module):
+//
+{tree}
+
+`default_nettype none
+
+"""
+
+
+def assemble(shape: str, text: str, top: str, summaries: Mapping[str, str], memories: Mapping[str, str]) -> str:
+    """The whole file: a header with the tree of blocks, the modules of ``text`` from the top down, each under its
+    summary, and the memories (name to text)."""
+    modules = merge_modules(tidy(text), top)
+    parts = []
+    for name, content in modules.items():
+        summary = summaries.get(name, "")
+        comment = textwrap.fill(summary, 118, initial_indent="// ", subsequent_indent="// ") + "\n" if summary else ""
+        parts.append(comment + _MODULE_HEAD.sub(_wrap_ports, content, 1))
+    tree = "\n".join(f"//   {line}" for line in _tree(modules, top, set(memories)))
+    return (
+        _HEADER.format(shape=shape, tree=tree) + "\n".join([*parts, *memories.values()]) + "\n`default_nettype wire\n"
+    )
+
+
+def _wrap_ports(match: re.Match[str]) -> str:
+    ports = textwrap.fill(" ".join(match[2].split()), 118, break_long_words=False, break_on_hyphens=False)
+    return f"module {match[1]} (\n{textwrap.indent(ports, '  ')}\n);\n"
+
+
+def _tree(modules: Mapping[str, str], name: str, memories: Collection[str], depth: int = 0) -> list[str]:
+    """Instances of a module, several of one module in one line, those inside them below with more indentation."""
+    places: dict[str, list[str]] = {}
+    for kind, instance in _INSTANCE.findall(modules[name]):
+        if kind in modules or kind in memories:
+            places.setdefault(kind, []).append(instance.strip())
+    lines = [name] if depth == 0 else []
+    for kind, instances in places.items():
+        if len(instances) > 8:
+            instances = [instances[0], "...", instances[-1]]
+        lines.append("  " * (depth + 1) + f"{', '.join(instances)}: {kind}")
+        if kind in modules:
+            lines += _tree(modules, kind, memories, depth + 1)
+    return lines
+
+
+def tidy(text: str) -> str:
+    r"""Names without escapes where they need none (``\$12`` becomes ``_12``), and no port declared twice."""
+    return _MODULE.sub(lambda match: _tidy_module(match[0]), text)
+
+
+def _tidy_module(text: str) -> str:
+    text = _PORT_WIRE.sub(r"\1", text)
+    # Yosys's trigger gets its value where it is declared, which simulators may do before any block waits for it, and
+    # blocks of one assignment lack it. A nonblocking assignment happens when all blocks have begun to wait.
+    text = _TRIGGER.sub("initially", text)
+    text = text.replace("  reg initially = 0;\n", "")
+    text = _SINGLE_ALWAYS.sub(r"  always @* begin\n    if (initially) begin end\n\1  end\n", text)
+    if "(initially)" in text:
+        text = text.replace(";\n", ";\n  reg initially;\n  initial initially <= 1'b1;\n", 1)
+    taken = set(_NAME.findall(text))
+
+    def plain(candidate: str, original: str) -> str:
+        if candidate in taken:
+            return original
+        return candidate
+
+    text = _UNNAMED.sub(lambda match: plain(f"_{match[1]}", match[0]), text)
+    text = _NAMELESS.sub(lambda match: plain(f"signal_{match[1] or 0}", match[0]), text)
+    return _REPEATED.sub(lambda match: plain(f"{match[1]}_{match[2]}", match[0]), text)
 
 
 def prune_wires(text: str) -> str:
-    """Remove wires that are assigned but never read.
+    """Remove wires that are assigned but never read, and the names of enumerations' values at every wire.
 
     Amaranth names every field of a structure that the source mentions, whether anything uses it or not; in a design of
     many structures these aliases are most of the text.
     """
+    text = _ENUMERATION.sub("", text)
     return _MODULE.sub(lambda match: _prune_module(match[0]), text)
 
 
 def _prune_module(text: str) -> str:
     lines = text.splitlines(keepends=True)
-    names = [_NAME.findall(line) for line in lines]
+    names = [_NAME.findall(_CONNECTED_PORT.sub("", line)) for line in lines]
     uses = Counter(name for found in names for name in found)
     ports = {match[1] for line in lines if (match := _PORT.match(line))}
     declared: dict[str, list[int]] = {}
@@ -51,52 +140,62 @@ def _prune_module(text: str) -> str:
     return "".join(line for number, line in enumerate(lines) if number not in removed)
 
 
-def merge_modules(text: str, top: str) -> str:
-    """Replace modules of the same contents by one, from the leaves up, and give the survivors short names.
+def merge_modules(text: str, top: str) -> dict[str, str]:
+    """Replace modules of the same contents by one; returns name to text, ``top`` first, what it holds in the order of
+    first use.
 
-    Amaranth writes a module for each instance; a 16 × 16 array would hold 256 copies of the processing element.
+    Blocks keep their names. Others are inside one: Amaranth calls them ``\\block.inner``, which becomes
+    ``block_inner``; one module that stands for several gets what their names have in common.
     """
-    modules: dict[str, str] = {}
-    for match in _MODULE.finditer(text):
-        modules[match[1]] = match[0]
+    modules = {match[1]: match[0] for match in _MODULE.finditer(text)}
+    bodies: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
 
-    # Modules by depth: a module is finished when all that it instantiates are.
-    final: dict[str, str] = {}
-    by_body: dict[str, str] = {}
+    def body(name: str) -> str:
+        """Contents, with the first module of the same contents in place of each that is instantiated."""
+        if name not in bodies:
+            content = modules[name]
+            content = _INSTANCE.sub(
+                lambda match: f"  {groups[body(match[1])][0] if match[1] in modules else match[1]} {match[2]}(", content
+            )
+            bodies[name] = content[content.index("(") :]
+            groups.setdefault(bodies[name], []).append(name)
+        return bodies[name]
+
+    body(top)
+    names = _choose_names(groups.values())
+    result: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if names[name] in result:
+            return
+        content = bodies[name]
+        inner = [match[1] for match in _INSTANCE.finditer(content) if match[1] in modules]
+        content = _INSTANCE.sub(lambda match: f"  {names.get(match[1], match[1])} {match[2]}(", content)
+        result[names[name]] = f"module {names[name]} {content}"
+        for kind in inner:
+            add(kind)
+
+    add(top)
+    return result
+
+
+def _choose_names(groups: Iterable[list[str]]) -> dict[str, str]:
+    """First name of each group of equal modules to its final name."""
+    result: dict[str, str] = {}
     taken: set[str] = set()
-    output: list[str] = []
-
-    def short(name: str) -> str:
-        """The last part of the hierarchical name without its numbers: ``\\top.array.pe_3_4`` becomes ``tensaw_pe``."""
-        if name == top:
-            return top
-        last = name.lstrip("\\").rsplit(".", 1)[-1]
-        base = "tensaw_" + re.sub(r"\W", "_", re.sub(r"(_\d+)+$", "", last)).strip("_")
-        candidate, number = base, 2
-        while candidate in taken:
-            candidate, number = f"{base}_{number}", number + 1
-        return candidate
-
-    def finish(name: str) -> str:
-        if name in final:
-            return final[name]
-        content = modules[name]
-
-        def rename(match: re.Match[str]) -> str:
-            kind = match[1]
-            return f"  {finish(kind) if kind in modules else kind} {match[2]}("
-
-        content = _INSTANCE.sub(rename, content)
-        header_end = content.index("(")
-        body = content[header_end:]
-        if body in by_body:
-            final[name] = by_body[body]
-            return final[name]
-        new = short(name)
-        taken.add(new)
-        final[name] = by_body[body] = new
-        output.append(f"module {new} {body}")
-        return new
-
-    finish(top)
-    return "\n".join(output)
+    for group in sorted(groups, key=lambda group: "." in group[0]):  # blocks first: they keep their names
+        words = [re.sub(r"\W+", "_", name).strip("_").split("_") for name in group]
+        common = []
+        for places in zip(*words, strict=False):
+            if len(set(places)) > 1:
+                break
+            common.append(places[0])
+        chosen = "_".join(common if len(common) > 2 else words[0])
+        chosen = re.sub(r"(_?\d+)+$", "", chosen) if "." in group[0] else chosen
+        name, number = chosen, 2
+        while name in taken:
+            name, number = f"{chosen}_{number}", number + 1
+        taken.add(name)
+        result[group[0]] = name
+    return result

@@ -25,11 +25,10 @@ __all__ = [
 
 
 def generate_files(config: NpuConfig) -> dict[str, str]:
-    """Everything that ``tensaw generate`` writes: Verilog, C header, configuration; file name to text."""
-    from tensaw.rtl.export import verilog
-    from tensaw.spec.c_header import c_header
+    """Everything that ``tensaw generate`` writes; file name to text."""
+    from tensaw.rtl.export import files
 
-    return {**verilog(config), "tensaw.h": c_header(), "config.toml": config.to_toml()}
+    return files(config)
 
 
 def load_network(path: Path) -> Graph:

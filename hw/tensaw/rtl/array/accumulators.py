@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.array.systolic_array import psum_width
 from tensaw.rtl.interfaces import vector_layout
 from tensaw.rtl.memory.ram import Ram
@@ -16,8 +17,9 @@ __all__ = ["Accumulators", "accumulate_layout"]
 def accumulate_layout(config: NpuConfig) -> data.StructLayout:
     """What to do with one position's sums.
 
-    ``valid``: keep them; ``half``, ``index``: where; ``first``: overwrite instead of accumulating; ``last``: the position
-    is finished by this; ``final``: and is the last one of its block; ``maximum``: keep the larger instead of the sum.
+    ``valid``: keep them; ``half``, ``index``: where; ``first``: overwrite instead of accumulating; ``last``: the
+    position is finished by this; ``final``: and is the last one of its block; ``maximum``: keep the larger instead of
+    the sum.
     """
     return data.StructLayout(
         {

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["Aligner", "slot_layout"]

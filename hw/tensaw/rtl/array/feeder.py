@@ -7,12 +7,14 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.array.accumulators import accumulate_layout
 from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops
 from tensaw.rtl.array.products import AddressProducts
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, Unit
 from tensaw.spec.registers import ErrorCode
@@ -137,19 +139,19 @@ class Feeder(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.loops = loops = Loops(self._config)
+        loops = place(m, platform, "loops", Loops, self._config)
         issue, held_weights = Signal(), Signal()
-        self._start_runs(m, loops, issue)
+        self._start_runs(m, platform, loops, issue)
         self._decide(m, loops, issue, held_weights)
-        self._fetch(m, loops, issue, held_weights)
+        self._fetch(m, platform, loops, issue, held_weights)
         return m
 
-    def _start_runs(self, m: Module, loops: Loops, issue: Signal) -> None:
+    def _start_runs(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
         """Tokens, legality, the products that addresses need; then the loops take the run."""
         offer = self.run.payload
-        m.submodules.products = products = AddressProducts()
+        products = place(m, platform, "products", AddressProducts)
         prepared = Signal()
         is_table = offer.action == Action.TABLE
         # `products.done` still belongs to the previous run in the cycle in which the next is first seen.
@@ -286,7 +288,7 @@ class Feeder(wiring.Component):
             with m.Elif(issue & position.keep):
                 m.d.comb += self.state.eq(FeederState.BUSY)
 
-    def _fetch(self, m: Module, loops: Loops, issue: Signal, hold: Signal) -> None:
+    def _fetch(self, m: Module, platform: Any, loops: Loops, issue: Signal, hold: Signal) -> None:
         """Five stages: row and byte addresses; group addresses and padding; two for the scratchpad; alignment."""
         config = self._config
         run, position = loops.held, loops.position
@@ -345,7 +347,7 @@ class Feeder(wiring.Component):
         m.d.comb += self.memory.enable.eq(enable)
 
         # Stages 3 to 5.
-        m.submodules.aligner = aligner = Aligner(config)
+        aligner = place(m, platform, "aligner", Aligner, config)
         m.d.comb += [
             aligner.words.eq(self.memory.data),
             aligner.slot.eq(slot_layout(config)(_after(m, slot.as_value(), 2, "slot"))),

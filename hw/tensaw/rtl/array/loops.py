@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.control.command import run_layout
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, Unit

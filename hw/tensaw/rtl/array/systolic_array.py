@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.array.pe import ProcessingElement
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
@@ -97,7 +100,7 @@ class SystolicArray(wiring.Component):
     def _stages(config: NpuConfig) -> int:
         return -(-config.columns // config.column_group)
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
         stages = self._stages(config)
@@ -122,7 +125,7 @@ class SystolicArray(wiring.Component):
             for row in range(config.rows):
                 group = row // config.taps
                 for offset, column in enumerate(range(first, last)):
-                    pe = place(m, platform, f"pe_{row}_{column}", "tensaw_pe", lambda: ProcessingElement(width))
+                    pe = place(m, platform, f"pe_{row}_{column}", ProcessingElement, width)
                     lane = lanes[row].after(row + stage)
                     x: Value = lane
                     if group < config.groups:

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from tensaw.rtl.array.accumulators import Accumulators, accumulate_layout
 from tensaw.rtl.array.feeder import Feeder, FeederState
 from tensaw.rtl.array.systolic_array import SystolicArray
@@ -21,6 +22,7 @@ from tensaw.rtl.interfaces import (
     side_row_layout,
     vector_layout,
 )
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 
@@ -103,14 +105,14 @@ class ArrayUnit(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
-        m.submodules.port = port = CommandPort(config, Unit.ARRAY)
-        m.submodules.loader = loader = WeightLoader(config, self._ring_latency, Feeder.LATENCY - 1)
-        m.submodules.feeder = feeder = Feeder(config)
-        m.submodules.array = array = SystolicArray(config)
-        m.submodules.accumulators = accumulators = Accumulators(config)
+        port = place(m, platform, "port", CommandPort, config, Unit.ARRAY, module="tensaw_array_command_port")
+        loader = place(m, platform, "loader", WeightLoader, config, self._ring_latency, Feeder.LATENCY - 1)
+        feeder = place(m, platform, "feeder", Feeder, config)
+        array = place(m, platform, "array", SystolicArray, config)
+        accumulators = place(m, platform, "accumulators", Accumulators, config)
 
         # The loader takes a run as soon as it can, to fetch weights ahead; the feeder takes it when it starts.
         loading = Signal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import SideKind, side_row_layout
 from tensaw.spec.config import NpuConfig

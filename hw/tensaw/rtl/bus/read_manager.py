@@ -13,6 +13,7 @@ from tensaw.rtl.bus.axi4 import SLVERR, Axi4ReadSignature, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.interfaces import ReadRequestSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.registers import ErrorCode
 
@@ -107,13 +108,15 @@ class ReadManager(wiring.Component):
         ]
 
         # Bursts on offer, and whether there is room for their data.
-        splitters = [BurstSplitter(config, "read") for _ in ASKERS]
+        splitters = [
+            place(m, platform, f"splitter_{asker}", BurstSplitter, config, "read", module="tensaw_read_burst_splitter")
+            for asker in ASKERS
+        ]
         offers = [Signal(name=f"offer_{asker}") for asker in ASKERS]
         grants = [Signal(name=f"grant_{asker}") for asker in ASKERS]
         delivered = [Signal(name=f"delivered_{asker}") for asker in ASKERS]
         most = config.outstanding_reads * config.burst_beats
         for index, (asker, port, splitter) in enumerate(zip(ASKERS, ports, splitters, strict=True)):
-            m.submodules[f"splitter_{asker}"] = splitter
             promised = Signal(range(most + 1), name=f"promised_{asker}")
             room = Signal(signed(18), name=f"room_{asker}")
             beats = splitter.bursts.payload.beats

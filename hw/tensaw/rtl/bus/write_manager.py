@@ -13,6 +13,7 @@ from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.registers import ErrorCode
 
@@ -103,7 +104,7 @@ class WriteManager(wiring.Component):
         lane = exact_log2(width)
         everything = (1 << width) - 1
 
-        m.submodules.splitter = splitter = BurstSplitter(config, "write")
+        splitter = place(m, platform, "splitter", BurstSplitter, config, "write", module="tensaw_write_burst_splitter")
         m.submodules.aw = aw = SkidBuffer(data.StructLayout({"address": config.address_width, "beats": 9}))
         m.submodules.w = w = SkidBuffer(data.StructLayout({"data": width * 8, "strobe": width, "last": 1}))
         # Bursts whose beats are to be sent, and addresses of those whose response is awaited.

@@ -15,6 +15,7 @@ from tensaw.rtl.control.run_control import ERROR_SOURCES, RunControl
 from tensaw.rtl.control.sequencer import QUEUED_UNITS
 from tensaw.rtl.control.state import stall_layout
 from tensaw.rtl.interfaces import ErrorSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import REGIONS
 from tensaw.spec.registers import (
@@ -102,9 +103,9 @@ class Registers(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        m.submodules.port = port = AxiLitePort(ADDRESS_BITS)
-        m.submodules.run = run = RunControl()
-        m.submodules.counters = counters = Counters(config)
+        port = place(m, platform, "port", AxiLitePort, ADDRESS_BITS)
+        run = place(m, platform, "run", RunControl)
+        counters = place(m, platform, "counters", Counters, config)
         connect(m, flipped(self.axi), port.axi)
         for name in ERROR_SOURCES:
             connect(m, flipped(getattr(self, name)), getattr(run, name))

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tensaw.rtl.control.command import word_layout
 from tensaw.rtl.control.fetch import Fetch
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import PAYLOAD_BITS, Unit, word_named
 from tensaw.spec.registers import ErrorCode
@@ -100,7 +101,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.fetch = fetch = Fetch(self.config)
+        fetch = place(m, platform, "fetch", Fetch, self.config, module="tensaw_program_fetch")
         wiring.connect(m, fetch.read, wiring.flipped(self.read))
         m.d.comb += [
             fetch.start.eq(self.start),
@@ -119,7 +120,7 @@ class Sequencer(wiring.Component):
                 port.payload.eq(queue.r_data),
                 port.valid.eq(queue.r_rdy & ~self.halt),
                 queue.r_en.eq(port.ready & ~self.halt),
-                self.queued[index].eq(Mux(queue.level > 255, 255, queue.level)),
+                self.queued[index].eq(queue.level if queue.depth < 256 else Mux(queue.level > 255, 255, queue.level)),
             ]
 
         # The word at the head of the program.

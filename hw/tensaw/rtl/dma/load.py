@@ -12,6 +12,7 @@ from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.transfer import Transfer
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature, WritePortSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 
@@ -77,7 +78,7 @@ class LoadDma(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         read, write = self.read, self.write
-        m.submodules.transfer = transfer = Transfer(self.config, Unit.LOAD)
+        transfer = place(m, platform, "transfer", Transfer, self.config, Unit.LOAD, module="tensaw_load_transfer")
         wiring.connect(m, wiring.flipped(self.words), transfer.words)
         wiring.connect(m, transfer.tokens, wiring.flipped(self.tokens))
         wiring.connect(m, transfer.request, wiring.flipped(read.request))

@@ -13,6 +13,7 @@ from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.transfer import Transfer
 from tensaw.rtl.interfaces import ErrorSignature, ReadPortSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 
@@ -80,7 +81,7 @@ class StoreDma(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, read, write = self.config, self.read, self.write
-        m.submodules.transfer = transfer = Transfer(config, Unit.STORE)
+        transfer = place(m, platform, "transfer", Transfer, config, Unit.STORE, module="tensaw_store_transfer")
         m.submodules.buffer = buffer = fifo.SyncFIFO(width=config.bus_bytes * 8, depth=_BUFFER)
         wiring.connect(m, wiring.flipped(self.words), transfer.words)
         wiring.connect(m, transfer.tokens, wiring.flipped(self.tokens))

@@ -13,6 +13,7 @@ from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.row_stepper import RowStepper, step_layout
 from tensaw.rtl.dma.row_walker import RowWalker, span_layout
 from tensaw.rtl.interfaces import BusErrorSignature, ErrorSignature, access_layout
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 from tensaw.spec.registers import ErrorCode
@@ -93,9 +94,10 @@ class Transfer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, tokens = self.config, self.tokens
-        m.submodules.port = port = CommandPort(config, self.unit)
-        m.submodules.walker = walker = RowWalker(config)
-        m.submodules.stepper = stepper = RowStepper(config)
+        name = f"tensaw_{self.unit.name.lower()}_command_port"
+        port = place(m, platform, "port", CommandPort, config, self.unit, module=name)
+        walker = place(m, platform, "walker", RowWalker, config)
+        stepper = place(m, platform, "stepper", RowStepper, config)
         layout = span_layout(config)
         m.submodules.ahead = ahead = fifo.SyncFIFO(width=layout.size, depth=_ROWS_AHEAD)
         wiring.connect(m, wiring.flipped(self.words), port.words)

@@ -12,6 +12,7 @@ from amaranth.utils import exact_log2
 from tensaw.rtl.control.command import CommandPort
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 from tensaw.spec.registers import ErrorCode
@@ -81,7 +82,7 @@ class WeightDma(wiring.Component):
         m = Module()
         read = self.read
         lane_bits = exact_log2(self.config.bus_bytes)
-        m.submodules.port = port = CommandPort(self.config, Unit.WEIGHT)
+        port = place(m, platform, "port", CommandPort, self.config, Unit.WEIGHT, module="tensaw_weight_command_port")
         wiring.connect(m, wiring.flipped(self.words), port.words)
         run = port.run.payload
 

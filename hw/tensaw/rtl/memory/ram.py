@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["SMALL_DEPTH", "Ram", "ram_module_name", "ram_verilog"]
+from tensaw.rtl.shared import ExportPlatform
 
-SMALL_DEPTH = 64
-"""Memories with fewer rows than this stay inside the generated module: their ``initial`` lines are few."""
-
+__all__ = ["Ram", "ram_module_name", "ram_verilog"]
 
 def _lanes(depth: int, width: int, granularity: int) -> int:
     if depth < 2 or width < 1 or granularity < 1 or width % granularity:
@@ -97,9 +95,8 @@ class Ram(wiring.Component):
 
     Elaboration
     -----------
-    A platform with an attribute ``tensaw_ram_instances: dict[str, str]`` gets an ``Instance`` of the module
-    :func:`ram_module_name` and that module's Verilog text in the dictionary; otherwise (simulation in Python), and for
-    fewer than :data:`SMALL_DEPTH` rows, the RAM is a ``lib.memory.Memory``.
+    On an ExportPlatform it is an ``Instance`` of the module :func:`ram_module_name`, and the platform gets that
+    module's Verilog text; otherwise (simulation in Python) the RAM is a ``lib.memory.Memory``.
     """
 
     write_enable: Signal
@@ -123,13 +120,11 @@ class Ram(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        instances: dict[str, str] | None = getattr(platform, "tensaw_ram_instances", None)
-        if instances is not None and self.depth >= SMALL_DEPTH:
+    def elaborate(self, platform: Any) -> Elaboratable:
+        if isinstance(platform, ExportPlatform):
             name = ram_module_name(self.depth, self.width, self.granularity)
-            instances[name] = ram_verilog(self.depth, self.width, self.granularity)
-            m.submodules.ram = Instance(
+            platform.memories[name] = ram_verilog(self.depth, self.width, self.granularity)
+            return Instance(
                 name,
                 i_clk=ClockSignal("sync"),
                 i_write_enable=self.write_enable,
@@ -139,7 +134,7 @@ class Ram(wiring.Component):
                 i_read_address=self.read_address,
                 o_read_data=self.read_data,
             )
-            return m
+        m = Module()
         m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
         write = memory.write_port(granularity=self.granularity)
         read = memory.read_port()

@@ -157,7 +157,7 @@ class Scratchpad(wiring.Component):
             for lane in range(config.word_bytes):
                 bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}")
                 m.d.sync += [
-                    bank_number.eq(span.bank + (lane < span.offset)),
+                    bank_number.eq(span.bank + (lane < span.offset if lane + 1 < config.word_bytes else 0)),
                     lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
                 ]
             m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation))

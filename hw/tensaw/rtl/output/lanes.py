@@ -223,7 +223,7 @@ class Lanes(wiring.Component):
         shared: dict[str, Value],
     ) -> None:
         run = self.run
-        lane: RequantiseLane = place(m, platform, f"lane{index}", "tensaw_requantise_lane", RequantiseLane)
+        lane: RequantiseLane = place(m, platform, f"lane{index}", RequantiseLane)
         m.submodules[f"lookup{index}"] = lookup = Ram(LOOKUP_WORDS, 32)
 
         accumulator = Signal(signed(32), name=f"accumulator{index}", reset_less=True)

@@ -117,7 +117,7 @@ class ParameterStore(wiring.Component):
             ("shift", SideKind.SHIFT, self.shift, SHIFT_BITS, 8, bytes_),
         ):
             ram = Ram(depth, bits * lanes, bits)
-            m.submodules[name] = ram
+            m.submodules[f"{name}_memory"] = ram
             beat = Signal(max(1, beat_bits), name=f"{name}_beat")
             m.d.comb += [
                 ram.write_address.eq(Cat(beat[:beat_bits], write_set)),

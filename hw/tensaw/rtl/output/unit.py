@@ -28,6 +28,7 @@ from tensaw.rtl.output.parameters import ParameterStore, beats_of
 from tensaw.rtl.output.softmax import Softmax
 from tensaw.rtl.output.tables import TableLoader
 from tensaw.rtl.output.walk import Walk, beat_layout
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, OutputKind, Unit
 from tensaw.spec.registers import ErrorCode
@@ -120,14 +121,14 @@ class OutputUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
-        m.submodules.port = port = CommandPort(config, Unit.OUTPUT)
-        m.submodules.target_walk = walk = Walk(config)
-        m.submodules.operand_walk = operand_walk = Walk(config)
-        m.submodules.fetch = fetch = OperandFetch(config)
-        m.submodules.parameters = parameters = ParameterStore(config)
+        port = place(m, platform, "port", CommandPort, config, Unit.OUTPUT, module="tensaw_output_command_port")
+        walk = place(m, platform, "target_walk", Walk, config, module="tensaw_output_walk")
+        operand_walk = place(m, platform, "operand_walk", Walk, config, module="tensaw_output_walk")
+        fetch = place(m, platform, "fetch", OperandFetch, config)
+        parameters = place(m, platform, "parameters", ParameterStore, config)
         m.submodules.tables = tables = TableLoader(config)
-        m.submodules.lanes = lanes = Lanes(config)
-        m.submodules.softmax = softmax = Softmax(config)
+        lanes = place(m, platform, "lanes", Lanes, config, module="tensaw_requantise_lanes")
+        softmax = place(m, platform, "softmax", Softmax, config)
         connect(m, flipped(self.words), port.words)
         connect(m, flipped(self.read), fetch.read)
 
