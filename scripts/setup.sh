@@ -77,8 +77,7 @@ rm -f "$stamp"
 printf '%s\n' "$home" >"$home_file"
 
 say "installing the packages of requirements.lock into .venv (about two minutes the first time)"
-# Python compiles what is imported when it is imported; compiling all of it now would take as long as the rest.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
 # The cocotb benches load Python as a shared library, which Debian keeps in a package of its own.

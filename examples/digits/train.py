@@ -16,6 +16,7 @@ from export import to_onnx, to_tflite
 from layers import Array
 from network import Network, softmax
 from quantise import quantise
+from threadpoolctl import threadpool_limits
 
 FOLDER = Path(__file__).resolve().parent
 SEED = 20240607
@@ -82,7 +83,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     digits = data.load(arguments.seed)
-    network = train(digits, arguments.seed, arguments.epochs)
+    # The matrices are too small to share among threads, and one thread always adds up in the same order.
+    with threadpool_limits(1):
+        network = train(digits, arguments.seed, arguments.epochs)
     quantised = quantise(network, digits.train_images)
     folder = arguments.output
     (folder / "digits_int8.tflite").write_bytes(to_tflite(quantised))

@@ -141,6 +141,12 @@ def test_missing_tools_are_reported_before_any_work(
     assert expected in text_of(capsys)
 
 
+@pytest.mark.parametrize("option", ["--report", "--trace"])
+def test_the_golden_model_has_no_report(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", MODEL, "--sim", "golden", option, str(tmp_path / "r")]) == 2
+    assert f"The golden model has no cycles, which {option} would show: choose --sim verilator" in text_of(capsys)
+
+
 # compile, disasm, info -----------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensaw.cli import calls, files, options, terminal
 from tensaw.cli.frame import FINE, WRONG_RESULT
+from tensaw.spec.errors import InputError
 
 if TYPE_CHECKING:
     from tensaw.cli.arrays import Arrays
@@ -75,6 +76,12 @@ def execute(arguments: argparse.Namespace) -> int:
     files.require_writable(
         arguments.output, arguments.report, arguments.trace, arguments.waves, options.json_file(arguments)
     )
+    for option, path in (("--report", arguments.report), ("--trace", arguments.trace)):
+        if path is not None and arguments.sim == "golden":
+            raise InputError(
+                f"The golden model has no cycles, which {option} would show: choose --sim verilator or icarus, or "
+                f"leave {option} out."
+            )
     from tensaw.cli.arrays import pack_arrays, stack_runs
     from tensaw.cli.comparison import compare
     from tensaw.cli.simulation import inputs_from, opened, prepare
