@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tensaw.check.comparison import Difference, compare, tile_of
 from tensaw.cli import calls
-from tensaw.cli.arrays import load_arrays, pack_arrays
-from tensaw.cli.comparison import Difference, compare, tile_of
 from tensaw.cli.main import main
 from tensaw.networks import TfliteBuilder
+from tensaw.runtime.arrays import load_arrays, pack_arrays
 from tensaw.spec.isa import assemble
 from tensaw.spec.program import Layer, Program, Tag
 

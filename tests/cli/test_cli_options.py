@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tensaw.cli import options
-from tensaw.cli.arrays import load_arrays, pack_arrays, random_inputs, split_runs, stack_runs
+from tensaw.runtime.arrays import load_arrays, pack_arrays, random_inputs, split_runs, stack_runs
 from tensaw.spec.config import PRESETS
 from tensaw.spec.errors import ConfigError, InputError, TensawError
 from tensaw.spec.program import Binding

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tensaw.cli.arrays import random_inputs
 from tensaw.compiler.frontends import load
 from tensaw.compiler.pipeline import compile_graph
 from tensaw.runtime import RunResult, Session
+from tensaw.runtime.arrays import random_inputs
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
 from tensaw.spec.program import Program

@@ -76,7 +76,7 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
     from tensaw.bench import measurement, work
     from tensaw.bench.closed_forms import closed_forms
     from tensaw.bench.vela import vela_cycles
-    from tensaw.cli.arrays import random_inputs
+    from tensaw.runtime.arrays import random_inputs
 
     graph = calls.load_network(path)
     program = calls.compile_program(graph, config)

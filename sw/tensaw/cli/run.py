@@ -12,8 +12,8 @@ from tensaw.cli.frame import FINE, WRONG_RESULT
 from tensaw.spec.errors import InputError
 
 if TYPE_CHECKING:
-    from tensaw.cli.arrays import Arrays
     from tensaw.runtime import RunResult
+    from tensaw.runtime.arrays import Arrays
     from tensaw.spec.program import Program
 
 SUMMARY = "run a network on the simulated NPU, count cycles and compare each output byte with the golden model"
@@ -82,9 +82,9 @@ def execute(arguments: argparse.Namespace) -> int:
                 f"The golden model has no cycles, which {option} would show: choose --sim verilator or icarus, or "
                 f"leave {option} out."
             )
-    from tensaw.cli.arrays import pack_arrays, stack_runs
-    from tensaw.cli.comparison import compare
+    from tensaw.check.comparison import compare
     from tensaw.cli.simulation import inputs_from, opened, prepare
+    from tensaw.runtime.arrays import pack_arrays, stack_runs
 
     graph, program = prepare(arguments)
     runs = inputs_from(arguments, program)

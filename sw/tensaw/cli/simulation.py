@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tensaw.cli import calls, options, terminal
-from tensaw.cli.arrays import Arrays, load_arrays, random_inputs, split_runs
+from tensaw.runtime.arrays import Arrays, load_arrays, random_inputs, split_runs
 
 if TYPE_CHECKING:
     from tensaw.compiler.ir import Graph

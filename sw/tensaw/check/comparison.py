@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensaw.cli.terminal import short_name
+from tensaw.report.figures import short_name
 from tensaw.spec.program import Program
 
 __all__ = ["Difference", "compare", "tile_of"]
