@@ -108,8 +108,8 @@ def table(found: Sequence[Comparison]) -> str:
         "Made by `python -m tensaw.bench.accuracy`; do not edit. What the model is and leaves out is in",
         "[performance.md](performance.md).",
         "",
-        f"{len(configs)} configurations, {len(REFERENCES)} networks, memories that answer reads/writes after {memories}",
-        "cycles; Verilator on the RTL. *Layer* is the largest error of a layer of more than 1,000 cycles.",
+        f"{len(configs)} configurations, {len(REFERENCES)} networks, memories that answer reads/writes after",
+        f"{memories} cycles; Verilator on the RTL. *Layer* is the largest error of a layer of more than 1,000 cycles.",
         "",
         f"Largest error of a network: {worst.error:+.2%} ({worst.network} on {worst.config.name}); of a layer: "
         f"{worst_layer.layer_error:+.2%}",

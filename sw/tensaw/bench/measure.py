@@ -24,8 +24,8 @@ _SUFFIXES = (".tflite", ".onnx")
 class Measurement:
     """``cycles`` by ``source`` (``rtl`` or ``estimate``) from start to interrupt, with a memory that answers reads
     after ``read_latency`` cycles. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and
-    ``bus_limit``; ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None: not
-    simulated). ``compared``: figures of others for the same file, by name."""
+    ``bus_limit``; ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None:
+    not simulated). ``compared``: figures of others for the same file, by name."""
 
     network: str
     file: str

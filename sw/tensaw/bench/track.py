@@ -65,11 +65,11 @@ def judge(key: str, kept: Mapping[str, int], now: int) -> str:
     """A sentence if a count is not what is kept, else nothing."""
     if key not in kept:
         return f"{key}: {now:,} cycles, which docs/cycles.json does not know."
-    change = now / kept[key] - 1
-    if abs(change) <= TOLERANCE:
+    change = now - kept[key]
+    if abs(change) <= TOLERANCE * kept[key]:
         return ""
     verb = "grew" if change > 0 else "shrank"
-    return f"{key}: cycles {verb} by {abs(change):.1%}, from {kept[key]:,} to {now:,}."
+    return f"{key}: cycles {verb} by {abs(change) / kept[key]:.1%}, from {kept[key]:,} to {now:,}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
