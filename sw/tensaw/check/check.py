@@ -110,6 +110,8 @@ def check_network(
 
 def _compare_kept(program: Program, run: RunResult, reference: Reference, result: CheckResult) -> None:
     """Intermediate tensors in the order in which layers write them; what a reshape only renames is one of them."""
+    outputs = {layer.output for layer in program.layers}
+    writers = {(binding.region, binding.offset): binding for binding in program.kept if binding.tensor in outputs}
     for binding in program.kept:
         expected = reference.tensors.get(binding.tensor)
         if expected is None:
@@ -117,7 +119,8 @@ def _compare_kept(program: Program, run: RunResult, reference: Reference, result
         result.compared.append(binding.tensor)
         found = run.kept[binding.name]
         require_alike(binding.tensor, found, expected)
-        if difference := compare(program, binding.tensor, found, expected):
+        written = writers.get((binding.region, binding.offset), binding)
+        if difference := compare(program, binding.tensor, found, expected, written.tensor, written.shape):
             result.differences.append((0, difference))
     missing = set(reference.tensors) - set(result.compared) - {binding.tensor for binding in program.inputs}
     result.uncompared = sorted(missing)

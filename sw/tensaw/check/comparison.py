@@ -62,12 +62,22 @@ def _holds(tile: str, element: tuple[int, ...]) -> bool:
     return bool(ranges)
 
 
+def _element(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.unravel_index(number, shape)) if shape else ()
+
+
 def compare(
-    program: Program, tensor: str, found: npt.NDArray[Any], expected: npt.NDArray[Any], written: str | None = None
+    program: Program,
+    tensor: str,
+    found: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
+    written: str | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Difference | None:
     """None if the two hold the same bytes in the same order; shapes may differ by reshaping.
 
-    ``tensor`` is the name to show; ``written`` that of the IR's tensor, by which the layer is found, if it is another.
+    ``tensor`` is the name to show. ``written`` is that of the tensor by which the layer is found, and ``shape`` its
+    shape, if they are others: the IR's name of an output, or what a reshape renames.
     Raises ValueError for different sizes or types.
     """
     if found.size != expected.size or found.dtype != expected.dtype:
@@ -76,14 +86,14 @@ def compare(
     if not len(wrong):
         return None
     first = int(wrong[0])
-    element = tuple(int(index) for index in np.unravel_index(first, found.shape)) if found.shape else ()
+    element = _element(first, found.shape)
     numbers = [number for number, layer in enumerate(program.layers) if layer.output == (written or tensor)]
     layer = program.layers[numbers[0]] if numbers else None
     return Difference(
         tensor,
         layer.name if layer else "",
         layer.kind if layer else "",
-        tile_of(program, numbers[0], element) if numbers else "",
+        tile_of(program, numbers[0], _element(first, shape or found.shape)) if numbers else "",
         element,
         found.reshape(-1)[first].item(),
         expected.reshape(-1)[first].item(),
