@@ -11,10 +11,11 @@ import pytest
 from tensaw.harness import Event
 from tensaw.report import html_report, perfetto_trace
 from tensaw.report.drawings import COLOURS, layer_bars, roofline, timeline
-from tensaw.report.figures import layer_figures, short_name, totals
+from tensaw.report.figures import layer_figures, totals
 from tensaw.runtime.layers import BOUNDS, LayerResult
 from tensaw.runtime.session import RunResult
 from tensaw.spec.config import PRESETS
+from tensaw.spec.names import short_name
 from tensaw.spec.program import Layer, Program, Tag
 
 

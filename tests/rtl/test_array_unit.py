@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tensaw.rtl.array.unit import ArrayUnit
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, encode

@@ -41,7 +41,8 @@ class Job:
             word.name: {field.name: 0 for field in word.fields} | words.get(word.name, {})
             for word in words_of(Unit.OUTPUT)
         }
-        self.vectors, self.side, self.accumulated = [], [], None
+        self.vectors, self.side = [], []
+        self.accumulated: Accumulated | None = None
 
     @property
     def words(self):

@@ -8,8 +8,18 @@ from amaranth.lib.wiring import In, Out
 from tensaw.spec.config import NpuConfig
 
 __all__ = [
-    "ArrayReadSignature", "ReadPortSignature", "WritePortSignature", "SideKind", "side_row_layout", "vector_layout",
-    "ProgressSignature", "access_layout", "ReadRequestSignature", "BusErrorSignature", "ErrorSignature", "PEERS",
+    "ArrayReadSignature",
+    "ReadPortSignature",
+    "WritePortSignature",
+    "SideKind",
+    "side_row_layout",
+    "vector_layout",
+    "ProgressSignature",
+    "access_layout",
+    "ReadRequestSignature",
+    "BusErrorSignature",
+    "ErrorSignature",
+    "PEERS",
 ]
 
 PEERS = 4
@@ -31,11 +41,13 @@ class ArrayReadSignature(wiring.Signature):
 
     def __init__(self, config: NpuConfig) -> None:
         bits = (config.scratchpad_bytes // config.word_bytes - 1).bit_length()
-        super().__init__({
-            "enable": Out(3),
-            "address": Out(data.ArrayLayout(bits, 3)),
-            "data": In(data.ArrayLayout(config.word_bytes * 8, 3)),
-        })
+        super().__init__(
+            {
+                "enable": Out(3),
+                "address": Out(data.ArrayLayout(bits, 3)),
+                "data": In(data.ArrayLayout(config.word_bytes * 8, 3)),
+            }
+        )
 
 
 class ReadPortSignature(wiring.Signature):
@@ -52,9 +64,14 @@ class ReadPortSignature(wiring.Signature):
     """
 
     def __init__(self, config: NpuConfig) -> None:
-        super().__init__({
-            "valid": Out(1), "ready": In(1), "address": Out(24), "data": In(config.word_bytes * 8),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "address": Out(24),
+                "data": In(config.word_bytes * 8),
+            }
+        )
 
 
 class WritePortSignature(wiring.Signature):
@@ -73,13 +90,18 @@ class WritePortSignature(wiring.Signature):
     """
 
     def __init__(self, config: NpuConfig) -> None:
-        super().__init__({
-            "valid": Out(1), "ready": In(1), "address": Out(24), "data": Out(config.word_bytes * 8),
-            "count": Out(range(config.word_bytes + 1)),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "address": Out(24),
+                "data": Out(config.word_bytes * 8),
+                "count": Out(range(config.word_bytes + 1)),
+            }
+        )
 
 
-class SideKind(enum.Enum, shape=3):
+class SideKind(enum.Enum, shape=3):  # type: ignore[call-arg]
     """What a row of the weight stream that is no weight holds."""
 
     BIAS = 0
@@ -95,9 +117,14 @@ def side_row_layout(config: NpuConfig) -> data.StructLayout:
     ``index``: row number within its kind (BIAS and MULTIPLIER have 4 rows of little-endian int32, SHIFT one row of
     int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's parameters, or of the table.
     """
-    return data.StructLayout({
-        "kind": SideKind, "index": 9, "last": 1, "row": config.weight_row_bytes * 8,
-    })
+    return data.StructLayout(
+        {
+            "kind": SideKind,
+            "index": 9,
+            "last": 1,
+            "row": config.weight_row_bytes * 8,
+        }
+    )
 
 
 def vector_layout(config: NpuConfig) -> data.ArrayLayout:
@@ -164,12 +191,14 @@ class ReadRequestSignature(wiring.Signature):
     """
 
     def __init__(self, config: NpuConfig) -> None:
-        super().__init__({
-            "request": Out(stream.Signature(access_layout())),
-            "credit": Out(16),
-            "data": In(stream.Signature(config.bus_bytes * 8)),
-            "error": In(BusErrorSignature()),
-        })
+        super().__init__(
+            {
+                "request": Out(stream.Signature(access_layout())),
+                "credit": Out(16),
+                "data": In(stream.Signature(config.bus_bytes * 8)),
+                "error": In(BusErrorSignature()),
+            }
+        )
 
 
 class ErrorSignature(wiring.Signature):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tensaw.cli.files import write
+from tensaw.spec.names import short_name
 
 if TYPE_CHECKING:
     import argparse
@@ -110,12 +111,6 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(f"{value:,}" if type(value) is int else str(value)) for value in row))
     console.print(table)
-
-
-def short_name(name: str, width: int = 40) -> str:
-    """A tensor's or layer's name for a table: converters join the names of all fused operators with semicolons."""
-    first = name.split(";")[0]
-    return first if len(first) <= width else "…" + first[1 - width :]
 
 
 def emit_json(arguments: argparse.Namespace, values: Mapping[str, Any]) -> None:

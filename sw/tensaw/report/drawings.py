@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from tensaw.report.figures import LayerFigures, short_name
+from tensaw.report.figures import LayerFigures
 from tensaw.report.perfetto import UNITS
 from tensaw.runtime.layers import BOUNDS
 from tensaw.runtime.session import RunResult
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.names import short_name
 from tensaw.spec.program import Program
 
 __all__ = ["COLOURS", "layer_bars", "roofline", "timeline"]

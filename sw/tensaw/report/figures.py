@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tensaw.runtime.session import RunResult
+from tensaw.spec.names import short_name
 from tensaw.spec.program import Program
 
-__all__ = ["LayerFigures", "Totals", "layer_figures", "short_name", "totals"]
+__all__ = ["LayerFigures", "Totals", "layer_figures", "totals"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,6 @@ class Totals:
     bus_limit: int
     bytes_read: int
     bytes_written: int
-
-
-def short_name(name: str, length: int = 38) -> str:
-    """A name that fits a table: of names joined by ';' the first, of a path the last parts."""
-    name = name.split(";")[0]
-    while len(name) > length and "/" in name[:-1]:
-        name = name.split("/", 1)[1]
-    return name if len(name) <= length else "…" + name[1 - length :]
 
 
 def layer_figures(program: Program, result: RunResult) -> list[LayerFigures]:

@@ -22,7 +22,7 @@ from tensaw.spec.registers import ErrorCode
 __all__ = ["Feeder", "FeederState"]
 
 
-class FeederState(enum.Enum, shape=3):
+class FeederState(enum.Enum, shape=3):  # type: ignore[call-arg]
     """What the feeder did in a cycle; also the ``trace_array_state`` output."""
 
     IDLE = 0

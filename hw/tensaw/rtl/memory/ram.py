@@ -14,6 +14,7 @@ from tensaw.rtl.shared import ExportPlatform
 
 __all__ = ["Ram", "ram_module_name", "ram_verilog"]
 
+
 def _lanes(depth: int, width: int, granularity: int) -> int:
     if depth < 2 or width < 1 or granularity < 1 or width % granularity:
         raise ValueError(
