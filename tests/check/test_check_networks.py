@@ -1,4 +1,4 @@
-"""The four reference networks against LiteRT: outputs of every row, every intermediate tensor of the first."""
+"""The reference networks against LiteRT: outputs of every row, every intermediate tensor of the first."""
 
 from __future__ import annotations
 
