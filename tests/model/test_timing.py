@@ -9,6 +9,7 @@ from tensaw.harness.profile import ArrayState
 from tensaw.model.timing import estimate
 from tensaw.model.timing_bus import UNKNOWN, Asker, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News
+from tensaw.model.timing_scratchpad import ArrayReads, StepReads
 from tensaw.spec.config import PRESETS, NpuConfig
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import assemble
@@ -156,3 +157,19 @@ def test_the_ring_knows_when_rows_come_and_when_there_is_room() -> None:
     assert [ring.room(beats) for beats in (258, 260, 264)] == [202, 203, 205]
     assert ring.room(266) == UNKNOWN
     assert ring.freed == 4
+
+
+def test_a_store_waits_for_banks_that_the_array_reads() -> None:
+    reads = ArrayReads(BASE)  # words of 16 bytes in four banks
+    # Lines of ten positions, each 16 bytes from the middle of a word on: two words, the next position one further.
+    reads.add(StepReads(100, 119, 10, None, 8, 160, 16, 16, 0, 0))
+    assert reads.free(101, 0)  # a position reads two cycles after it was given
+    assert [reads.free(102, bank * 16) for bank in range(4)] == [False, False, True, True]
+    assert [reads.free(103, bank * 16) for bank in range(4)] == [True, False, False, True]
+    assert [reads.free(104, bank * 16 + 1) for bank in range(4)] == [True, False, False, False]
+    assert reads.free(122, 0)
+    # Three kernel rows, an odd number of words apart, in three banks; a line begins where it was told to.
+    reads.add(StepReads(200, 230, 5, [200, 220], 0, 48, 1, 9, 3, 16))
+    assert [reads.free(202, bank * 16) for bank in range(4)] == [False, False, False, True]
+    assert reads.free(210, 0)
+    assert [reads.free(222, bank * 16) for bank in range(4)] == [False, False, True, False]

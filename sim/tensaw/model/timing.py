@@ -2,8 +2,9 @@
 
 Every unit executes the program's command words as the hardware does, in time only, at the granularity of weight tiles
 for the array, of output rows where layers follow each other and at the output stage, and of bursts at the memory port.
-What it leaves out: conflicts of the scratchpad's shared ports with the array, and the values on which softmax's
-normalisation depends. Its error against the RTL is in ``docs/timing_accuracy.md``.
+What it leaves out: conflicts at the scratchpad between LOAD's and OUTPUT's writes and between second operands and the
+array's reads, and the values on which softmax's normalisation depends. Its error against the RTL is in
+``docs/timing_accuracy.md``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tensaw.model.timing_kernel import Kernel
 from tensaw.model.timing_link import Link
 from tensaw.model.timing_output import OutputUnit
 from tensaw.model.timing_program import Dispatcher, FetchAsker, Port, Tokens, plan_actions
+from tensaw.model.timing_scratchpad import ArrayReads
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import Unit, decode
@@ -47,6 +49,7 @@ def estimate(program: Program, read_latency: int = 32, write_latency: int = 8) -
     """
     config = program.config
     kernel, trace = Kernel(), Trace()
+    reads = ArrayReads(config)
     ring, link, tokens = Ring(kernel, config), Link(kernel), Tokens(kernel)
     fetch, load, weight = FetchAsker(kernel, config), Asker(kernel, config), WeightAsker(kernel, config, ring)
     bus = ReadBus(kernel, config, read_latency, (fetch, load, weight))
@@ -55,9 +58,9 @@ def estimate(program: Program, read_latency: int = 32, write_latency: int = 8) -
     dispatcher = Dispatcher(kernel, program, plan, bus, fetch, ports)
     WeightUnit(kernel, ports[Unit.WEIGHT], bus, weight, trace)
     LoadUnit(kernel, config, ports[Unit.LOAD], tokens, bus, load, trace)
-    ArrayUnit(kernel, config, ports[Unit.ARRAY], tokens, bus, ring, link, trace)
+    ArrayUnit(kernel, config, ports[Unit.ARRAY], tokens, bus, ring, link, reads, trace)
     output = OutputUnit(kernel, config, ports[Unit.OUTPUT], tokens, link, trace)
-    store = StoreUnit(kernel, config, ports[Unit.STORE], tokens, write_latency, trace)
+    store = StoreUnit(kernel, config, ports[Unit.STORE], tokens, write_latency, reads, trace)
     kernel.run()
     stuck = [unit.name for unit, port in ports.items() if port.offer is not None or port.queue]
     if stuck or dispatcher.ended is None:

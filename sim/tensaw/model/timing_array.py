@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from tensaw.harness.profile import ArrayState
 from tensaw.model.timing_bus import ReadBus, Ring
+from tensaw.model.timing_geometry import Geometry
 from tensaw.model.timing_kernel import Kernel, News, Process, Steps
 from tensaw.model.timing_link import FEEDER, Link, Row, Written, array_latency
 from tensaw.model.timing_parameters import ParameterTiming
 from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_scratchpad import ArrayReads, StepReads
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Mode, Peer, TableKind
+from tensaw.spec.isa import Peer, TableKind
 
 __all__ = ["ArrayUnit"]
 
@@ -28,50 +30,15 @@ GAP = 3
 TABLE_BYTES = {TableKind.LOOKUP: 256, TableKind.EXPONENT: 1024}
 
 
-class _Geometry:
-    """What of a run's registers decides its timing."""
-
-    def __init__(self, action: Action, config: NpuConfig) -> None:
-        mode, out, block = action.fields["mode"], action["OUT"], action["BLOCK"]
-        kernel_y, kernel_x, step = action["KERNEL_Y"], action["KERNEL_X"], action["STEP"]
-        self.pool = mode == Mode.POOL
-        self.weights = action["WEIGHTS"]
-        self.streamed = self.weights["bias"] or self.weights["scale"]
-        self.rows = self.weights["rows"]
-        self.free = bool(self.weights["free"])
-        self.tiles = action["TILES"]["count"]
-        self.window = action["WINDOW"]["height"]
-        self.spacing = step["decimation"]
-        self.row_step = step["row"]
-        # A DEPTHWISE sum is complete `taps` positions after its first.
-        drain = config.taps - 1 if mode == Mode.DEPTHWISE else 0
-        tail = max(drain, self.spacing - 1)
-        reach = (action.fields["groups"] - 1) * kernel_y["group_rows"] if mode == Mode.DEPTHWISE else 0
-        self.blocks: list[tuple[int, int, int, int]] = []
-        """Height and width, cycles of a row, and lowest input row that its first row needs in the first step."""
-        y = action["ORIGIN"]["y"] + reach
-        for height in _parts(out["height"], block["height"]):
-            for width in _parts(out["width"], block["width"]):
-                length = (width - 1) * self.spacing + 1 + tail if tail else width
-                self.blocks.append((height, width, length, y))
-            y += height * self.row_step
-        self.steps = [
-            y * kernel_y["rows"]
-            for y in range(kernel_y["steps"])
-            for _ in range(kernel_x["steps"] * kernel_x["chunks"])
-        ]
-        """Input rows from the first kernel step to each."""
-
-
 class ArrayUnit:
     """ARRAY. One process for loader and feeder: each needs the other at every step."""
 
     def __init__(
         self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, bus: ReadBus, ring: Ring, link: Link,
-        trace: Trace,
+        reads: ArrayReads, trace: Trace,
     ) -> None:  # fmt: skip
         self._config, self._port, self._tokens = config, port, tokens
-        self._bus, self._ring, self._link, self._trace = bus, ring, link, trace
+        self._bus, self._ring, self._link, self._reads, self._trace = bus, ring, link, reads, trace
         self._parameters = ParameterTiming(config, ring, bus, link)
         self._loader_free = 0
         self._shadow_free = 0  # cycle from which the array takes the next step's weights
@@ -113,7 +80,7 @@ class ArrayUnit:
         self._trace.count(action.tag, ArrayState.WAIT_WEIGHTS, end - start)
 
     def _run(self, action: Action, taken: int, begin: int) -> Process:
-        shape = _Geometry(action, self._config)
+        shape = Geometry(action, self._config)
         followed = None
         if action.follows is not None:
             while len(self._link.runs) <= action.follows:
@@ -128,7 +95,7 @@ class ArrayUnit:
             # The feeder does not wait for what the loader does besides.
             self._pooling = True
             self._kernel.start(self._finish_loading(shape, loaded + 1, position))
-        for _ in range(shape.tiles):
+        for tile in range(shape.tiles):
             if shape.streamed and not shape.pool:
                 cursor = 1 + (yield from self._parameters.read_tile(shape.weights, position, cursor))
                 position += self._parameters.rows_of(shape.weights)
@@ -142,7 +109,7 @@ class ArrayUnit:
                         cursor = loaded + 1
                     if not started:
                         yield from self._start(action, taken, begin)
-                    yield from self._step(action, shape, block, number, loaded, followed, not started)
+                    yield from self._step(action, shape, tile, block, number, loaded, followed, not started)
                     if not shape.pool or not started:
                         self._shadow_free = self._first + 1
                     started = True
@@ -153,7 +120,7 @@ class ArrayUnit:
             yield from self._end_loading(shape, cursor, position)
         self._tokens.give(Peer.ARRAY, action.fields["signal"], self._last + 2)
 
-    def _finish_loading(self, shape: _Geometry, cursor: int, position: int) -> Process:
+    def _finish_loading(self, shape: Geometry, cursor: int, position: int) -> Process:
         """A POOL run's loader: the parameters of all tiles."""
         if shape.streamed:
             for _ in range(shape.tiles):
@@ -163,7 +130,7 @@ class ArrayUnit:
         self._pooling = False
         self._pooled.tell()
 
-    def _end_loading(self, shape: _Geometry, cursor: int, position: int) -> Process:
+    def _end_loading(self, shape: Geometry, cursor: int, position: int) -> Process:
         """Padding behind a run's last tile; the loader can take the next run. ``position``: the weight row behind."""
         if shape.free:
             if pad := shape.weights["pad"]:
@@ -207,13 +174,15 @@ class ArrayUnit:
         return cycle
 
     def _step(
-        self, action: Action, shape: _Geometry, block: int, number: int, loaded: int, followed: Written | None,
-        fresh: bool,
+        self, action: Action, shape: Geometry, tile: int, block: int, number: int, loaded: int,
+        followed: Written | None, fresh: bool,
     ) -> Process:  # fmt: skip
         """One kernel step of one block; its weights are there in cycle ``loaded``. ``fresh``: the run's first."""
         link, trace, tag = self._link, self._trace, action.tag
-        height, width, length, y = shape.blocks[block]
-        y += shape.steps[number]
+        height, width, length, top, x = shape.blocks[block]
+        down, right = shape.steps[number]
+        top += down
+        y = top + shape.reach
         first = self._last + 1
         behind = followed is not None and (fresh or followed.done is None or followed.done + 1 > first)
         if behind:
@@ -236,22 +205,30 @@ class ArrayUnit:
             self._busy_since = -1 if paused else first
         self._first = first
         last_step = number == len(shape.steps) - 1
+        address = shape.base + tile * shape.input_step + top * shape.pitch + x + right
+        reads = StepReads(
+            first, first, length, None, address, shape.row_step * shape.pitch, shape.position, shape.size, shape.groups,
+            shape.group_pitch,
+        )  # fmt: skip
         if not behind:
             if last_step:
                 link.rows += [Row(first + line * length, width, shape.spacing) for line in range(height)]
             begin = first + height * length
         else:
             begin = first
+            reads.lines = []
             for line in range(height):
                 if line:
                     start = yield from self._written(followed, y + line * shape.row_step, begin, shape.window, False)
                     trace.count(tag, ArrayState.WAIT_FOLLOW, start - begin)
                     begin = start
+                reads.lines.append(begin)
                 if last_step:
                     link.rows.append(Row(begin, width, shape.spacing))
                     link.from_array.tell()
                 begin += length
-        self._last = begin - 1
+        self._last = reads.end = begin - 1
+        self._reads.add(reads)
         if last_step:
             link.from_array.tell()
             # A block of one position reads the same accumulator in every cycle but its first: what the block before has
@@ -283,8 +260,3 @@ class ArrayUnit:
             if done is not None:
                 return done
             yield self._link.from_output
-
-
-def _parts(total: int, part: int) -> list[int]:
-    """Sizes of the pieces when ``total`` is cut."""
-    return [min(part, total - start) for start in range(0, total, part)]

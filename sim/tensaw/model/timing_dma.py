@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 
 from tensaw.model.timing_bus import Access, Asker, ReadBus, Ring
-from tensaw.model.timing_kernel import Kernel, News, Process
+from tensaw.model.timing_kernel import Kernel, News, Process, Steps
 from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_scratchpad import ArrayReads
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Peer
@@ -157,13 +158,16 @@ class LoadUnit:
 
 
 class StoreUnit:
-    """STORE: rows from the scratchpad to memory. Nobody else writes there, so its cycles follow from its own."""
+    """STORE: rows from the scratchpad, where the array reads first, to memory, where nobody else writes."""
 
     def __init__(
-        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, latency: int, trace: Trace
-    ) -> None:
-        self._config, self._port, self._tokens, self._latency, self._trace = config, port, tokens, latency, trace
-        self._answers: deque[int] = deque()  # cycles in which bursts are acknowledged
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, latency: int, reads: ArrayReads,
+        trace: Trace,
+    ) -> None:  # fmt: skip
+        self._config, self._port, self._tokens, self._latency = config, port, tokens, latency
+        self._reads, self._trace = reads, trace
+        self._answers: deque[int] = deque([0] * OUTSTANDING_WRITES, OUTSTANDING_WRITES)
+        """Cycles in which the latest bursts are acknowledged."""
         self.beats = 0
         kernel.start(self._work())
 
@@ -177,44 +181,52 @@ class StoreUnit:
             granted: list[int] = []
             yield from self._tokens.take(Peer.STORE, action.fields["wait"], granted)
             cycle = max(action.pending, idle, *granted)
-            end, accepted = self._store(action, cycle)
-            port.accept(accepted)
             yield cycle
+            end = yield from self._store(action, cycle)
             self._tokens.give(Peer.STORE, action.fields["signal"], end)
             self._trace.add("store", action.tag, max(action.pending, idle), end + 1)
             idle = end + 1
 
-    def _store(self, action: Action, cycle: int) -> tuple[int, int]:
-        """Cycles of the end of a run that starts in ``cycle``, and in which its last row is taken."""
+    def _store(self, action: Action, cycle: int) -> Steps:
+        """A run that starts in ``cycle``; returns the cycle in which it ends."""
         bus, longest = self._config.bus_bytes, self._config.burst_beats
-        size = action["ROWS"]["bytes"]
+        size, pitch = action["ROWS"]["bytes"], action["ROW_PITCH"]["scratchpad"]
+        addresses = [
+            action["SCRATCHPAD"]["address"] + plane * action["PLANE_PITCH"]["scratchpad"] + row * pitch
+            for plane in range(action["PLANES"]["count"])
+            for row in range(action["ROWS"]["count"])
+        ]
         answers = self._answers
-        read = moved = 0  # cycles of the last beat out of the scratchpad, and to the bus
+        moved = deque([0] * BUFFER, BUFFER)  # cycles in which the latest beats go to the bus
+        read = 0  # cycle in which the latest beat is read
         free = fired = 0
         begun: deque[int] = deque()
         taken = cycle + 2
-        for offset in _rows(action):
+        for number, (offset, address) in enumerate(zip(_rows(action), addresses, strict=True)):
             taken = max(taken, free)
             if len(begun) == ROWS_AHEAD:
                 taken = max(taken, begun.popleft() + 1)
-            beat, left = offset // bus, (offset + size - 1) // bus - offset // bus + 1
+            if number == len(addresses) - 1:
+                self._port.accept(taken)
+            lane = offset % bus
+            beat, left = offset // bus, (lane + size + bus - 1) // bus
             self.beats += left
-            first_read = max(read + 1, taken + 2)
-            begun.append(first_read - 1)
-            first = True
+            read = max(read, taken + 1)
+            begun.append(read)
+            free = max(taken + 2, fired + 1)
             while left:
                 beats = min(left, longest, 4096 // bus - beat % (4096 // bus))
-                fire = max(fired + 2, taken + 3)
-                if len(answers) == OUTSTANDING_WRITES:
-                    fire = max(fire, answers.popleft() + 1)
-                if first:
-                    free = max(taken + 2, fired + 1)
-                fired, first = fire, False
-                start = max(moved + 1, fire + 3, first_read + 4)
-                moved = start + beats - 1
-                first_read = max(first_read + beats, moved - BUFFER + 5)
-                answers.append(moved + 1 + self._latency)
+                fired = max(fired + 2, taken + 3, answers[0] + 1)
+                for _ in range(beats):
+                    read = max(read, moved[0]) + 1
+                    yield read
+                    while not self._reads.free(read, address):
+                        read += 1
+                        yield read
+                    moved.append(max(moved[-1] + 1, fired + 3, read + 4))
+                    address += bus - lane
+                    lane = 0
+                answers.append(moved[-1] + 1 + self._latency)
                 beat, left = beat + beats, left - beats
-            read = first_read - 1
-            last, taken = taken, taken + 2
-        return answers[-1] + 1, last
+            taken += 2
+        return answers[-1] + 1

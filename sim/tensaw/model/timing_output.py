@@ -41,6 +41,7 @@ class OutputUnit:
     def __init__(self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, link: Link, trace: Trace) -> None:
         self._config, self._port, self._tokens, self._link, self._trace = config, port, tokens, link, trace
         self._latency = FEEDER + array_latency(config) + SUMS_TO_QUEUE
+        self._latest: tuple[int, int, int] | None = None  # the latest run's tag, its begin, and the cycle behind it
         self._free = 0  # cycle from which the next run can be taken
         self._next_half = 0  # cycle from which a position of the next block can be there
         self._tiles = 0  # tiles with streamed parameters so far
@@ -77,14 +78,13 @@ class OutputUnit:
             link.runs[-1].done = finished
             link.from_output.tell()
             self._tokens.give(Peer.OUTPUT, action.fields["signal"], finished - 1)
-            self._pending = before, finished
+            self._latest = *before, finished
 
     def close(self) -> int:
         """Record the last run. Returns the cycle from which the unit is idle for good."""
-        pending = getattr(self, "_pending", None)
-        if pending is None:
+        if self._latest is None:
             return 0
-        (tag, begin), finished = pending
+        tag, begin, finished = self._latest
         self._trace.add("output", tag, begin, finished)
         return finished
 

@@ -1,0 +1,79 @@
+"""Which banks of the scratchpad the array reads in a cycle: a STORE has to wait for the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tensaw.spec.config import BANKS, NpuConfig
+
+__all__ = ["ArrayReads", "StepReads"]
+
+READ_DELAY = 2
+"""Cycles from giving a position to reading its words."""
+
+
+@dataclass(slots=True)
+class StepReads:
+    """Reads of one kernel step: lines of ``count`` positions (those without a sum included), the first in cycle
+    ``start``, line after line every ``length`` cycles or, if given, in the cycles ``lines``.
+
+    Position i of line j reads ``size`` bytes from ``address + j * pitch + i * step`` on or, if ``groups`` is not 0, one
+    word in each of so many rows that lie ``group_pitch`` apart.
+    """
+
+    start: int
+    end: int
+    length: int
+    lines: list[int] | None
+    address: int
+    pitch: int
+    step: int
+    size: int
+    groups: int
+    group_pitch: int
+
+
+class ArrayReads:
+    """The array's reads in order. Looked at in ascending cycles only."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._word = config.word_bytes
+        self._steps: list[StepReads] = []
+        self._at = 0
+
+    def add(self, step: StepReads) -> None:
+        """The next step."""
+        self._steps.append(step)
+
+    def free(self, cycle: int, address: int) -> bool:
+        """Whether a port can read from a byte address on in a cycle: its word and, unless that is aligned, the next."""
+        steps = self._steps
+        given = cycle - READ_DELAY
+        while self._at < len(steps) and steps[self._at].end < given:
+            self._at += 1
+        if self._at == len(steps) or steps[self._at].start > given:
+            return True
+        taken = self._banks(steps[self._at], given)
+        first = address // self._word
+        return not taken >> first % BANKS & 1 and not (address % self._word and taken >> (first + 1) % BANKS & 1)
+
+    def _banks(self, step: StepReads, cycle: int) -> int:
+        """Bit b: bank b is read for the position given in a cycle."""
+        if step.lines is None:
+            line, position = divmod(cycle - step.start, step.length)
+        else:
+            line = sum(start <= cycle for start in step.lines) - 1
+            position = cycle - step.lines[line]
+            if position >= step.length:
+                return 0
+        address = step.address + line * step.pitch + position * step.step
+        if step.groups:
+            words = [(address + group * step.group_pitch) // self._word for group in range(step.groups)]
+        else:
+            words = [address // self._word]
+            if address % self._word + step.size > self._word:
+                words.append(words[0] + 1)
+        mask = 0
+        for word in words:
+            mask |= 1 << word % BANKS
+        return mask
