@@ -11,8 +11,15 @@ from tensaw.regress.cases import ANY, Case
 
 SEED = 2026
 """Seed of all cases here; ``python -m tensaw.regress --seed`` runs more of them."""
-SMALL = ("r4c4b8", "r5c7b8", "r5c7b16", "r9c3b8")
-"""Whose simulators are built quickly."""
+SMALL = ("r4c4b8", "r5c7b8", "r9c3b8", "r16c4b16")
+"""Whose simulators are built quickly: one to three kernel rows at once in DEPTHWISE mode, both bus widths."""
+FOUND = [
+    (1, 20, "r4c4b8"),  # OUTPUT waited for the ARRAY run that it was to empty
+    (1, 15, "r5c7b8"),
+    (12, 19, "r16c4b16"),  # an idle depthwise group's old weights met the next run's inputs
+    (12, 68, "r16c4b16"),
+]
+"""Seed, index, configuration of cases that have failed."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +36,11 @@ def check(outcome: Outcome) -> None:
 @pytest.mark.parametrize("index", range(40))
 def test_on_hardware(bench: Bench, index: int) -> None:
     check(bench.run(Case(SEED, index, SMALL)))
+
+
+@pytest.mark.parametrize(("seed", "index", "config"), FOUND)
+def test_what_once_failed(bench: Bench, seed: int, index: int, config: str) -> None:
+    check(bench.run(Case(seed, index, (config,))))
 
 
 @pytest.mark.parametrize("index", range(1000, 1040))
