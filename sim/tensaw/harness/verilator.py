@@ -15,9 +15,10 @@ from tensaw.harness.cache import cache_directory, cached, digest
 from tensaw.harness.tools import Verilator, find_compiler, find_make, find_verilator, run_tool, tool_version
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["build_verilator", "WaveFormat"]
+__all__ = ["build_verilator", "Optimise", "WaveFormat"]
 
 WaveFormat = Literal["vcd", "fst"]
+Optimise = Literal["speed", "build"]
 
 _CPP = Path(__file__).parent / "cpp"
 _OPTIONS = (
@@ -27,19 +28,27 @@ _OPTIONS = (
     "--output-split", "4000", "--output-split-cfuncs", "2000",
 )  # fmt: skip
 # Hot code, the model's rarely run code, and Verilator's run-time library.
-_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+_LIBRARY_OPTIMISE = "OPT_GLOBAL=-O1"
+_OPTIMISE: dict[str, tuple[str, ...]] = {
+    "speed": ("OPT_FAST=-O2", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE),
+    "build": ("OPT_FAST=-O0", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE),
+}
 # The Python package was configured on another machine: its makefile names tools that are not here.
 _PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
 
 
 def build_verilator(
-    files: Mapping[str, str], config: NpuConfig, trace: bool = True, waves: WaveFormat | None = None
+    files: Mapping[str, str],
+    config: NpuConfig,
+    trace: bool = True,
+    waves: WaveFormat | None = None,
+    optimise: Optimise = "speed",
 ) -> Path:
     """The simulator of these Verilog files (top module ``tensaw_npu``), from the cache or built now.
 
     Of ``config`` only the widths of the memory port matter. ``trace`` says that the module has its trace outputs;
-    ``waves`` builds in the recording of waveforms, which makes the simulator slower. Raises
-    ToolError if a tool is missing or fails.
+    ``waves`` builds in the recording of waveforms, which makes the simulator slower. ``optimise`` for a fast simulator
+    or for a fast build, which pays below some 100,000 cycles. Raises ToolError if a tool is missing or fails.
     """
     tools = _Tools(find_verilator(), find_compiler(), find_make())
     defines = [f"-DBUS_BYTES={config.bus_bytes}", f"-DADDRESS_WIDTH={config.address_width}"]
@@ -50,7 +59,7 @@ def build_verilator(
     key = digest({
         **{f"verilog/{name}": text for name, text in files.items()},
         **{f"cpp/{name}": text for name, text in {**own, **shims}.items()},
-        "options": " ".join((*_OPTIONS, *_OPTIMISE, *_PACKAGE_VARIABLES)),
+        "options": " ".join((*_OPTIONS, *_OPTIMISE[optimise], *_PACKAGE_VARIABLES)),
         "build": f"{defines} {waves} {platform.machine()}",
         "tools": f"{tools.verilator.version} {tool_version(tools.compiler, '--version')}",
     })  # fmt: skip
@@ -58,7 +67,7 @@ def build_verilator(
 
     def build(directory: Path) -> None:
         log.unlink(missing_ok=True)
-        _build(directory, log, tools, files, defines, waves)
+        _build(directory, log, tools, files, defines, waves, _OPTIMISE[optimise])
 
     return cached("verilator", key, build) / "simulator"
 
@@ -71,7 +80,13 @@ class _Tools:
 
 
 def _build(
-    directory: Path, log: Path, tools: _Tools, files: Mapping[str, str], defines: list[str], waves: WaveFormat | None
+    directory: Path,
+    log: Path,
+    tools: _Tools,
+    files: Mapping[str, str],
+    defines: list[str],
+    waves: WaveFormat | None,
+    optimise: tuple[str, ...],
 ) -> None:
     tool, compiler = tools.verilator, tools.compiler
     # Relative paths only, and a link to Verilator's root: make cannot work with blanks in any path.
@@ -80,7 +95,7 @@ def _build(
         (directory / name).write_text(text)
     options = [*_OPTIONS, *defines]
     flags = ["-I../cpp", *defines]
-    variables = [f"CXX={compiler}", f"LINK={compiler}", *_OPTIMISE]
+    variables = [f"CXX={compiler}", f"LINK={compiler}", *optimise]
     environment = {}
     program = str(tool.program)
     if tool.root is not None:
@@ -129,7 +144,7 @@ class _Library:
         shims = {path.name: path.read_text() for path in sorted((_CPP / "fst").iterdir())}
         self._key = digest({
             **shims,
-            "options": " ".join((*_OPTIMISE, *_PACKAGE_VARIABLES)),
+            "options": " ".join((_LIBRARY_OPTIMISE, *_PACKAGE_VARIABLES)),
             "tools": f"{tool.version} {tool.program} {tool_version(compiler, '--version')} {platform.machine()}",
         })  # fmt: skip
 

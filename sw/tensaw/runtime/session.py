@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,8 @@ class Session:
     verilog : dict of file name to text, or None
         Simulate this instead of the generated hardware, a netlist for instance; top module ``tensaw_npu`` with its
         trace outputs.
+    optimise : "speed" or "build"
+        Build a fast Verilator simulator, or build it fast: for runs of few cycles.
 
     Raises InputError for arguments that do not fit, ToolError for tools that are missing or fail, and DeviceError for a
     device that is not what the program was compiled for.
@@ -96,6 +98,7 @@ class Session:
         watchdog: int = 200_000,
         cycle_limit: int = 2**62,
         verilog: Mapping[str, str] | None = None,
+        optimise: Literal["speed", "build"] = "speed",
     ) -> None:
         if backend not in BACKENDS:
             raise InputError(f"There is no back end {backend!r}; choose one of {', '.join(BACKENDS)}.")
@@ -112,7 +115,7 @@ class Session:
         if backend == "golden":
             self._device: GoldenDevice | SimulatedDevice = GoldenDevice(program, self.placement)
         else:
-            self._simulator = self._simulate(timing, waves, verilog)
+            self._simulator = self._simulate(timing, waves, verilog, optimise)
             self._device = SimulatedDevice(self._simulator, self.placement.base, cycle_limit, self._simulated)
         self.driver = Driver(self._device, program, self.placement, watchdog)
         try:
@@ -131,14 +134,20 @@ class Session:
     def _simulated(self, cycles: int) -> None:
         self._tell("Simulating", cycles)
 
-    def _simulate(self, timing: MemoryTiming, waves: Waves | None, verilog: Mapping[str, str] | None) -> Simulator:
+    def _simulate(
+        self,
+        timing: MemoryTiming,
+        waves: Waves | None,
+        verilog: Mapping[str, str] | None,
+        optimise: Literal["speed", "build"],
+    ) -> Simulator:
         config = self.program.config
         if verilog is None:
             self._tell("Generating Verilog")
             verilog = npu_verilog(config, trace=True)
         self._tell("Building the simulator")
         if self.backend == "verilator":
-            executable = build_verilator(verilog, config, trace=True, waves=waves.format if waves else None)
+            executable = build_verilator(verilog, config, True, waves.format if waves else None, optimise)
         else:
             executable = build_icarus(verilog, config, self.placement.size, trace=True)
         return Simulator(executable, self.placement.size, self.placement.base, config.bus_bytes, timing, waves)
