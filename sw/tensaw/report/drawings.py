@@ -101,7 +101,8 @@ def roofline(config: NpuConfig, layers: Sequence[LayerFigures]) -> str:
         f'{x(high_x):.1f},{y(peak):.1f}"/>'
     )
     body.append(f'<text x="{x(ridge):.1f}" y="{y(peak) - 16:.1f}">array: {peak} MAC a cycle</text>')
-    body.append(f'<text x="{x(start) + 12:.1f}" y="{y(start * bus) - 8:.1f}">memory port: {bus} bytes a cycle</text>')
+    at_x, at_y = x(start * 4) + 10, y(start * 4 * bus) + 14
+    body.append(f'<text x="{at_x:.1f}" y="{at_y:.1f}">memory port: {bus} bytes a cycle</text>')
     for point in points:
         at_x, at_y = x(point.intensity), y(point.macs / point.cycles)
         body.append(
