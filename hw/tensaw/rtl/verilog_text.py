@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from itertools import takewhile
 
 __all__ = ["assemble", "merge_modules", "prune_wires", "tidy"]
 
@@ -180,17 +181,19 @@ def merge_modules(text: str, top: str) -> dict[str, str]:
     return result
 
 
+def _common_start(words: list[list[str]]) -> list[str]:
+    return [places[0] for places in takewhile(lambda places: len(set(places)) == 1, zip(*words, strict=False))]
+
+
 def _choose_names(groups: Iterable[list[str]]) -> dict[str, str]:
     """First name of each group of equal modules to its final name."""
     result: dict[str, str] = {}
     taken: set[str] = set()
     for group in sorted(groups, key=lambda group: "." in group[0]):  # blocks first: they keep their names
         words = [re.sub(r"\W+", "_", name).strip("_").split("_") for name in group]
-        common = []
-        for places in zip(*words, strict=False):
-            if len(set(places)) > 1:
-                break
-            common.append(places[0])
+        first = _common_start(words)
+        last = _common_start([list(reversed(rest[len(first) :])) for rest in words])
+        common = [*first, *reversed(last)]
         chosen = "_".join(common if len(common) > 2 else words[0])
         chosen = re.sub(r"(_?\d+)+$", "", chosen) if "." in group[0] else chosen
         name, number = chosen, 2
