@@ -115,7 +115,7 @@ def test_a_network_larger_than_the_address_space(tmp_path: Path) -> None:
     ids=["name", "shape", "type"],
 )
 def test_inputs(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", **arrays)
+    np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
     said = mistake(tmp_path, "run", str(TFLITE), "--sim", "golden", "--input", "x.npz", "--output", "y.npz")
     assert message in said
 
