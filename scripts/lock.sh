@@ -10,6 +10,6 @@ trap 'rm -rf "$tools"' EXIT
 "$tools/bin/python" -m pip install --quiet pip-tools
 
 # Setuptools is a run-time dependency of some packages, hence --allow-unsafe, which is pip-tools' word for pinning it.
-CUSTOM_COMPILE_COMMAND="make lock" "$tools/bin/pip-compile" --quiet --extra dev --generate-hashes --strip-extras \
+CUSTOM_COMPILE_COMMAND="make lock" "$tools/bin/pip-compile" --quiet --extra dev --extra fpga --extra cluster --generate-hashes --strip-extras \
     --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
     --output-file requirements.lock "$@" pyproject.toml
