@@ -95,7 +95,9 @@ def test_blocks_are_shown_as_a_tree_and_described(text: str) -> None:
 
 
 def test_axi_ports_have_the_standards_names(text: str) -> None:
-    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", modules(text)["tensaw_npu"], re.MULTILINE))
+    ports = set(
+        re.findall(r"^  (?:input|output) (?:reg )?(?:\[\d+:0\] )?(\w+)", modules(text)["tensaw_npu"], re.MULTILINE)
+    )
     expected = {"clk", "rst", "irq"}
     for prefix, channels in (("m_axi", AXI), ("s_axi", AXI_LITE)):
         expected |= {f"{prefix}_{channel}{signal}" for channel, names in channels.items() for signal in names.split()}

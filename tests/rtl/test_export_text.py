@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from tensaw.rtl.shared import ExportPlatform, module_name, place
-from tensaw.rtl.verilog_text import merge_modules, prune_wires, tidy
+from tensaw.rtl.verilog.text import merge_modules, prune_wires, tidy
 
 
 class Delay(wiring.Component):

@@ -15,7 +15,7 @@ from amaranth.back import rtlil
 from tensaw.rtl.lint import waiver_file
 from tensaw.rtl.npu import Npu
 from tensaw.rtl.shared import ExportPlatform, Placed
-from tensaw.rtl.verilog_text import assemble, prune_wires
+from tensaw.rtl.verilog.text import assemble, prune_wires
 from tensaw.spec.c_header import c_header
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, ToolError

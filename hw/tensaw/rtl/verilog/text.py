@@ -8,7 +8,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import takewhile
 
-__all__ = ["assemble", "merge_modules", "prune_wires", "tidy"]
+from tensaw.rtl.verilog.declarations import declare
+from tensaw.rtl.verilog.inline import inline_wires
+from tensaw.rtl.verilog.registers import fold_registers
+
+__all__ = ["assemble", "merge_modules", "prune_wires", "readable", "tidy"]
 
 _MODULE = re.compile(r"^module (\\?\S+?) ?\((.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  (\\\S+|[A-Za-z_]\w*) +(\\\S+ |[A-Za-z_]\w*) *\($", re.MULTILINE)
@@ -17,7 +21,6 @@ _WIRE = re.compile(r"^  wire (?:signed )?(?:\[-?\d+:\d+\] )?(\\\S+|\w+) *;$")
 _ASSIGN = re.compile(r"^  assign (\\\S+|\w+) *(?:\[[\d:]+\] *)?= .*;$")
 _PORT = re.compile(r"^  (?:input|output|inout) .*?(\\\S+|\w+) ?;$")
 _ENUMERATION = re.compile(r"^  \(\* enum_\S+ = .* \*\)\n", re.MULTILINE)
-_MODULE_HEAD = re.compile(r"^module (\S+) \(([^;]*)\);\n")
 _CONNECTED_PORT = re.compile(r"^    \.(?:\\\S+|\w+) *(?=\()")
 _PORT_WIRE = re.compile(r"^(  (?:input|output) (.*;)\n)  wire \2\n", re.MULTILINE)
 _TRIGGER = re.compile(r"\\\$auto\$verilog_backend\S* ?")
@@ -45,21 +48,16 @@ _HEADER = """\
 def assemble(shape: str, text: str, top: str, summaries: Mapping[str, str], memories: Mapping[str, str]) -> str:
     """The whole file: a header with the tree of blocks, the modules of ``text`` from the top down, each under its
     summary, and the memories (name to text)."""
-    modules = merge_modules(tidy(text), top)
+    modules = merge_modules(readable(tidy(text)), top)
     parts = []
     for name, content in modules.items():
         summary = summaries.get(name, "")
         comment = textwrap.fill(summary, 118, initial_indent="// ", subsequent_indent="// ") + "\n" if summary else ""
-        parts.append(comment + _MODULE_HEAD.sub(_wrap_ports, content, 1))
+        parts.append(comment + content)
     tree = "\n".join(f"//   {line}" for line in _tree(modules, top, set(memories)))
     return (
         _HEADER.format(shape=shape, tree=tree) + "\n".join([*parts, *memories.values()]) + "\n`default_nettype wire\n"
     )
-
-
-def _wrap_ports(match: re.Match[str]) -> str:
-    ports = textwrap.fill(" ".join(match[2].split()), 118, break_long_words=False, break_on_hyphens=False)
-    return f"module {match[1]} (\n{textwrap.indent(ports, '  ')}\n);\n"
 
 
 def _tree(modules: Mapping[str, str], name: str, memories: Collection[str], depth: int = 0) -> list[str]:
@@ -102,6 +100,19 @@ def _tidy_module(text: str) -> str:
     text = _UNNAMED.sub(lambda match: plain(f"_{match[1]}", match[0]), text)
     text = _NAMELESS.sub(lambda match: plain(f"signal_{match[1] or 0}", match[0]), text)
     return _REPEATED.sub(lambda match: plain(f"{match[1]}_{match[2]}", match[0]), text)
+
+
+def readable(text: str) -> str:
+    """Modules as one writes them: clocked blocks that hold their logic, expressions of more than one operator, ports in
+    the head."""
+    return _MODULE.sub(lambda match: _readable_module(match[0]), text)
+
+
+def _readable_module(text: str) -> str:
+    text = fold_registers(text)
+    if "(initially)" not in text:
+        text = text.replace("  reg initially;\n  initial initially <= 1'b1;\n", "")
+    return declare(inline_wires(text))
 
 
 def prune_wires(text: str) -> str:
