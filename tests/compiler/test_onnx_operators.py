@@ -192,7 +192,7 @@ def test_gemm_with_alpha_and_beta(seed: int) -> None:
 
 @forms
 @seeds
-@pytest.mark.parametrize("shape", [(1, 16), (1, 5, 16)], ids=["row", "rows"])
+@pytest.mark.parametrize("shape", [(1, 16), (1, 5, 16), (5, 16)], ids=["row", "rows", "matrix"])
 def test_matmul(shape: tuple[int, ...], seed: int, form: Form, unsigned: bool) -> None:
     bench = Bench(seed, form, unsigned)
     x = bench.input(shape)

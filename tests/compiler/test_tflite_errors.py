@@ -49,7 +49,7 @@ def dynamic() -> TfliteBuilder:
 
 def batch() -> TfliteBuilder:
     builder = TfliteBuilder("batch")
-    builder.pointwise("RELU", builder.input((8, 4), 0.1, 0, name="x"))
+    builder.pointwise("RELU", builder.input((8, 4, 2), 0.1, 0, name="x"))
     return builder
 
 
@@ -122,7 +122,7 @@ CASES = {
         "fixed input shapes."
     ),
     batch: (
-        "Input 'x' of m.tflite has the shape (8, 4), a batch of 8. The NPU runs one sample at a time: convert the "
+        "Input 'x' of m.tflite has the shape (8, 4, 2), a batch of 8. The NPU runs one sample at a time: convert the "
         "model for a batch of 1."
     ),
     computed_weights: (

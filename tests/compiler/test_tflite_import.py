@@ -120,6 +120,25 @@ def test_batch_that_may_vary_is_taken_as_one():
     assert imported(builder).inputs[0].shape == (1, 4)
 
 
+def test_rows_of_a_matrix_are_no_batch(rng):
+    pytest.importorskip("ai_edge_litert")
+    from tensaw.networks.litert import LitertReference
+
+    builder = TfliteBuilder("rows")
+    x = builder.input((23, 20), 0.1, 3)
+    y = builder.fully_connected(x, rng.integers(-99, 99, (9, 20)), weight_scale=0.002, out_scale=0.1, out_zp=-4)
+    y = builder.add(y, builder.constant(rng.integers(-99, 99, (9,)), 0.1, 2), out_scale=0.2)
+    y = builder.concatenation([y, y], 0)
+    y = builder.pad(y, [(0, 0), (1, 2)])
+    builder.output(builder.softmax(y), builder.reshape(y, (23, 24)))
+    model = builder.finish()
+    graph = imported(builder)
+    values = rng.integers(-128, 128, x.shape, np.int8)
+    golden = run_graph(graph, {graph.inputs[0].tensor: values})
+    for port, expected in zip(graph.outputs, LitertReference(model).run([values]), strict=True):
+        np.testing.assert_array_equal(golden[port.tensor], expected)
+
+
 def test_every_random_operator_is_supported_and_described():
     supported = supported_operators()
     assert set(OPERATORS) <= set(supported)

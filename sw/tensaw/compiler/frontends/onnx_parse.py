@@ -221,7 +221,7 @@ def _check_quantised(nodes: Sequence[Node], inputs: Sequence[Declared], name: st
 
 
 def _declared(value: onnx.ValueInfoProto, role: str, name: str) -> Declared:
-    """A network input or output, checked: element type, fixed shape, batch 1."""
+    """A network input or output, checked: element type, fixed shape, batch 1 (a matrix may have any number of rows)."""
     tensor, label = value.type.tensor_type, _text(value.name)
     if not value.type.HasField("tensor_type") or tensor.elem_type not in _PORT_TYPES:
         kind = "not a tensor"
@@ -252,7 +252,7 @@ def _declared(value: onnx.ValueInfoProto, role: str, name: str) -> Declared:
             f"model "
             "with a complete input shape."
         )
-    if len(shape) > 1 and shape[0] != 1:
+    if len(shape) > 2 and shape[0] != 1:
         raise UnsupportedError(
             f"{name}: {role} {label!r} has the shape {shape}, a batch of {shape[0]}, and networks are run one "
             f"sample at "

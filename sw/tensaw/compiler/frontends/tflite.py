@@ -77,7 +77,7 @@ def _check_network_inputs(importer: Importer) -> None:
                 f"Input {tensor.name!r} of {importer.graph.name} has a dynamic shape. The NPU's program is made for "
                 "one shape: convert the model with fixed input shapes."
             )
-        if len(tensor.shape) > 1 and tensor.shape[0] != 1:
+        if len(tensor.shape) > 2 and tensor.shape[0] != 1:
             raise UnsupportedError(
                 f"Input {tensor.name!r} of {importer.graph.name} has the shape {tensor.shape}, a batch of "
                 f"{tensor.shape[0]}. The NPU runs one sample at a time: convert the model for a batch of 1."

@@ -1,0 +1,140 @@
+"""``python -m tensaw.networks.synthetic``: networks of well-known shapes with random weights, for measuring.
+
+    python -m tensaw.networks.synthetic gemm 512 512 512 -o gemm.tflite
+    python -m tensaw.networks.synthetic resnet50 -o resnet50.tflite
+
+Cycles depend on shapes only, so random weights measure what trained ones would. The same seed gives the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tensaw.networks.tflite_builder import Pair, TensorHandle, TfliteBuilder
+
+__all__ = ["gemm", "main", "resnet"]
+
+_SCALE = 0.05
+_INPUT_STEPS, _WEIGHT_STEPS, _OUTPUT_STEPS = 60, 73, 50
+"""Root mean squares, in steps of int8, that activations and weights are taken to have and results shall have."""
+
+
+class _Layers:
+    """A network under construction with random weights whose results use most of int8's range."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.builder = TfliteBuilder(name)
+
+    def weights(self, x: TensorHandle, shape: tuple[int, ...], per_channel: bool = True) -> dict[str, Any]:
+        """Weights, biases and scales of a layer with ``shape[0]`` outputs."""
+        channels, taps = shape[0], math.prod(shape[1:])
+        spread = self.rng.uniform(0.7, 1.4, channels if per_channel else 1)
+        step = _OUTPUT_STEPS * _SCALE / (x.scale * math.sqrt(taps) * _INPUT_STEPS * _WEIGHT_STEPS)
+        return {
+            "weights": self.rng.integers(-127, 128, shape, np.int8),
+            "bias": self.rng.integers(-(1 << 12), 1 << 12, channels, np.int32),
+            "weight_scale": spread * step,
+            "out_scale": _SCALE,
+        }
+
+    def convolution(
+        self, x: TensorHandle, channels: int, kernel: int, stride: Pair = 1, rectified: bool = True
+    ) -> TensorHandle:
+        """CONV_2D with SAME padding, followed by RELU unless ``rectified`` is unset."""
+        values = self.weights(x, (channels, kernel, kernel, x.shape[3]))
+        activation, zero_point = ("RELU", -128) if rectified else ("NONE", 3)
+        return self.builder.conv2d(x, **values, stride=stride, activation=activation, out_zp=zero_point)
+
+    def bottleneck(self, x: TensorHandle, channels: int, stride: int) -> TensorHandle:
+        """1 × 1, 3 × 3 (with the stride) and 1 × 1 to four times the channels, added to the input or its projection."""
+        wide = 4 * channels
+        y = self.convolution(x, channels, 1)
+        y = self.convolution(y, channels, 3, stride)
+        y = self.convolution(y, wide, 1, rectified=False)
+        if stride > 1 or x.shape[3] != wide:
+            x = self.convolution(x, wide, 1, stride, rectified=False)
+        return self.builder.add(y, x, activation="RELU", out_scale=math.hypot(x.scale, y.scale), out_zp=-128)
+
+
+def gemm(rows: int, depth: int, columns: int, seed: int = 0, convolution: bool = False) -> bytes:
+    """(rows, depth) by (depth, columns): FULLY_CONNECTED with one scale or, as ``convolution``, a 1 × 1 CONV_2D with a
+    scale for each channel over an image of ``rows`` pixels, as square as can be."""
+    kind = "conv" if convolution else "gemm"
+    layers = _Layers(f"{kind}_{rows}x{depth}x{columns}", seed)
+    if convolution:
+        height = next(side for side in range(math.isqrt(rows), 0, -1) if rows % side == 0)
+        x = layers.builder.input((1, height, rows // height, depth), _SCALE, 5)
+        y = layers.convolution(x, columns, 1, rectified=False)
+    else:
+        x = layers.builder.input((rows, depth), _SCALE, 5)
+        y = layers.builder.fully_connected(x, **layers.weights(x, (columns, depth), per_channel=False), out_zp=3)
+    layers.builder.output(y)
+    return layers.builder.finish()
+
+
+def resnet(
+    seed: int = 0, image: int = 224, width: int = 64, blocks: Sequence[int] = (3, 4, 6, 3), classes: int = 1000
+) -> bytes:
+    """ResNet-50 (K. He et al., "Deep residual learning for image recognition", 2016; the stride in the 3 × 3
+    convolutions) with random weights, batch normalisation folded.
+
+    ``width``: channels of the stem; ``blocks``: bottleneck blocks of each stage, which begin with a stride of 2 but for
+    the first. Smaller ones make smaller networks of the same kind.
+    """
+    layers = _Layers("resnet50" if tuple(blocks) == (3, 4, 6, 3) else "resnet", seed)
+    x = layers.builder.input((1, image, image, 3), _SCALE, -3)
+    x = layers.convolution(x, width, 7, 2)
+    x = layers.builder.max_pool2d(x, 3, stride=2, padding="SAME")
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            x = layers.bottleneck(x, width << stage, 2 if stage and not block else 1)
+    x = layers.builder.mean(x)
+    x = layers.builder.fully_connected(x, **layers.weights(x, (classes, x.shape[1]), per_channel=False), out_zp=0)
+    layers.builder.output(x)
+    return layers.builder.finish()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tensaw.networks.synthetic",
+        description="Write a network of a well-known shape with random weights: the same seed gives the same file.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    product = kinds.add_parser("gemm", help="a product of two matrices, M × K by K × N")
+    for name in ("M", "K", "N"):
+        product.add_argument(name, type=_size)
+    product.add_argument("--convolution", action="store_true", help="as a 1 × 1 convolution; else fully connected")
+    kinds.add_parser("resnet50", help="ResNet-50 over 224 × 224 × 3, 25 M parameters")
+    for kind in kinds.choices.values():
+        kind.add_argument("--seed", type=int, default=0, metavar="S", help="of the weights (0)")
+        kind.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.tflite")
+    arguments = parser.parse_args(argv)
+    if arguments.kind == "gemm":
+        content = gemm(arguments.M, arguments.K, arguments.N, arguments.seed, arguments.convolution)
+    else:
+        content = resnet(arguments.seed)
+    try:
+        arguments.output.write_bytes(content)
+    except OSError as error:
+        parser.exit(2, f"The network cannot be written to {str(arguments.output)!r}: {error.strerror}.\n")
+    print(f"{arguments.output}: {len(content):,} bytes, seed {arguments.seed}")
+    return 0
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 16:
+        raise argparse.ArgumentTypeError(f"must be a number between 1 and {1 << 16}, not {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
