@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,11 @@ from tensaw.compiler.ir import Lookup
 from tensaw.compiler.pipeline import compile_graph
 from tensaw.model.graph import run_graph
 from tensaw.regress import bench as bench_module
-from tensaw.regress.__main__ import main
 from tensaw.regress.bench import Bench
-from tensaw.regress.cases import ANY, Case, prefix
-from tensaw.regress.configs import CONFIGS, random_config
+from tensaw.regress.cases import GROUP, Case, prefix
+from tensaw.regress.configs import CONFIGS, LARGEST, random_config
 from tensaw.regress.locate import describe_byte
+from tensaw.regress.parts import random_cases
 from tensaw.regress.shrink import shrink
 from tensaw.runtime.placement import place
 from tensaw.spec.errors import InputError
@@ -26,16 +26,24 @@ from tensaw.spec.errors import InputError
 def test_random_configurations_are_legal_and_differ() -> None:
     configs = {random_config(np.random.default_rng(seed)) for seed in range(200)}
     assert len(configs) > 190
+    assert max(config.macs_per_cycle for config in configs) <= LARGEST
     assert all(name == config.name for name, config in CONFIGS.items())
 
 
 def test_a_case_is_repeatable_whatever_there_is_to_choose_from() -> None:
-    several, one = Case(3, 5), Case(3, 5, (Case(3, 5).config.name,))
+    several = Case(3, 5, tuple(CONFIGS))
+    one = Case(3, 5, (several.config.name,))
     assert several.config == one.config and several.timing == one.timing and several.options == one.options
     assert [op.name for op in several.graph.ops] == [op.name for op in one.graph.ops]
     for name, value in several.inputs.items():
         np.testing.assert_array_equal(value, one.inputs[name])
-    assert several.command == one.command
+    assert several.command == one.command == f"tensaw regress --seed 3 --index 5 --configs {one.config.name}"
+
+
+def test_neighbours_share_any_configuration() -> None:
+    configs = [Case(3, index).config for index in range(2 * GROUP)]
+    assert len(set(configs)) == 2 and configs[0] == configs[GROUP - 1] != configs[GROUP]
+    assert Case(3, 5).command == "tensaw regress --seed 3 --index 5"
 
 
 def test_unknown_configuration() -> None:
@@ -92,12 +100,24 @@ def test_where_a_byte_comes_from() -> None:
     )
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = tmp_path / "report.json"
-    assert main(["--golden", "--cases", "3", "--seed", "7", "--configs", ANY, "--json", str(report)]) == 0
-    assert capsys.readouterr().out.startswith("3 cases (")
-    entries = json.loads(report.read_text())
-    assert [entry["index"] for entry in entries] == [0, 1, 2]
-    assert entries[1]["command"] == "python -m tensaw.regress --seed 7 --index 1 --configs any"
-    assert main(["--configs", "none"]) == 2
-    assert "There is no configuration 'none'" in capsys.readouterr().err
+def test_a_wrong_write_of_the_hardware_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The hardware inverts what it stores.
+    true_verilog = bench_module.npu_verilog
+
+    def wrong_verilog(config, trace):
+        files = true_verilog(config, trace=trace)
+        (name,) = files
+        wrong, count = re.subn(r"(assign axi__wdata = )(.*;)", r"\1~\2", files[name])
+        assert count
+        return {name: wrong}
+
+    monkeypatch.setattr(bench_module, "npu_verilog", wrong_verilog)
+    job = next(random_cases.PART.jobs(1, 5, {"configs": ["r4c4b8"], "waves": str(tmp_path / "waves")}))
+    (result,) = random_cases.PART.run(job)
+    assert result.status == "fail" and result.command == "tensaw regress --seed 5 --index 0 --configs r4c4b8"
+    assert "\nhardware: run 1: " in result.text
+    found = re.search(
+        r"the first of them is written in cycle (\d+); waves of cycles (\d+) to (\d+) are in (\S+)", result.text
+    )
+    assert found and int(found[2]) <= int(found[1]) <= int(found[3])
+    assert Path(found[4]).stat().st_size > 1000

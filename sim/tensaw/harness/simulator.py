@@ -209,6 +209,18 @@ class Simulator:
         """Write the 32-bit register at a byte offset. Raises ToolError if the NPU does not answer."""
         self._command(f"write {offset} {value}")
 
+    def watch(self, wrong: npt.NDArray[np.bool_], expected: npt.NDArray[np.uint8]) -> None:
+        """In the following runs look for the first write to bytes that are ``wrong`` of anything but their
+        ``expected`` values; both as long as the memory. Verilator only. Ask with :meth:`watched`."""
+        path = self._directory / "watched"
+        np.where(wrong, 256 + expected.astype("<u2"), 0).astype("<u2").tofile(path)
+        self._command("watch watched")
+
+    def watched(self) -> int | None:
+        """Cycle of the last run in which a watched byte was first written wrongly; None if none was."""
+        answer = self._command("watched")
+        return None if answer == "never" else int(answer)
+
     def mark(self, profile: bool = True) -> None:
         """Begin a run: cycle 0 of its outcome, profile and waves is now, and the stall generator starts anew. Call it
         just before the register write that starts the NPU; the memory must be as the run shall find it."""

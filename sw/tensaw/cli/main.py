@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tensaw.cli import bench, check, compile, disasm, estimate, generate, info, run
+from tensaw.cli import bench, check, compile, disasm, estimate, generate, info, regress, run
 from tensaw.cli.frame import guarded
 
 __all__ = ["main", "make_parser"]
@@ -21,6 +21,7 @@ COMMANDS = {
     "check": check,
     "estimate": estimate,
     "bench": bench,
+    "regress": regress,
     "disasm": disasm,
     "info": info,
 }

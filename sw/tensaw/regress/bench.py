@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from tensaw.compiler.ir import Graph, Port
 from tensaw.compiler.pipeline import compile_graph
-from tensaw.harness import MemoryTiming, Simulator, build_verilator, npu_verilog
+from tensaw.harness import MemoryTiming, Simulator, Waves, build_verilator, npu_verilog
 from tensaw.model.graph import run_graph
 from tensaw.model.machine import Machine, MachineError, Region
 from tensaw.regress.cases import Case
@@ -33,6 +34,8 @@ Bytes = npt.NDArray[np.uint8]
 _MEMORY = 1 << 21
 _WATCHDOG = 20_000
 _LIMIT = 50_000_000
+_WAVES_BEFORE, _WAVES_AFTER = 3000, 100
+"""Cycles recorded before and after a wrong write."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Bench:
         if kept is None:
             if len(self._simulators) >= self._keep:
                 self._drop(next(iter(self._simulators)))
-            executable = build_verilator(npu_verilog(config, trace=True), config, trace=True)
+            executable = build_verilator(npu_verilog(config, trace=True), config, trace=True, optimise="build")
             simulator = Simulator(executable, size, placement.base, config.bus_bytes, MemoryTiming())
             kept = simulator, placement.base
         self._simulators[config] = kept
@@ -150,6 +153,55 @@ class Bench:
         kept = self._simulators.pop(config, None)
         if kept is not None:
             kept[0].close()
+
+    def record(self, outcome: Outcome, folder: Path) -> str:
+        """Run a case that fails on the hardware again and record what led to the first wrong byte: the write, or the
+        end of the run if it was never written. Returns a sentence with the file's name. Raises ToolError."""
+        case = outcome.case
+        program = _compile(case)
+        placement = place(program)
+        before = self._initial_memory(case, program, placement)
+        expected = before.copy()
+        _execute(program, placement, expected)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"case-{case.seed}-{case.index}.fst"
+        files = npu_verilog(case.config, trace=True)
+        plain = build_verilator(files, case.config, trace=True, optimise="build")
+        last, text, wrong = self._last_cycle(plain, case, program, placement, before, expected)
+        waves = Waves(path, max(0, last - _WAVES_BEFORE), last + _WAVES_AFTER)
+        recording = build_verilator(files, case.config, trace=True, waves="fst", optimise="build")
+        with Simulator(
+            recording, len(before), placement.base, case.config.bus_bytes, case.timing, waves=waves
+        ) as simulator:
+            self._once(simulator, program, placement, before)
+        return f"{wrong} bytes are wrong; {text}; waves of cycles {waves.first} to {waves.last} are in {path}"
+
+    def _last_cycle(
+        self, executable: Path, case: Case, program: Program, placement: Placement, before: Bytes, expected: Bytes
+    ) -> tuple[int, str, int]:
+        """Cycle up to which waves are wanted, what happens in it, and how many bytes are wrong."""
+        with Simulator(executable, len(before), placement.base, case.config.bus_bytes, case.timing) as simulator:
+            ended = self._once(simulator, program, placement, before)
+            wrong = simulator.memory != expected
+            simulator.watch(wrong, expected)
+            self._once(simulator, program, placement, before)
+            cycle = simulator.watched()
+        if cycle is None:
+            return ended, f"none of them is ever written, and the run ends in cycle {ended}", int(wrong.sum())
+        return cycle, f"the first of them is written in cycle {cycle}", int(wrong.sum())
+
+    @staticmethod
+    def _once(simulator: Simulator, program: Program, placement: Placement, before: Bytes) -> int:
+        """One run, however it ends; its cycles."""
+        simulator.memory[:] = before
+        driver = Driver(SimulatedDevice(simulator, placement.base, _LIMIT), program, placement, _WATCHDOG)
+        start = simulator.cycles_run
+        try:
+            driver.open()
+            driver.run()
+        except DeviceError:
+            pass
+        return simulator.cycles_run - start
 
     def close(self) -> None:
         """End all processes."""

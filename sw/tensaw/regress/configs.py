@@ -6,7 +6,10 @@ import numpy as np
 
 from tensaw.spec.config import BANKS, NpuConfig
 
-__all__ = ["CONFIGS", "random_config"]
+__all__ = ["CONFIGS", "LARGEST", "random_config"]
+
+LARGEST = 1024
+"""Processing elements of a random configuration, at most."""
 
 _SIZES = (2, 3, 4, 5, 7, 8, 10, 12, 16, 24, 32, 64)
 
@@ -50,7 +53,8 @@ CONFIGS: dict[str, NpuConfig] = {
 
 
 def random_config(rng: np.random.Generator) -> NpuConfig:
-    """Any legal configuration; memories from the smallest legal size upwards."""
+    """Any legal configuration of at most :data:`LARGEST` processing elements (the time that building a simulator takes
+    goes with them); memories from the smallest legal size upwards."""
 
     def one_of(*values: int) -> int:
         return int(rng.choice(values))
@@ -58,7 +62,7 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
     columns = one_of(*_SIZES)
     config = NpuConfig(
         name="any",
-        rows=one_of(*_SIZES),
+        rows=one_of(*(size for size in _SIZES if size * columns <= LARGEST)),
         columns=columns,
         column_group=int(rng.integers(1, columns + 1)),
         bus_bytes=one_of(8, 16),

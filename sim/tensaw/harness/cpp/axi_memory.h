@@ -19,6 +19,7 @@
 #include <cstring>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "ports.h"
 
@@ -34,6 +35,9 @@ class AxiMemory {
     uint32_t error_response = 2;
     std::string violation;
     bool handshake = false;  // a transfer happened at the last edge
+    static constexpr uint64_t kNever = ~0ull;
+    std::vector<uint16_t> watched;  // for each byte of the memory 0, or 256 + the value that it should be given
+    uint64_t first_wrong = kNever;  // cycle in which a watched byte was first given another value
 
     AxiMemory(uint8_t* memory, uint64_t base, uint64_t size, unsigned bus_bytes)
         : memory_(memory), base_(base), size_(size), bus_bytes_(bus_bytes) {}
@@ -235,7 +239,10 @@ class AxiMemory {
                 w_response_ = error_response;
             } else {
                 for (unsigned byte = 0; byte < bus_bytes_; ++byte)
-                    if (beat.strobes >> byte & 1) memory_[address - base_ + byte] = beat.bytes[byte];
+                    if (beat.strobes >> byte & 1) {
+                        memory_[address - base_ + byte] = beat.bytes[byte];
+                        if (!watched.empty() && first_wrong == kNever) watch(address - base_ + byte, cycle);
+                    }
             }
             ++w_beat_;
             if (last) {
@@ -244,6 +251,10 @@ class AxiMemory {
                 w_beat_ = w_response_ = 0;
             }
         }
+    }
+
+    void watch(uint64_t byte, uint64_t cycle) {
+        if (watched[byte] && watched[byte] != 256u + memory_[byte]) first_wrong = cycle;
     }
 
     void present_read() {

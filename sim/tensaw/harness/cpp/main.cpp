@@ -10,17 +10,20 @@
 //   read OFFSET                                                     -> ok VALUE
 //   profile FILE             record trace outputs in the next run   -> ok
 //   waves FIRST LAST FILE    record waves in the next run           -> ok
+//   watch FILE               two bytes for each of the memory's: see AxiMemory::watched -> ok
+//   watched                  cycle of the run's first wrong write to a watched byte -> ok N | ok never
 //   load, dump               nothing here: the memory is shared     -> ok
 //   mark                     cycle 0 of a run begins here           -> ok
 //   wait LIMIT WATCHDOG PROGRESS                                    -> irq N | limit N | hang N | violation N TEXT
 //   quit
 //
-// verilog/tensaw_testbench.v understands the same lines and takes the same cycles for each.
+// verilog/tensaw_testbench.v understands the same lines, but for watch, and takes the same cycles for each.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 
@@ -67,6 +70,10 @@ class Simulator {
             ok(static_cast<bool>(words >> profile_.path));
         else if (name == "waves")
             arm_waves(words);
+        else if (name == "watch")
+            watch(words);
+        else if (name == "watched")
+            tell_watched();
         else if (name == "mark")
             mark();
         else if (name == "wait")
@@ -88,6 +95,7 @@ class Simulator {
     uint64_t time_ = 0;   // cycles since power-up
     uint64_t cycle_ = 0;  // cycles since the mark
     uint64_t quiet_ = 0;  // cycles without any progress
+    uint64_t marked_ = 0;  // time of the mark
 
     static void ok(bool good) { std::cout << (good ? "ok" : "error bad command") << std::endl; }
 
@@ -178,9 +186,28 @@ class Simulator {
         ok(static_cast<bool>(words >> waves_first_ >> waves_last_ >> waves_path_));
     }
 
+    void watch(std::istringstream& words) {
+        std::string path;
+        words >> path;
+        std::ifstream file(path, std::ios::binary | std::ios::ate);
+        memory_.watched.resize(file ? static_cast<std::size_t>(file.tellg()) / 2 : 0);
+        file.seekg(0);
+        file.read(reinterpret_cast<char*>(memory_.watched.data()), memory_.watched.size() * 2);
+        ok(static_cast<bool>(file));
+    }
+
+    void tell_watched() {
+        if (memory_.first_wrong == memory_.kNever)
+            std::cout << "ok never" << std::endl;
+        else
+            std::cout << "ok " << memory_.first_wrong - marked_ << std::endl;
+    }
+
     void mark() {
         cycle_ = 0;
         quiet_ = 0;
+        marked_ = time_;
+        memory_.first_wrong = memory_.kNever;
         memory_.reseed();
         profile_.clear();
         if (!waves_path_.empty()) {

@@ -1,0 +1,16 @@
+"""The kinds of checks that a regression can do, by their names on the command line."""
+
+from __future__ import annotations
+
+from tensaw.regress.jobs import Part
+from tensaw.regress.parts import random_cases
+
+__all__ = ["PARTS"]
+
+PARTS: dict[str, Part] = {
+    part.name: part
+    for part in (
+        random_cases.PART,
+    )
+}  # fmt: skip
+"""A new part is one module here and one line above."""

@@ -1,0 +1,72 @@
+"""What a regression found, in numbers: the values of its JSON file and of its dashboard."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tensaw.regress.jobs import Result
+from tensaw.regress.parts import PARTS
+
+__all__ = ["summarise"]
+
+_SLOWEST = 20
+
+
+def summarise(results: Iterable[Result], missing: int) -> dict[str, Any]:
+    """JSON values: ``cases``, ``failures`` and ``skipped`` of all results, ``configurations`` of the random cases,
+    ``parts`` with the same numbers for each, the failures' texts, and the slowest. ``missing``: jobs not done."""
+    found = list(results)
+    parts: dict[str, dict[str, Any]] = {}
+    for name in PARTS:
+        own = [result for result in found if result.part == name]
+        if own:
+            parts[name] = {"title": PARTS[name].title, **_count(own), **_facts(own)}
+    random = [result for result in found if result.part == "random"]
+    return {
+        **_count(found),
+        "configurations": parts.get("random", {}).get("configurations", 0),
+        "jobs_not_done": missing,
+        "parts": parts,
+        "operators": _operators(random),
+        "failed": [result.to_dict() for result in found if result.status == "fail"],
+        "slowest": [
+            {"part": result.part, "name": result.name, "seconds": result.seconds}
+            for result in sorted(found, key=lambda result: -result.seconds)[:_SLOWEST]
+        ],
+    }
+
+
+def _count(results: Sequence[Result]) -> dict[str, Any]:
+    counts = Counter(result.status for result in results)
+    return {
+        "cases": len(results),
+        "passed": counts["pass"],
+        "failures": counts["fail"],
+        "skipped": counts["skip"],
+        "seconds": round(sum(result.seconds for result in results), 1),
+    }
+
+
+def _facts(results: Sequence[Result]) -> dict[str, Any]:
+    """Of numbers among the facts the sum, of configurations how many differ."""
+    sums: defaultdict[str, int] = defaultdict(int)
+    configs: set[tuple[Any, ...]] = set()
+    for result in results:
+        for name, value in result.facts.items():
+            if isinstance(value, int) and not isinstance(value, bool):
+                sums[name] += value
+        config = result.facts.get("config")
+        if isinstance(config, Mapping):
+            configs.add(tuple(sorted((key, value) for key, value in config.items() if key != "name")))
+    return {**sums, **({"configurations": len(configs)} if configs else {})}
+
+
+def _operators(results: Iterable[Result]) -> dict[str, int]:
+    """How often each operator ran in the random cases that passed."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        if result.status == "pass":
+            counts.update(result.facts.get("operators", {}))
+    return dict(counts.most_common())
