@@ -101,7 +101,7 @@ def test_a_cluster_of_two_workers_gives_the_same(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="the package distributed is not installed")
     found = {}
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, local_directory=str(tmp_path)
     ) as cluster:
         for name, options in {"cluster": ["--dask", cluster.scheduler_address], "here": []}.items():
             out = tmp_path / f"{name}.json"

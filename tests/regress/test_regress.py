@@ -20,6 +20,7 @@ from tensaw.regress.locate import describe_byte
 from tensaw.regress.parts import random_cases
 from tensaw.regress.shrink import shrink
 from tensaw.runtime.placement import place
+from tensaw.spec.config import PRESETS
 from tensaw.spec.errors import InputError
 
 
@@ -49,7 +50,7 @@ def test_neighbours_share_any_configuration() -> None:
 def test_unknown_configuration() -> None:
     with pytest.raises(InputError) as caught:
         Case(0, 0, ("r1c1b1",))
-    names = ", ".join(CONFIGS)
+    names = ", ".join((*CONFIGS, *PRESETS))
     assert str(caught.value) == f"There is no configuration 'r1c1b1'; choose from {names}, any."
 
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -107,10 +107,12 @@ class Simulator:
         bus_bytes: int = 8,
         timing: MemoryTiming | None = None,
         waves: Waves | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         """Start ``program``: an executable of :func:`build_verilator` or a ``.vvp`` file of :func:`build_icarus`.
 
-        ``memory_bytes`` must be a multiple of ``bus_bytes`` and, for Icarus, that of the build. Raises ToolError.
+        ``memory_bytes`` must be a multiple of ``bus_bytes`` and, for Icarus, that of the build. ``arguments``, such as
+        ``+mutant=3``, are what the Verilog finds with ``$value$plusargs``. Raises ToolError.
         """
         self.cycles_run = 0
         self.seconds_run = 0.0
@@ -121,7 +123,7 @@ class Simulator:
         self._waiting = False
         self._process: subprocess.Popen[str] | None = None
         try:
-            command = self._prepare(program, memory_bytes, base, waves)
+            command = [*self._prepare(program, memory_bytes, base, waves), *arguments]
             self._errors = open(self._directory / "stderr", "w")
             self._process = subprocess.Popen(
                 command, cwd=self._directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,

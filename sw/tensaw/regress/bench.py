@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import DeviceError, TensawError, ToolError, UnsupportedError
 from tensaw.spec.program import CONSTANTS, INPUTS, Binding, Program
 
-__all__ = ["Bench", "Kind", "Outcome"]
+__all__ = ["Bench", "Kind", "Outcome", "prepare"]
 
 Kind = Literal["pass", "refused", "compiler", "program", "hardware"]
 Bytes = npt.NDArray[np.uint8]
@@ -74,7 +75,6 @@ class Bench:
         self.rtl = rtl
         self._keep = keep
         self._simulators: dict[NpuConfig, tuple[Simulator, int]] = {}
-        self._filler = np.random.default_rng(0x7E45).integers(0, 256, _MEMORY, np.uint8)
 
     def run(self, case: Case) -> Outcome:
         """Run one case; never raises for what a case finds. Raises ToolError if a tool is missing."""
@@ -89,25 +89,8 @@ class Bench:
         return Outcome(case, kind, text, cycles, time.perf_counter() - start)  # type: ignore[arg-type]
 
     def _run(self, case: Case) -> int:
-        graph = case.graph
-        program = _compile(case)
-        placement = place(program)
-        before = self._initial_memory(case, program, placement)
-        expected = before.copy()
-        _execute(program, placement, expected)
-        _compare_with_graph(case, graph, program, placement, expected)
+        program, placement, before, expected = prepare(case)
         return self._simulate(case, program, placement, before, expected) if self.rtl else 0
-
-    def _initial_memory(self, case: Case, program: Program, placement: Placement) -> Bytes:
-        """Random bytes wherever the host writes nothing: what nobody wrote must not look right by accident."""
-        memory = self._filler.copy() if placement.size <= _MEMORY else np.resize(self._filler, placement.size)
-        start = placement.regions[CONSTANTS] - placement.base
-        memory[start : start + len(program.constants)] = np.frombuffer(program.constants, np.uint8)
-        for binding, port in zip(program.inputs, case.graph.inputs, strict=True):
-            content = _as_stored(case.graph, port, binding, case.inputs[port.tensor])
-            start = placement.regions[INPUTS] - placement.base + binding.offset
-            memory[start : start + len(content)] = content
-        return memory
 
     # Hardware ------------------------------------------------------------------------------------------------------
 
@@ -158,11 +141,7 @@ class Bench:
         """Run a case that fails on the hardware again and record what led to the first wrong byte: the write, or the
         end of the run if it was never written. Returns a sentence with the file's name. Raises ToolError."""
         case = outcome.case
-        program = _compile(case)
-        placement = place(program)
-        before = self._initial_memory(case, program, placement)
-        expected = before.copy()
-        _execute(program, placement, expected)
+        program, placement, before, expected = prepare(case)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"case-{case.seed}-{case.index}.fst"
         files = npu_verilog(case.config, trace=True)
@@ -213,6 +192,37 @@ class Bench:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def prepare(case: Case) -> tuple[Program, Placement, Bytes, Bytes]:
+    """Program of a case, its place, and the memory before and after by the golden models, which agree.
+
+    Raises UnsupportedError if the compiler refuses it, and an exception of this module for what the golden models find.
+    """
+    program = _compile(case)
+    placement = place(program)
+    before = _initial_memory(case, program, placement)
+    expected = before.copy()
+    _execute(program, placement, expected)
+    _compare_with_graph(case, case.graph, program, placement, expected)
+    return program, placement, before, expected
+
+
+@cache
+def _filler() -> Bytes:
+    return np.random.default_rng(0x7E45).integers(0, 256, _MEMORY, np.uint8)
+
+
+def _initial_memory(case: Case, program: Program, placement: Placement) -> Bytes:
+    """Random bytes wherever the host writes nothing: what nobody wrote must not look right by accident."""
+    memory = _filler().copy() if placement.size <= _MEMORY else np.resize(_filler(), placement.size)
+    start = placement.regions[CONSTANTS] - placement.base
+    memory[start : start + len(program.constants)] = np.frombuffer(program.constants, np.uint8)
+    for binding, port in zip(program.inputs, case.graph.inputs, strict=True):
+        content = _as_stored(case.graph, port, binding, case.inputs[port.tensor])
+        start = placement.regions[INPUTS] - placement.base + binding.offset
+        memory[start : start + len(content)] = content
+    return memory
 
 
 def _compile(case: Case) -> Program:

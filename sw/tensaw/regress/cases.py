@@ -17,7 +17,7 @@ from tensaw.networks.onnx_samples import random_network as onnx_network
 from tensaw.networks.onnx_writer import Form
 from tensaw.networks.random_network import OPERATORS, random_network
 from tensaw.regress.configs import CONFIGS, random_config
-from tensaw.spec.config import NpuConfig
+from tensaw.spec.config import PRESETS, NpuConfig
 from tensaw.spec.errors import InputError
 
 __all__ = ["ANY", "GROUP", "Case", "prefix"]
@@ -27,10 +27,13 @@ ANY = "any"
 GROUP = 16
 """So many cases in a row share a configuration drawn from ANY: building a simulator takes longer than they do."""
 
+_KNOWN = {**CONFIGS, **PRESETS}
+
 
 @dataclass(frozen=True)
 class Case:
-    """Case ``index`` of the sequence that ``seed`` gives; ``configs`` are the names it may choose from (or ANY).
+    """Case ``index`` of the sequence that ``seed`` gives; ``configs`` are the names, of CONFIGS and
+    the presets, that it may choose from (or ANY).
 
     Configuration, network and everything else are drawn separately, so that the same seed and index give the same
     network whatever there is to choose from. ``layers`` and ``keep_tensors`` are changed by shrinking: only so many
@@ -45,8 +48,8 @@ class Case:
 
     def __post_init__(self) -> None:
         for name in self.configs:
-            if name != ANY and name not in CONFIGS:
-                raise InputError(f"There is no configuration {name!r}; choose from {', '.join((*CONFIGS, ANY))}.")
+            if name != ANY and name not in _KNOWN:
+                raise InputError(f"There is no configuration {name!r}; choose from {', '.join((*_KNOWN, ANY))}.")
 
     def _rng(self, part: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.index, part))
@@ -56,7 +59,7 @@ class Case:
         name = self.configs[int(self._rng(0).integers(len(self.configs)))]
         if name == ANY:
             return random_config(np.random.default_rng((self.seed, self.index // GROUP, 1)))
-        return CONFIGS[name]
+        return _KNOWN[name]
 
     @cached_property
     def whole_graph(self) -> Graph:

@@ -1,6 +1,6 @@
 // A thin simulator around the verilated NPU: clock, memory, register access and a watchdog, steered by lines of text.
 //
-//   simulator MEMORY_FILE BASE BYTES
+//   simulator MEMORY_FILE BASE BYTES [+NAME=VALUE...]
 //
 // MEMORY_FILE is mapped shared, so that the host sees and changes the same bytes. Commands come from standard input;
 // each is answered by one line that begins with "ok" or "error" (and, for wait, an outcome), after any "progress" lines:
@@ -40,8 +40,9 @@ constexpr unsigned kRegisterTimeout = 10000;  // cycles that a register access m
 
 class Simulator {
   public:
-    Simulator(uint8_t* memory, uint64_t base, uint64_t size)
+    Simulator(int argc, char** argv, uint8_t* memory, uint64_t base, uint64_t size)
         : memory_(memory, base, size, sizeof(top_.m_axi_rdata)) {
+        context_.commandArgs(argc, argv);
         context_.traceEverOn(true);
         top_.rst = 1;
         for (unsigned count = 0; count < kResetCycles; ++count) tick();
@@ -274,8 +275,7 @@ int main(int argc, char** argv) {
         std::cerr << "the memory file " << argv[1] << " cannot be mapped" << std::endl;
         return 2;
     }
-    Verilated::commandArgs(argc, argv);
-    Simulator simulator(static_cast<uint8_t*>(memory), base, size);
+    Simulator simulator(argc, argv, static_cast<uint8_t*>(memory), base, size);
     std::cout << "ok" << std::endl;
     std::string line;
     while (std::getline(std::cin, line) && simulator.command(line)) {

@@ -1,0 +1,60 @@
+"""Mutants: drawn repeatably, none of them active unless chosen, and noticed where they matter."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tensaw.regress.cases import Case
+from tensaw.regress.configs import CONFIGS
+from tensaw.verify.mutants.make import make_mutants
+from tensaw.verify.mutants.whole import WholeNpu, mutants_of
+
+ADDER = """module leaf(input clk, input [3:0] a, input [3:0] b, output reg [3:0] sum);
+  always @(posedge clk) sum <= a + b;
+endmodule
+module top(input clk, input [3:0] a, output [3:0] y);
+  leaf first(.clk(clk), .a(a), .b(4'd3), .sum(y));
+endmodule
+"""
+
+BENCH = """module bench;
+  reg clk = 0; reg [3:0] a = 5; wire [3:0] y;
+  top dut(.clk(clk), .a(a), .y(y));
+  initial begin #1 clk = 1; #1 $display("%d", y); end
+endmodule
+"""
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+def test_mutants_are_chosen_when_the_simulation_starts(tmp_path: Path) -> None:
+    found = make_mutants(ADDER, "top", 20, 1)
+    assert [mutant.number for mutant in found.mutants] == list(range(1, 21))
+    assert {mutant.module for mutant in found.mutants} == {"leaf", "top"}
+    assert all(mutant.source in ADDER and mutant.source for mutant in found.mutants)
+    assert make_mutants(ADDER, "top", 20, 1) == found
+    (tmp_path / "all.v").write_text(found.verilog("top") + BENCH)
+    subprocess.run(["iverilog", "-g2005", "-s", "bench", "-o", "all.vvp", "all.v"], cwd=tmp_path, check=True)
+
+    def result(*arguments: str) -> str:
+        command = ["vvp", "-n", "all.vvp", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert result() == result("+mutant=0") == "8"
+    others = [result(f"+mutant={mutant.number}") for mutant in found.mutants]
+    assert sum(other != "8" for other in others) > 5
+
+
+def test_mutants_of_the_npu_are_noticed_by_random_cases() -> None:
+    config = CONFIGS["r4c4b8"]
+    found = mutants_of(config, 12, 3)
+    assert len({mutant.module for mutant in found.mutants}) > 6
+    whole = WholeNpu(config, found, [Case(2026, index, (config.name,)) for index in range(4)])
+    assert whole.killed_by(0) == ""
+    killed = [whole.killed_by(mutant.number) for mutant in found.mutants]
+    assert sum(map(bool, killed)) >= 4
+    assert all(re.match(r"case 2026-\d: .", text) for text in killed if text)
