@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterable
 from inspect import getdoc
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from tensaw.rtl.lint import waiver_file
 from tensaw.rtl.npu import Npu
@@ -20,7 +22,7 @@ from tensaw.spec.c_header import c_header
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, ToolError
 
-__all__ = ["TOP", "VERILOG_FILE", "files", "generate", "verilog"]
+__all__ = ["TOP", "VERILOG_FILE", "block_verilog", "files", "generate", "verilog"]
 
 TOP = "tensaw_npu"
 VERILOG_FILE = f"{TOP}.v"
@@ -35,17 +37,24 @@ def verilog(config: NpuConfig, trace: bool = False) -> dict[str, str]:
     With ``trace`` the top has outputs that tell a simulator what each unit does. Bytes depend on the configuration, the
     version of tensaw and that of Amaranth and its built-in Yosys only.
     """
-    platform = ExportPlatform(blocks={TOP: Placed(Npu(config, trace=trace), (config,))})
+    return {VERILOG_FILE: block_verilog(TOP, Npu(config, trace=trace), (config,), config)}
+
+
+def block_verilog(name: str, component: wiring.Component, arguments: tuple[Any, ...], config: NpuConfig) -> str:
+    """Verilog-2005 of ``component``, which was made with ``arguments``, as module ``name`` with all that it holds.
+
+    The ports are those of its signature (see tensaw.rtl.shared.port_name), ``clk`` and ``rst``.
+    """
+    platform = ExportPlatform(blocks={name: Placed(component, arguments)})
     converted: dict[str, str] = {}
-    while remaining := [name for name in platform.blocks if name not in converted]:
-        for name in remaining:  # converting a block adds those that it holds
-            component = platform.blocks[name].component
-            converted[name] = rtlil.convert(component, name, platform, emit_src=False)
-    text = prune_wires(_through_yosys(converted[name] for name in sorted(converted)))
-    summaries = {name: _summary(placed) for name, placed in platform.blocks.items()}
+    while remaining := [block for block in platform.blocks if block not in converted]:
+        for block in remaining:  # converting a block adds those that it holds
+            converted[block] = rtlil.convert(platform.blocks[block].component, block, platform, emit_src=False)
+    text = prune_wires(_through_yosys(converted[block] for block in sorted(converted)))
+    summaries = {block: _summary(placed) for block, placed in platform.blocks.items()}
     memories = dict(sorted(platform.memories.items()))
     shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
-    return {VERILOG_FILE: assemble(shape, text, TOP, summaries, memories)}
+    return assemble(shape, text, name, summaries, memories)
 
 
 def files(config: NpuConfig, trace: bool = False) -> dict[str, str]:

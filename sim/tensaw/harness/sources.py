@@ -14,10 +14,11 @@ import tensaw.spec.config
 from tensaw.harness.cache import cached, digest
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["npu_verilog"]
+__all__ = ["generator_digest", "npu_verilog"]
 
 
-def _generator_digest() -> str:
+def generator_digest() -> str:
+    """Stands for all that the generated Verilog depends on beside configuration and options."""
     hardware = Path(tensaw.spec.config.__file__).parent.parent
     files = sorted(path for part in ("spec", "rtl") for path in (hardware / part).rglob("*.py"))
     parts: dict[str, str | bytes] = {str(path.relative_to(hardware)): path.read_bytes() for path in files}
@@ -35,7 +36,7 @@ def npu_verilog(config: NpuConfig, trace: bool = True) -> dict[str, str]:
         {
             "config": json.dumps(config.to_dict(), sort_keys=True),
             "trace": str(trace),
-            "generator": _generator_digest(),
+            "generator": generator_digest(),
         }
     )
 

@@ -1,0 +1,133 @@
+"""The scratchpad as other blocks see it: words after two cycles, unaligned reads and writes, with random refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensaw.spec.config import BANKS
+
+from .pauses import Pace
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+__all__ = ["ArrayReads", "PadReads", "PadWrites"]
+
+
+class ArrayReads:
+    """Answers an ArrayReadSignature from ``memory`` (uint8). Enabled slots must lie in different banks."""
+
+    def __init__(self, bench: Bench, port: Any, memory: np.ndarray) -> None:
+        self._bench, self._port, self._memory = bench, port, memory
+        self.times: list[int] = []
+        """Cycles with a request."""
+        self.seen: Callable[[list[int | None]], None] | None = None
+        """Called with each request's word addresses (None: slot not enabled)."""
+        bench.start_soon(self._run())
+
+    async def _run(self) -> None:
+        bench, port, size = self._bench, self._port, self._bench.config.word_bytes
+        words = self._memory.reshape(-1, size)
+        noise = [int.from_bytes(bench.rng.bytes(size), "little") for _ in range(16)]
+        pending = list(noise[:3])
+        number = 0
+        while True:
+            await bench.edge
+            enable = port.enable.bits()
+            port.data.set(pending)
+            number = (number + 1) % 13
+            pending = noise[number : number + 3]
+            if not enable:
+                continue
+            self.times.append(bench.cycle - 1)
+            addresses = [int(a) if enable >> slot & 1 else None for slot, a in enumerate(port.address.get())]
+            used = [address % BANKS for address in addresses if address is not None]
+            if len(set(used)) != len(used):
+                raise AssertionError(f"two words of one bank in a cycle: {addresses}")
+            pending = [
+                noise[slot] if address is None else int.from_bytes(words[address % len(words)].tobytes(), "little")
+                for slot, address in enumerate(addresses)
+            ]
+            if self.seen is not None:
+                self.seen(addresses)
+
+
+class PadReads:
+    """Answers a ReadPortSignature from ``memory`` exactly two cycles after each request that it takes."""
+
+    def __init__(self, bench: Bench, port: Any, memory: np.ndarray, pace: Pace) -> None:
+        self._bench, self._port, self._memory, self._pace = bench, port, memory, pace
+        self.addresses: list[int] = []
+        bench.start_soon(self._run())
+
+    async def _run(self) -> None:
+        bench, port, size = self._bench, self._port, self._bench.config.word_bytes
+        lane = np.arange(size)
+        pending: int | None = None
+        waiting: int | None = None
+        while True:
+            ready = self._pace()
+            port.ready.set_bits(int(ready))
+            await bench.edge
+            if pending is None:
+                bench.randomise(port.data)
+            else:
+                port.data.set_bits(pending)
+            pending = None
+            if not port.valid.bits():
+                if waiting is not None:
+                    raise AssertionError(f"{port.valid.name} fell before the request was taken")
+                continue
+            address = port.address.bits()
+            if waiting not in (None, address):
+                raise AssertionError(f"{port.address.name} changed while the request waited")
+            waiting = None if ready else address
+            if ready:
+                self.addresses.append(address)
+                content = self._memory[(address + lane) % len(self._memory)]
+                pending = int.from_bytes(content.tobytes(), "little")
+
+
+class PadWrites:
+    """Takes writes of a WritePortSignature into ``memory``; they can be read in the second cycle after.
+
+    ``written`` is called with (address, bytes) of each write that it takes.
+    """
+
+    def __init__(
+        self, bench: Bench, port: Any, memory: np.ndarray, pace: Pace,
+        written: Callable[[int, np.ndarray], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._bench, self._port, self._memory, self._pace, self._written = bench, port, memory, pace, written
+        self.taken = 0
+        self.times: list[int] = []
+        """Cycles in which writes were taken."""
+        bench.start_soon(self._run())
+
+    async def _run(self) -> None:
+        bench, port, size = self._bench, self._port, self._bench.config.word_bytes
+        waiting: tuple[int, int, int] | None = None
+        while True:
+            ready = self._pace()
+            port.ready.set_bits(int(ready))
+            await bench.edge
+            if not port.valid.bits():
+                if waiting is not None:
+                    raise AssertionError(f"{port.valid.name} fell before the write was taken")
+                continue
+            count, address = port.count.bits(), port.address.bits()
+            data = port.data.bits()
+            now = count, address, data
+            if waiting is not None and waiting != now:
+                raise AssertionError(f"{port.valid.name}: the write changed while it waited: {waiting} to {now}")
+            waiting = None if ready else now
+            if ready:
+                content = np.frombuffer(data.to_bytes(size, "little"), np.uint8)[:count]
+                self._memory[(address + np.arange(count)) % len(self._memory)] = content
+                self.taken += 1
+                self.times.append(bench.cycle - 1)
+                if self._written is not None:
+                    self._written(address, content)

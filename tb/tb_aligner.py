@@ -1,0 +1,89 @@
+"""The aligner: rotation of scratchpad words, padding, and the lanes that take part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from common.bench import Bench, testcase
+from common.coverage import Cover
+
+COVER = Cover("aligner")
+cover_mode = COVER.point("mode", ("one word", "two words", "groups 1", "groups 2", "groups 3"))
+cover_window = COVER.point("window", ("all", "left edge", "right edge", "both", "nothing", "no row"))
+cover_offset = COVER.point("offset", ("0", "middle", "last byte"))
+
+
+class AlignerBench(Bench):
+    """Random words and slots in every cycle; what comes out a cycle later is made byte by byte."""
+
+    def random_slot(self) -> dict[str, Any]:
+        config = self.config
+        size, width = config.word_bytes, max(config.rows, config.columns)
+        by_column, pair = self.integers(0, 1), self.integers(0, 1)
+        first = self.choose(0, size - 1, self.integers(0, size - 1))
+        offsets = [self.integers(0, size - 1) for _ in range(3)]
+        low, high = self.choose((0, width), (self.integers(0, width), self.integers(0, width)))
+        return {
+            # Two words of one vector have the same offset.
+            "offset": [first, first if pair else offsets[1], offsets[2]],
+            "row_valid": self.choose(7, 7, self.integers(0, 7)),
+            "low": low, "high": high,
+            "lanes": self.integers(1, config.rows),
+            "by_column": by_column, "pair": pair, "groups": self.integers(1, config.groups),
+            "pad": self.integers(-128, 127),
+        }  # fmt: skip
+
+    def sample(self, slot: dict[str, Any]) -> None:
+        size, width = self.config.word_bytes, max(self.config.rows, self.config.columns)
+        if not slot["by_column"]:
+            cover_mode("two words" if slot["pair"] and slot["offset"][0] + self.config.rows > size else "one word")
+        else:
+            cover_mode(f"groups {slot['groups']}")
+        cover_offset({0: "0", size - 1: "last byte"}.get(slot["offset"][0], "middle"))
+        left, right = slot["low"] > 0, slot["high"] < width
+        if not slot["row_valid"] & 1:
+            cover_window("no row")
+        elif slot["low"] >= slot["high"]:
+            cover_window("nothing")
+        else:
+            cover_window("both" if left and right else "left edge" if left else "right edge" if right else "all")
+
+    def expected(self, words: np.ndarray, slot: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Lanes and columns by the definitions of slot_layout."""
+        config, size = self.config, self.config.word_bytes
+
+        def byte(group: int, lane: int) -> int:
+            if not (slot["row_valid"] >> group & 1 and slot["low"] <= lane < slot["high"]):
+                return slot["pad"]
+            at = slot["offset"][group] + lane
+            word = words[1] if group == 0 and slot["pair"] and at >= size else words[group]
+            return int(word[at % size])
+
+        lanes = np.zeros(config.rows, np.int64)
+        columns = np.zeros((config.groups, config.columns), np.int64)
+        if slot["by_column"]:
+            for group in range(slot["groups"]):
+                columns[group] = [byte(group, column) for column in range(config.columns)]
+        else:
+            lanes[: slot["lanes"]] = [byte(0, lane) for lane in range(slot["lanes"])]
+        return lanes, columns
+
+
+@testcase(AlignerBench)
+async def random_slots(bench: AlignerBench) -> None:
+    """A new slot in every cycle."""
+    ports, size = bench.ports, bench.config.word_bytes
+    before = None
+    for _ in range(bench.count(600)):
+        words = bench.rng.integers(-128, 128, (3, size))
+        slot = bench.random_slot()
+        ports.words.set([int.from_bytes(word.astype(np.uint8).tobytes(), "little") for word in words])
+        ports.slot.set(slot)
+        bench.sample(slot)
+        await bench.clocks()
+        if before is not None:
+            lanes, columns = ports.lanes.get(), np.array(ports.columns.get())
+            assert np.array_equal(lanes, before[0]), f"lanes {lanes} instead of {before[0]} for {before[2]}"
+            assert np.array_equal(columns, before[1]), f"columns {columns} instead of {before[1]} for {before[2]}"
+        before = *bench.expected(words, slot), slot

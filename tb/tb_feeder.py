@@ -1,0 +1,452 @@
+"""The feeder: which position goes into the array when, with which bytes, and what it waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from common.array_runs import Position, positions, random_run, vector_at
+from common.bench import Bench, testcase
+from common.commands import Registers, payload_of
+from common.coverage import Cover
+from common.pauses import STYLES, Pace, make_pace
+from common.scoreboard import Scoreboard
+from common.scratchpad import ArrayReads
+from common.streams import Source
+
+from tensaw.spec.isa import Mode, TableKind, Unit
+from tensaw.spec.limits import refusal
+from tensaw.spec.registers import ErrorCode
+
+ILLEGAL = (
+    "KERNEL_Y.steps", "KERNEL_X.steps", "KERNEL_X.chunks", "OUT.height", "OUT.width", "BLOCK.height", "BLOCK.width",
+    "TILES.count", "STEP.decimation", "RUN.mode", "RUN.groups 0", "RUN.groups 3", "WEIGHTS.rows 0",
+    "WEIGHTS.rows high", "KERNEL_Y.group_pitch", "BLOCK too large",
+)  # fmt: skip
+"""Rules that a run may break."""
+
+COVER = Cover("feeder")
+cover_mode = COVER.cross("mode and loader", tuple(mode.name for mode in Mode), STYLES)
+cover_groups = COVER.point("groups", (1, 2, 3))
+cover_padding = COVER.point("padding", ("above", "below", "left", "right", "none"))
+cover_waits = COVER.point("waited for", ("tokens", "weights", "accumulators", "followed row"))
+cover_follow = COVER.point("followed run", ("finished before", "row by row", "not started"))
+cover_table = COVER.point("table", tuple(kind.name for kind in TableKind))
+cover_illegal = COVER.point("refused", ILLEGAL)
+cover_halt = COVER.point("halted", ("between runs", "in a run"))
+
+IDLE, BUSY, WAIT_WEIGHTS, WAIT_TOKENS, WAIT_FOLLOW, WAIT_ACCUMULATORS = range(6)
+
+
+class FeederBench(Bench):
+    """Plays scratchpad, weight loader, accumulators, tokens and output stage; checks each position's arrival.
+
+    ``loader``, ``taker`` and ``tokens`` pace the answers of those units.
+    """
+
+    loader: Pace
+    taker: Pace
+    tokens: Pace
+
+    def prepare(self) -> None:
+        self.memory = self.bytes(self.config.scratchpad_bytes)
+        self.reads = ArrayReads(self, self.ports.memory, self.memory)
+        self.arrivals = Scoreboard("positions")
+        self.gives = Scoreboard("tokens given")
+        self.takes = Scoreboard("tokens taken")
+        self.loader = self.taker = self.tokens = make_pace(self.rng, "never")
+        self.half = 0
+        self.busy_halves = 0
+        self.busy_cycles = self.issued = 0
+        self.swaps: deque[int] = deque()
+        self.states: set[int] = set()
+        self.give_times: list[int] = []
+        self.positions = 0
+        self.positions_before_give: list[int] = []
+        self.source = Source(self, self.ports.run, make_pace(self.rng, "rarely"))
+        for part in (self.load_weights(), self.accumulate(), self.grant(), self.watch()):
+            self.start_soon(part)
+
+    # What is expected ----------------------------------------------------------------------------------------------
+
+    def expect(self, run: Registers) -> None:
+        """A run: its tokens, and what arrives at the array for each of its positions."""
+        self.takes.expect(run["RUN"]["wait"])
+        config, mode = self.config, run["RUN"]["mode"]
+        block = 0
+        first = True
+        signed = self.memory.view(np.int8)
+        for position in positions(config, run):
+            self.half ^= position.block != block
+            block = position.block
+            self.arrivals.expect((self.half, self.vectors(run, position, signed), position, run, first))
+            first = False
+            self.positions += 1
+            self.cover_padding(run, position)
+        self.half ^= 1
+        self.expect_give(run["RUN"]["signal"])
+        if mode == Mode.DEPTHWISE:
+            cover_groups(run["RUN"]["groups"])
+
+    def expect_give(self, mask: int) -> None:
+        """Tokens, given when the bytes of all positions so far have been read."""
+        self.gives.expect(mask)
+        self.positions_before_give.append(self.positions)
+
+    def vectors(self, run: Registers, position: Position, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Lanes, columns and by_column."""
+        config, mode = self.config, run["RUN"]["mode"]
+        lanes = np.zeros(config.rows, np.int64)
+        columns = np.zeros((config.groups, config.columns), np.int64)
+        if mode == Mode.CONV:
+            used = run["WEIGHTS"]["rows"]
+            lanes[:used] = vector_at(config, run, memory, position, used)
+            return lanes, columns, 0
+        groups = run["RUN"]["groups"] if mode == Mode.DEPTHWISE else 1
+        for group in range(groups):
+            columns[group] = vector_at(config, run, memory, position, config.columns, group)
+        return lanes, columns, (1 << groups) - 1
+
+    def cover_padding(self, run: Registers, position: Position) -> None:
+        window = run["WINDOW"]
+        if position.y < 0:
+            cover_padding("above")
+        elif position.y >= window["height"]:
+            cover_padding("below")
+        elif position.x < 0:
+            cover_padding("left")
+        elif position.x + self.config.columns > window["row_bytes"]:
+            cover_padding("right")
+        else:
+            cover_padding("none")
+
+    # Neighbours ----------------------------------------------------------------------------------------------------
+
+    async def load_weights(self) -> None:
+        """A step's weights are there after some time; a swap uses them up."""
+        ports = self.ports
+        ready = False
+        while True:
+            ready = ready or self.loader()
+            ports.tile_ready.set(int(ready))
+            await self.edge
+            if ports.swap.get():
+                assert ready, "swap without weights"
+                self.swaps.append(self.cycle - 1)
+                ready = False
+
+    async def accumulate(self) -> None:
+        """A half is busy from its opening on until it has been emptied, some time later."""
+        ports = self.ports
+        opened = []
+        while True:
+            ports.half_busy.set(self.busy_halves)
+            await self.edge
+            if ports.open.get():
+                half = ports.open_half.get()
+                assert not self.busy_halves >> half & 1, f"half {half} opened while it is busy"
+                self.busy_halves |= 1 << half
+                opened.append(half)
+            elif opened and self.taker():
+                self.busy_halves &= ~(1 << opened.pop(0))
+
+    async def grant(self) -> None:
+        ports = self.ports
+        while True:
+            ready = self.tokens()
+            ports.take_ready.set(int(ready))
+            await self.edge
+            if ports.take.get():
+                assert ready, "tokens taken that are not there"
+                self.takes.check(ports.take_mask.get())
+            if ports.give.get():
+                self.gives.check(ports.give_mask.get())
+                self.give_times.append(self.cycle - 1)
+
+    async def watch(self) -> None:
+        """What arrives at the array, ``latency`` cycles after it was issued."""
+        ports, latency = self.ports, self.constants["latency"]
+        step_swaps: deque[int] = self.swaps
+        before: Position | None = None
+        before_cycle = -1
+        while True:
+            await self.edge
+            now = self.cycle - 1
+            state = ports.state.get()
+            self.states.add(state)
+            self.busy_cycles += state == BUSY
+            control, by_column, swap = ports.control.get(), ports.by_column.get(), ports.array_swap.get()
+            if swap:
+                assert step_swaps and step_swaps.popleft() == now - latency, f"array_swap in cycle {now}"
+            if not control["valid"] and not by_column:
+                assert not swap, "a swap without a position"
+                continue
+            half, (lanes, columns, wanted_columns), position, run, first = self.next_arrival()
+            self.issued += 1
+            text = f"position {self.arrivals.count} ({position})"
+            assert by_column == wanted_columns, f"by_column {by_column} at {text}"
+            held = run["RUN"]["mode"] == Mode.POOL and not first
+            assert swap == (position.step_start and not held), f"swap is {swap} at {text}"
+            found_columns = np.array(ports.columns.get())
+            assert np.array_equal(found_columns, columns), f"columns {found_columns} instead of {columns} at {text}"
+            assert np.array_equal(ports.lanes.get(), lanes), f"lanes {ports.lanes.get()} instead of {lanes} at {text}"
+            assert control["valid"] == position.keep, text
+            if position.keep:
+                wanted = {"valid": 1, "half": half, "index": position.index, "first": int(position.first),
+                          "last": int(position.last), "final": int(position.final),
+                          "maximum": run["RUN"]["maximum"]}  # fmt: skip
+                assert control == wanted, f"control {control} instead of {wanted} at {text}"
+            if run["RUN"]["mode"] == Mode.DEPTHWISE and before is not None and not position.row_start:
+                assert now == before_cycle + 1, f"a gap within a row, where later positions are taps: {text}"
+            before, before_cycle = position, now
+
+    def next_arrival(self) -> Any:
+        if not self.arrivals.left:
+            raise AssertionError("a position arrived that no run has")
+        item = self.arrivals._expected.popleft()
+        self.arrivals.count += 1
+        return item
+
+    # Tests' parts --------------------------------------------------------------------------------------------------
+
+    def send(self, run: Registers) -> None:
+        self.expect(run)
+        self.source.send(payload_of(Unit.ARRAY, run))
+
+    async def settled(self, limit: int = 60_000) -> None:
+        """All runs are through."""
+        await self.until(
+            lambda: self.source.idle and not self.arrivals.left and not self.gives.left, limit, "all positions"
+        )
+        await self.clocks(12)
+
+    def finish(self) -> None:
+        for board in (self.arrivals, self.gives, self.takes):
+            board.finish()
+        assert not self.swaps, "a swap that the array never saw"
+        for time, count in zip(self.give_times, self.positions_before_give, strict=True):
+            assert not count or time >= self.reads.times[count - 1], "tokens given before the last bytes were read"
+
+
+def small_run(bench: FeederBench, mode: Mode) -> Registers:
+    return random_run(bench, mode, height=bench.integers(1, 4), width=bench.integers(1, 4), tiles=bench.integers(1, 2))
+
+
+@testcase(FeederBench)
+async def random_runs(bench: FeederBench) -> None:
+    """Every mode under every pattern of late weights, with late tokens and full accumulators."""
+    kept = 0
+    for style in STYLES:
+        bench.loader = make_pace(bench.rng, style)
+        bench.taker, bench.tokens = bench.pace("never", "mostly"), bench.pace()
+        if style == "never":  # an output stage that is behind
+            bench.taker = lambda: bench.chance(0.03)
+        for mode in Mode:
+            cover_mode((mode.name, style))
+            for _ in range(bench.count(1)):
+                run = small_run(bench, mode)
+                kept += sum(position.keep for position in positions(bench.config, run))
+                bench.send(run)
+        await bench.settled()
+    assert bench.busy_cycles == kept, "BUSY is shown for each position kept, and only then"
+    assert bench.ports.state.get() == IDLE
+    for state, name in ((WAIT_TOKENS, "tokens"), (WAIT_WEIGHTS, "weights"), (WAIT_ACCUMULATORS, "accumulators")):
+        cover_waits(name if state in bench.states else None)
+
+
+@testcase(FeederBench)
+async def no_gap(bench: FeederBench) -> None:
+    """With weights, tokens and room always there, a position goes in every cycle, and a run begins right after."""
+    runs = [random_run(bench, Mode.CONV, height=4, width=4, block_height=2, block_width=2, tiles=2) for _ in range(3)]
+    for run in runs:
+        run["STEP"]["row"] = 1
+    total = sum(1 for run in runs for _ in positions(bench.config, run))
+    for run in runs:
+        bench.send(run)
+    await bench.until(lambda: bench.issued > 0, 100, "the first position")
+    start = bench.cycle
+    await bench.until(lambda: bench.issued == total, total + 50, "all positions in a row")
+    assert bench.cycle - start <= total + 3 * len(runs)
+
+
+@testcase(FeederBench)
+async def tables(bench: FeederBench) -> None:
+    """A TABLE takes tokens, lets the loader go, and gives tokens when it is done; runs around it are whole."""
+    bench.tokens = bench.pace("often")
+    ports = bench.ports
+    for kind in (*TableKind, *TableKind):
+        bench.send(small_run(bench, Mode.CONV))
+        table = {"TABLE": {"tag": 7, "wait": bench.integers(0, 15), "signal": bench.integers(0, 15), "kind": kind}}
+        await bench.until(lambda: bench.source.idle, 9000, "the run to be taken")
+        bench.takes.expect(table["TABLE"]["wait"])
+        bench.expect_give(table["TABLE"]["signal"])
+        bench.source.send(payload_of(Unit.ARRAY, table, "TABLE"))
+        await bench.until(lambda: bool(ports.table_go.get()), 9000, "table_go")
+        await bench.clocks()
+        assert not bench.takes.left
+        await bench.clocks(bench.integers(1, 30))
+        assert not bench.source.idle and bench.gives.left, "the TABLE is taken when it is done"
+        ports.table_done.set(1)
+        await bench.clocks()
+        ports.table_done.set(0)
+        await bench.clocks()
+        assert bench.source.idle
+        cover_table(kind.name)
+    await bench.settled()
+
+
+async def follow(bench: FeederBench, completed: int, number: int, rows_written: int) -> None:
+    """A run that follows OUTPUT run ``number`` while ``completed`` runs are over; rows come one by one."""
+    ports = bench.ports
+    run = random_run(bench, bench.choose(*Mode), height=3, width=3, tiles=1)
+    run["RUN"] |= {"follow": 1, "follow_run": number % 256}
+    height = run["WINDOW"]["height"]
+    progress = {"completed": completed, "rows": rows_written, "last": 1}
+
+    def written(y: int) -> bool:
+        if (progress["completed"] - number - 1) % 256 < 128:
+            return True
+        return progress["completed"] % 256 == number % 256 and bool(progress["last"]) and progress["rows"] > y
+
+    expected = list(positions(bench.config, run))
+    depth = run["RUN"]["groups"] if run["RUN"]["mode"] == Mode.DEPTHWISE else 1
+
+    def check(_: list[int | None]) -> None:
+        """Requests come in the order of the positions, two cycles after they were issued."""
+        position = expected[asked[0]]
+        asked[0] += 1
+        for group in range(depth):
+            y = position.y + group * run["KERNEL_Y"]["group_rows"]
+            if 0 <= y < height:
+                assert written(y), f"row {y} read when {progress} is written"
+
+    asked = [0]
+    bench.reads.seen = check
+    bench.send(run)
+    for _ in range(height + 3):
+        ports.progress.completed.set(progress["completed"] % 256)
+        ports.progress.rows.set(progress["rows"])
+        ports.progress.last_tile.set(progress["last"])
+        await bench.clocks(bench.integers(1, 60))
+        if (progress["completed"] - number - 1) % 256 < 128:
+            continue
+        if progress["completed"] % 256 != number % 256:
+            progress |= {"completed": progress["completed"] + 1, "rows": 0, "last": bench.integers(0, 1)}
+        elif not progress["last"]:
+            progress["last"] = 1
+        else:
+            progress["rows"] += 1
+    ports.progress.completed.set((number + 1) % 256)
+    ports.progress.rows.set(0)
+    ports.progress.last_tile.set(0)
+    await bench.settled()
+    bench.reads.seen = None
+
+
+@testcase(FeederBench)
+async def follows_rows(bench: FeederBench) -> None:
+    """No byte of a followed run's row is read before it is written, and waiting ends when it is."""
+    for _ in range(bench.count(5)):
+        number = bench.integers(0, 255)
+        await follow(bench, number + 1, number, 0)
+        cover_follow("finished before")
+        await follow(bench, number, number, 0)
+        cover_follow("row by row")
+        await follow(bench, number - bench.integers(1, 3), number, bench.integers(0, 5))
+        cover_follow("not started")
+    cover_waits("followed row" if WAIT_FOLLOW in bench.states else None)
+
+
+def broken(bench: FeederBench, what: str) -> Registers:
+    """A run that breaks one rule."""
+    depthwise = what in ("RUN.groups 0", "RUN.groups 3", "KERNEL_Y.group_pitch")
+    run = random_run(bench, Mode.DEPTHWISE if depthwise else Mode.CONV, height=2, width=2)
+    name, _, field = what.partition(".")
+    if what == "RUN.mode":
+        run["RUN"]["mode"] = 3
+    elif what == "RUN.groups 0":
+        run["RUN"]["groups"] = 0
+    elif what == "RUN.groups 3":
+        run["RUN"]["groups"] = min(3, bench.config.groups + 1)
+    elif what == "WEIGHTS.rows 0":
+        run["WEIGHTS"]["rows"] = 0
+    elif what == "WEIGHTS.rows high":
+        run["WEIGHTS"]["rows"] = bench.config.rows + 1
+    elif what == "KERNEL_Y.group_pitch":
+        run["RUN"]["groups"] = min(2, bench.config.groups)
+        run["KERNEL_Y"]["group_pitch"] = bench.config.word_bytes * bench.choose(2, 4) + bench.choose(0, 1)
+    elif what == "BLOCK too large":
+        half = bench.config.acc_half
+        run["OUT"] = run["BLOCK"] = {"height": 2, "width": half // 2 + 1}
+    else:
+        run[name][field] = 0
+    return run
+
+
+@testcase(FeederBench)
+async def refuses_illegal_runs(bench: FeederBench) -> None:
+    """ILLEGAL_VALUE with the run's tag, held; nothing is given to the array before a reset, then it works again."""
+    ports = bench.ports
+    for what in ILLEGAL:
+        run = broken(bench, what)
+        if refusal(bench.config, Unit.ARRAY, run) is None:
+            continue  # what this configuration cannot break
+        if what == "BLOCK too large":
+            bench.expect(run)  # it shows when the half is full
+        issued = bench.issued
+        bench.source.send(payload_of(Unit.ARRAY, run))
+        await bench.until(lambda: bool(ports.error.valid.get()), 4000, f"the refusal of {what}")
+        cover_illegal(what)
+        await bench.clocks(40)
+        error = ports.error
+        assert what == "BLOCK too large" or bench.issued == issued
+        assert bench.arrivals.left or what != "BLOCK too large"
+        assert (error.code.get(), error.tag.get()) == (ErrorCode.ILLEGAL_VALUE, run["RUN"]["tag"]), what
+        await bench.restart()
+        bench.send(small_run(bench, Mode.CONV))
+        await bench.settled()
+
+
+@testcase(FeederBench)
+async def halts(bench: FeederBench) -> None:
+    """While ``halt`` is 1 nothing is issued and no run starts."""
+    ports = bench.ports
+    for _ in range(bench.count(12)):
+        ports.halt.set(1)
+        bench.send(random_run(bench, Mode.CONV, height=3, width=3))
+        await bench.clocks(40)
+        assert bench.takes.left, "a run started while halted"
+        cover_halt("between runs")
+        ports.halt.set(0)
+        await bench.until(lambda: bench.issued > 0, 100, "a position")
+        await bench.clocks(bench.integers(1, 8))
+        ports.halt.set(1)
+        await bench.clocks(bench.constants["latency"] + 2)
+        issued = bench.issued
+        await bench.clocks(20)
+        assert bench.issued == issued, "a position was issued while halted"
+        cover_halt("in a run" if bench.arrivals.left else None)
+        ports.halt.set(0)
+        await bench.settled()
+        bench.issued = 0
+
+
+@testcase(FeederBench)
+async def reset_in_a_run(bench: FeederBench) -> None:
+    """Nothing of a run, or of a TABLE, that a reset has ended arrives or is given."""
+    for table in (False, True, False, False):
+        for _ in range(bench.count(3)):
+            if table:
+                bench.takes.expect(0)
+                bench.source.send(payload_of(Unit.ARRAY, {"TABLE": {"signal": 5}}, "TABLE"))
+            else:
+                bench.send(random_run(bench, bench.choose(*Mode), height=3, width=3))
+                bench.loader = bench.pace("never", "rarely")
+            await bench.clocks(bench.integers(16, 40))
+            await bench.restart()
+            await bench.clocks(bench.constants["latency"] + 1)
+            assert bench.ports.state.get() == IDLE and not bench.give_times
+            bench.send(small_run(bench, bench.choose(*Mode)))
+            await bench.settled()
+            await bench.restart()

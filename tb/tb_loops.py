@@ -1,0 +1,143 @@
+"""The loops of an ARRAY run: every position of random runs, in order, however slowly they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.array_runs import modes_of, positions, random_run
+from common.bench import Bench, testcase
+from common.commands import Registers, payload_of
+from common.coverage import Cover
+from common.pauses import STYLES, make_pace
+
+from tensaw.spec.isa import Mode, Unit
+
+COVER = Cover("loops")
+cover_mode = COVER.cross("mode and stall", tuple(mode.name for mode in Mode), STYLES)
+cover_blocks = COVER.cross("blocks", ("1 row", "several rows"), ("1 column", "several columns"))
+cover_cut = COVER.point("cut block", ("neither", "rows", "columns", "both"))
+cover_kernel = COVER.cross("kernel", ("1 y", "more y"), ("1 x", "more x"), ("1 chunk", "more chunks"))
+cover_decimation = COVER.point("decimation", (1, 2, 3, 4))
+cover_half = COVER.point("half", (0, 1))
+cover_overflow = COVER.point("overflow", ("by one", "fits exactly"))
+
+MASK = (1 << 24) - 1
+
+
+def cover_run(run: Registers) -> None:
+    out, block = run["OUT"], run["BLOCK"]
+    many = [out[name] > block[name] for name in ("height", "width")]
+    cover_blocks((("1 row", "several rows")[many[0]], ("1 column", "several columns")[many[1]]))
+    cut = [many[i] and out[name] % block[name] != 0 for i, name in enumerate(("height", "width"))]
+    cover_cut(("neither", "rows", "columns", "both")[cut[0] + 2 * cut[1]])
+    cover_kernel((
+        ("1 y", "more y")[run["KERNEL_Y"]["steps"] > 1], ("1 x", "more x")[run["KERNEL_X"]["steps"] > 1],
+        ("1 chunk", "more chunks")[run["KERNEL_X"]["chunks"] > 1],
+    ))  # fmt: skip
+    cover_decimation(run["STEP"]["decimation"])
+
+
+class LoopsBench(Bench):
+    """Gives runs with the products that AddressProducts would make, takes positions at a random pace."""
+
+    def prepare(self) -> None:
+        self.half = 0
+
+    async def start_run(self, run: Registers) -> None:
+        ports, pitch = self.ports, run["INPUT"]["pitch"]
+        ports.setup.set(payload_of(Unit.ARRAY, run))
+        ports.row_pitch.set(run["STEP"]["row"] * pitch & MASK)
+        ports.kernel_pitch.set(run["KERNEL_Y"]["rows"] * pitch & MASK)
+        ports.origin.set(run["ORIGIN"]["y"] * pitch & MASK)
+        ports.start.set(1)
+        await self.clocks()
+        ports.start.set(0)
+        # From now on the run is the block's own.
+        self.randomise(ports.setup, ports.row_pitch, ports.kernel_pitch, ports.origin)
+
+    async def take(self, run: Registers, style: str) -> None:
+        """All positions of a run, each looked at in every cycle in which it stands."""
+        ports, pace = self.ports, make_pace(self.rng, style)
+        block = 0
+        for position in positions(self.config, run):
+            self.half ^= position.block != block
+            block = position.block
+            go = False
+            while not go:
+                go = pace()
+                ports.advance.set(int(go))
+                await self.clocks()
+                assert ports.active.get(), f"no longer active at {position}"
+                found = ports.position.get()
+                wanted = {
+                    "row_address": position.row_address, "x": position.x, "row_y": position.y, "keep": position.keep,
+                    "half": self.half, "first": position.first, "last": position.last, "final": position.final,
+                    "step_start": position.step_start, "block_start": position.block_start,
+                    "row_start": position.row_start, "run_end": position.run_end, "overflow": 0,
+                }  # fmt: skip
+                if position.keep:
+                    wanted["index"] = position.index
+                wrong = {name: found[name] for name in wanted if found[name] != int(wanted[name])}
+                assert not wrong, f"{wrong} of {position}"
+            cover_half(self.half)
+        self.half ^= 1
+        ports.advance.set(0)
+        held = ports.held.get()
+        assert held["run"]["tag"] == run["RUN"]["tag"] and held["window"] == run["WINDOW"]
+        await self.clocks()
+        assert not ports.active.get(), "active after the last position"
+
+    async def runs(self, runs: Iterable[Registers], *styles: str) -> None:
+        for run in runs:
+            style = self.choose(*(styles or STYLES))
+            cover_mode((Mode(run["RUN"]["mode"]).name, style))
+            cover_run(run)
+            await self.start_run(run)
+            await self.take(run, style)
+            await self.clocks(self.integers(0, 3))
+
+
+@testcase(LoopsBench)
+async def random_runs(bench: LoopsBench) -> None:
+    """All modes, one run after the other."""
+    modes = modes_of(bench.config)
+    await bench.runs(random_run(bench, modes[i % 3]) for i in range(bench.count(24)))
+
+
+@testcase(LoopsBench)
+async def every_mode_and_stall(bench: LoopsBench) -> None:
+    """Small runs under every pattern of stalls."""
+    for mode in Mode:
+        for style in STYLES:
+            run = random_run(bench, mode, height=bench.integers(1, 3), width=bench.integers(1, 3), tiles=1)
+            await bench.runs([run], style)
+
+
+@testcase(LoopsBench)
+async def small_blocks(bench: LoopsBench) -> None:
+    """Blocks of single rows, single columns and single positions; cut ones at both edges."""
+    for height, width in ((1, 1), (1, 3), (2, 1), (2, 2), (3, 2)):
+        for mode in Mode:
+            await bench.runs([random_run(
+                bench, mode, height=5, width=5, block_height=height, block_width=width, tiles=bench.integers(1, 2)
+            )], "never", "rarely")  # fmt: skip
+
+
+@testcase(LoopsBench)
+async def overflow(bench: LoopsBench) -> None:
+    """A block that fills a half exactly is right; at the first position beyond, ``overflow`` says so."""
+    half = bench.config.acc_half
+    for extra in (0, 1):
+        run = random_run(bench, Mode.CONV, height=1, width=half, block_height=1, block_width=half, tiles=1)
+        run["KERNEL_Y"]["steps"] = run["KERNEL_X"]["steps"] = run["KERNEL_X"]["chunks"] = 1
+        if not extra:
+            await bench.runs([run], "never")
+            cover_overflow("fits exactly")
+            continue
+        run["OUT"]["width"] = run["BLOCK"]["width"] = half + 1
+        await bench.start_run(run)
+        bench.ports.advance.set(1)
+        for index in range(half + 1):
+            await bench.clocks()
+            assert bench.ports.position.get()["overflow"] == (index == half)
+        cover_overflow("by one")

@@ -1,0 +1,236 @@
+"""The scratchpad: who gets a bank, what is read when, and every byte of memory at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+from common.bench import Bench, testcase
+from common.coverage import Cover
+
+from tensaw.spec.config import BANKS
+
+COVER = Cover("scratchpad")
+cover_reader = COVER.cross("read", (0, 1), ("first byte", "middle", "last byte"), ("granted", "refused"))
+cover_writer = COVER.cross("write", (0, 1), ("in a word", "to its end", "across words"), ("granted", "refused"),
+                           without=lambda port, where, granted: port == 0 and granted == "refused")  # fmt: skip
+cover_count = COVER.point("bytes written", ("0", "1", "some", "a word"))
+cover_bank = COVER.cross("crosses into bank", ("read", "write"), tuple(range(BANKS)))
+cover_array = COVER.point("array words", (0, 1, 2, 3))
+cover_same = COVER.point("array slots of one bank", ("two", "three"))
+cover_end = COVER.point("end of the scratchpad", ("read wraps", "write wraps", "last word"))
+cover_order = COVER.point("read after write", ("two cycles", "three cycles"))
+
+
+class ScratchpadBench(Bench):
+    """A memory of bytes beside the block; every cycle's requests, grants and data are compared with it.
+
+    A read sees the writes of two cycles earlier and before; what it returns of a word that was written one cycle
+    earlier is nobody's, and not compared.
+    """
+
+    def prepare(self) -> None:
+        config = self.config
+        self.size, self.word = config.scratchpad_bytes, config.word_bytes
+        self.memory = np.zeros(self.size, np.uint8)
+        self.known = np.zeros(self.size, bool)
+        self.recent: list[np.ndarray] = [np.zeros(0, np.int64)] * 4
+        """Addresses written in this cycle and in the ones before."""
+        self.pending: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[], []]
+        self.hot = self.integers(0, self.size - 1)
+
+    def address(self) -> int:
+        """Often close to others', at edges of words, at the end."""
+        edge = self.choose(0, 1, self.word - 1)
+        near = self.hot + self.integers(-3 * self.word, 3 * self.word)
+        last = self.size - self.word + edge
+        return self.choose(near, near, near // self.word * self.word + edge, last, self.integers(0, self.size - 1)) % (
+            self.size
+        )
+
+    def banks(self, address: int, across: bool) -> set[int]:
+        bank = address // self.word % BANKS
+        return {bank, (bank + 1) % BANKS} if across else {bank}
+
+    async def cycle_of(self, busy: float = 0.7) -> None:
+        """One cycle of random requests on all ports."""
+        ports, rng = self.ports, self.rng
+        if rng.random() < 0.05:
+            self.hot = self.integers(0, self.size - 1)
+        words = self.size // self.word
+        # Array reads: up to three words.
+        enable = int(rng.integers(8)) if rng.random() < busy else 0
+        slots = [self.address() // self.word if rng.random() < 0.3 else int(rng.integers(words)) for _ in range(3)]
+        if rng.random() < 0.6:
+            slots = [(slots[0] + slot * self.choose(1, 5, 2 * BANKS + 1)) % words for slot in range(3)]
+        ports.array.enable.set(enable)
+        ports.array.address.set(slots)
+        reads = [(self.address(), rng.random() < busy) for _ in ports.reads]
+        for port, (address, valid) in zip(ports.reads, reads, strict=True):
+            port.valid.set(int(valid))
+            port.address.set(address)
+        writes = []
+        for port in ports.writes:
+            count = self.choose(0, 1, self.word, self.integers(0, self.word))
+            address, valid, content = self.address(), rng.random() < busy, self.bytes(self.word)
+            port.valid.set(int(valid))
+            port.address.set(address)
+            port.count.set(count)
+            port.data.set_bits(int.from_bytes(content.tobytes(), "little"))
+            writes.append((address, count, valid, content))
+        await self.clocks()
+        self.check_data()
+        self.check_reads(enable, slots, reads)
+        self.check_writes(writes)
+
+    def check_reads(self, enable: int, slots: list[int], reads: list[tuple[int, bool]]) -> None:
+        ports = self.ports
+        taken: set[int] = set()
+        expected: list[tuple[int, np.ndarray, np.ndarray]] = []
+        used = [slots[slot] % BANKS for slot in range(3) if enable >> slot & 1]
+        cover_array(len(used))
+        if len(set(used)) < len(used):
+            cover_same("three" if len(set(used)) == 1 and len(used) == 3 else "two")
+        for slot in range(3):
+            if enable >> slot & 1 and slots[slot] % BANKS not in taken:  # of one bank the lowest slot wins
+                taken.add(slots[slot] % BANKS)
+                expected.append((slot, *self.read(slots[slot] * self.word)))
+        for number, (port, (address, valid)) in enumerate(zip(ports.reads, reads, strict=True)):
+            offset = address % self.word
+            wanted = self.banks(address, offset != 0)
+            ready = not wanted & taken
+            assert not valid or port.ready.get() == ready, f"read {number} at {address}: ready is {port.ready.get()}"
+            if not valid:
+                continue
+            where = {0: "first byte", self.word - 1: "last byte"}.get(offset, "middle")
+            cover_reader((number, where, ("refused", "granted")[ready]))
+            if ready:
+                taken |= wanted
+                expected.append((3 + number, *self.read(address)))
+                if offset:
+                    cover_bank(("read", (address // self.word + 1) % BANKS))
+                cover_end("read wraps" if address + self.word > self.size else None)
+        self.pending.append(expected)
+
+    def read(self, address: int) -> tuple[np.ndarray, np.ndarray]:
+        """Bytes from an address on as they are now, and which of them must come."""
+        at = (address + np.arange(self.word)) % self.size
+        words = np.isin(at // self.word, self.recent[-1] // self.word)
+        if self.known[at].all() and not words.any():
+            cover_order("two cycles" if np.isin(at, self.recent[-2]).any() else None)
+            cover_order("three cycles" if np.isin(at, self.recent[-3]).any() else None)
+        return self.memory[at], self.known[at] & ~words
+
+    def check_data(self) -> None:
+        """What was requested two cycles ago."""
+        ports = self.ports
+        for place, content, certain in self.pending.pop(0):
+            if not certain.any():
+                continue
+            port = ports.array.data if place < 3 else ports.reads[place - 3].data
+            value = str(port._handle.value)  # bytes never written are X in simulators that know it
+            if place < 3:
+                bits = 8 * self.word
+                value = value[len(value) - (place + 1) * bits : len(value) - place * bits]
+            for lane in np.flatnonzero(certain):
+                text = value[len(value) - 8 * (lane + 1) : len(value) - 8 * lane]
+                assert text == f"{content[lane]:08b}", f"byte {lane} of port {place} is {text}, not {content[lane]:08b}"
+
+    def check_writes(self, writes: list[tuple[int, int, bool, np.ndarray]]) -> None:
+        """Grants in order of priority; what is granted can be read two cycles later."""
+        taken: set[int] = set()
+        written: list[np.ndarray] = []
+        for number, (port, (address, count, valid, content)) in enumerate(zip(self.ports.writes, writes, strict=True)):
+            offset = address % self.word
+            wanted = self.banks(address, offset + count > self.word)
+            ready = not wanted & taken
+            assert not valid or port.ready.get() == ready, f"write {number} at {address}: ready is {port.ready.get()}"
+            if not valid:
+                continue
+            end = offset + count
+            where = "in a word" if end < self.word else "to its end" if end == self.word else "across words"
+            cover_writer((number, where, ("refused", "granted")[ready]))
+            if ready:
+                taken |= wanted
+                at = (address + np.arange(count)) % self.size
+                self.memory[at] = content[:count]
+                self.known[at] = True
+                written.append(at)
+                cover_count({0: "0", 1: "1", self.word: "a word"}.get(count, "some"))
+                cover_bank(("write", (address // self.word + 1) % BANKS) if where == "across words" else None)
+                cover_end("write wraps" if count and address + count > self.size else None)
+                cover_end("last word" if address // self.word == self.size // self.word - 1 else None)
+        self.recent = [*self.recent[1:], np.concatenate([*written, np.zeros(0, np.int64)])]
+
+    async def fill(self) -> None:
+        """Write every byte, a word at a time."""
+        port = self.ports.writes[1]
+        self.memory = self.bytes(self.size)
+        self.known[:] = True
+        for port_ in (*self.ports.reads, *self.ports.writes):
+            port_.valid.set(0)
+        self.ports.array.enable.set(0)
+        port.valid.set(1)
+        port.count.set(self.word)
+        for address in range(0, self.size, self.word):
+            port.address.set(address)
+            port.data.set_bits(int.from_bytes(self.memory[address : address + self.word].tobytes(), "little"))
+            await self.clocks()
+        port.valid.set(0)
+        await self.clocks(4)
+
+    async def compare(self) -> None:
+        """Read every word and compare it."""
+        port = self.ports.reads[0]
+        for name in self.ports.writes:
+            name.valid.set(0)
+        self.ports.array.enable.set(0)
+        self.ports.reads[1].valid.set(0)
+        port.valid.set(1)
+        addresses = list(range(0, self.size, self.word))
+        for number, address in enumerate([*addresses, 0, 0, 0]):
+            port.address.set(address)
+            await self.clocks()
+            if 2 <= number < len(addresses) + 2:
+                at = addresses[number - 2]
+                found = np.frombuffer(port.data.bits().to_bytes(self.word, "little"), np.uint8)
+                assert np.array_equal(found, self.memory[at : at + self.word]), f"word at {at}"
+        port.valid.set(0)
+
+
+@testcase(ScratchpadBench)
+async def random_traffic(bench: ScratchpadBench) -> None:
+    """All ports at once, close together, at edges of words and at the end of memory."""
+    for busy in (0.9, 0.7, 0.4):
+        for _ in range(bench.count(700)):
+            await bench.cycle_of(busy)
+
+
+@testcase(ScratchpadBench)
+async def whole_memory(bench: ScratchpadBench) -> None:
+    """Every byte written once and, after random traffic, every byte right: nothing else was written."""
+    if bench.size > 8192:
+        return  # too long for large memories; smaller ones have the same logic
+    await bench.fill()
+    for _ in range(bench.count(600)):
+        await bench.cycle_of(0.5)
+    await bench.clocks(3)
+    await bench.compare()
+
+
+@testcase(ScratchpadBench)
+async def reset_keeps_contents(bench: ScratchpadBench) -> None:
+    """A reset changes no byte, not even by a write that has just been taken."""
+    ports = bench.ports
+    address = bench.integers(0, bench.size - bench.word)
+    for value in (0x11, 0x22):
+        ports.writes[0].valid.set(1)
+        ports.writes[0].address.set(address)
+        ports.writes[0].count.set(1)
+        ports.writes[0].data.set_bits(value)
+        await bench.clocks()
+        ports.writes[0].valid.set(0)
+        await bench.clocks(2)
+    await bench.restart()
+    ports.reads[0].valid.set(1)
+    ports.reads[0].address.set(address)
+    await bench.clocks(3)
+    assert str(ports.reads[0].data._handle.value)[-8:] == f"{0x22:08b}"
