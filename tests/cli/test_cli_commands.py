@@ -355,7 +355,7 @@ def test_generate_writes_the_files_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contents = {"tensaw_npu.v": "module tensaw_npu;\nendmodule\n", "config.toml": "rows = 3\n"}
-    monkeypatch.setattr(calls, "generate_files", lambda config: contents)
+    monkeypatch.setattr(calls, "generate_files", lambda config, checks: contents)
     values = run_json("generate", "-o", str(tmp_path / "new"), "--set", "rows=3", str(tmp_path / "j"))
     assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == contents
     assert values["config"]["rows"] == 3 and [file["lines"] for file in values["files"]] == [2, 1]

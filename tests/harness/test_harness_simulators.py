@@ -10,7 +10,8 @@ import pytest
 
 from tensaw.harness import MemoryTiming, Outcome, Simulator
 from tensaw.harness.profile import ArrayState, Event
-from tensaw.spec.errors import InputError, ToolError
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import DeviceError, InputError, ToolError
 from tensaw.spec.registers import region_register, register
 
 MEMORY, BASE, COUNT, TARGET = 64 << 10, 0x10000000, 1024, 16384
@@ -174,6 +175,29 @@ def test_a_dead_simulator_is_a_tool_error(tmp_path: Path):
     with pytest.raises(ToolError) as error:
         Simulator(broken, MEMORY)
     assert str(error.value) == "The simulator ended by itself (exit code 3). its last words"
+
+
+@pytest.mark.parametrize("kind", SIMULATORS)
+@pytest.mark.parametrize("when", ["run", "register"])
+def test_a_failing_check_of_the_hardware_is_told_by_name(standin, kind: str, when: str) -> None:
+    """A check of a stand-in that fails in the fourth beat of a burst, or when a register is written."""
+    from tensaw.harness import build_icarus, build_verilator
+    from tensaw.rtl.checks import check_verilog
+
+    holds = "!(beat == 4)" if when == "run" else "!(write && s_axi_awaddr == 12'h024)"
+    instance = f'tensaw_check #(.NAME("few"), .MESSAGE("no more than four")) check_few (clk, rst, {holds});'
+    files = {
+        "tensaw_npu.v": standin["tensaw_npu.v"].replace("endmodule", f"{instance}\nendmodule"),
+        "check.v": check_verilog(),
+    }
+    config = NpuConfig()
+    program = build_icarus(files, config, MEMORY) if kind == "icarus" else build_verilator(files, config)
+    with Simulator(program, MEMORY, BASE) as simulator, pytest.raises(DeviceError) as error:
+        run(simulator)
+    text = str(error.value)
+    cycle = " in cycle 39" if kind == "verilator" and when == "run" else ""
+    assert text.startswith(f"The simulated hardware broke one of its own rules{cycle}: ")
+    assert ".npu.check_few, few: no more than four. This is a fault of the hardware" in text
 
 
 def test_unknown_register_bits_are_a_tool_error(build):

@@ -135,9 +135,11 @@ def report(ctx, port, code, tag, address):
 
 def test_first_error_is_kept(axi_lite):
     async def bench(ctx, dut, lite):
+        ctx.set(dut.bus_idle, 1)
         await lite.write(ctx, "CONTROL", 1)
         while not ctx.get(dut.start):
             await ctx.tick()
+        ctx.set(dut.bus_idle, 0)
         await ctx.tick().repeat(10)
         for name, code in (("store_error", 6), ("load_error", 2)):
             report(ctx, getattr(dut, name), code, 0x777, 0x123456789A)
@@ -178,6 +180,7 @@ def test_stalls_and_counters_are_where_the_map_says(axi_lite):
             ctx.set(stall.tag, 3000 + index)
             wanted = index + 1 | index << 4 | (200 + index) << 8 | (3000 + index) << 16
             assert await lite.read(ctx, f"STALL_{unit}") == wanted
+        ctx.set(dut.bus_idle, 1)
         await lite.write(ctx, "CONTROL", 1)
         while not ctx.get(dut.start):
             await ctx.tick()

@@ -51,7 +51,7 @@ def test_export_makes_an_instance_and_registers_its_text():
     text = verilog.convert(m, platform=platform, ports=[ram.read_data, ram.read_address], emit_src=False)
     name = ram_module_name(256, 32, 8)
     assert re.search(rf"\b{name} \S+ \(", text) and "initial" not in text
-    assert platform.memories == {name: ram_verilog(256, 32, 8)}
+    assert platform.texts == {name: ram_verilog(256, 32, 8)}
     assert "reg [31:0] mem [0:255];" in ram_verilog(256, 32, 8)
 
 

@@ -31,37 +31,40 @@ _REMOVED_ATTRIBUTES = " ".join(
 )
 
 
-def verilog(config: NpuConfig, trace: bool = False) -> dict[str, str]:
+def verilog(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:
     """Verilog-2005 of the NPU: file name to text.
 
-    With ``trace`` the top has outputs that tell a simulator what each unit does. Bytes depend on the configuration, the
-    version of tensaw and that of Amaranth and its built-in Yosys only.
+    With ``trace`` the top has outputs that tell a simulator what each unit does; with ``checks`` the blocks hold what
+    they promise to themselves (tensaw.rtl.checks), and any simulation tells of a broken promise. Bytes depend on these,
+    the configuration, the version of tensaw and that of Amaranth and its built-in Yosys only.
     """
-    return {VERILOG_FILE: block_verilog(TOP, Npu(config, trace=trace), (config,), config)}
+    return {VERILOG_FILE: block_verilog(TOP, Npu(config, trace=trace), (config,), config, checks)}
 
 
-def block_verilog(name: str, component: wiring.Component, arguments: tuple[Any, ...], config: NpuConfig) -> str:
+def block_verilog(
+    name: str, component: wiring.Component, arguments: tuple[Any, ...], config: NpuConfig, checks: bool = False
+) -> str:
     """Verilog-2005 of ``component``, which was made with ``arguments``, as module ``name`` with all that it holds.
 
     The ports are those of its signature (see tensaw.rtl.shared.port_name), ``clk`` and ``rst``.
     """
-    platform = ExportPlatform(blocks={name: Placed(component, arguments)})
+    platform = ExportPlatform(blocks={name: Placed(component, arguments)}, checks=checks)
     converted: dict[str, str] = {}
     while remaining := [block for block in platform.blocks if block not in converted]:
         for block in remaining:  # converting a block adds those that it holds
             converted[block] = rtlil.convert(platform.blocks[block].component, block, platform, emit_src=False)
     text = prune_wires(_through_yosys(converted[block] for block in sorted(converted)))
     summaries = {block: _summary(placed) for block, placed in platform.blocks.items()}
-    memories = dict(sorted(platform.memories.items()))
+    texts = dict(sorted(platform.texts.items()))
     shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
-    return assemble(shape, text, name, summaries, memories)
+    return assemble(shape, text, name, summaries, texts)
 
 
-def files(config: NpuConfig, trace: bool = False) -> dict[str, str]:
+def files(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:
     """All files of a generated NPU, name to text: Verilog (see :func:`verilog`), Verilator's waivers, the list of files
     that simulators and synthesis tools take with ``-f``, the C header of the registers and the configuration."""
     return {
-        **verilog(config, trace),
+        **verilog(config, trace, checks),
         f"{TOP}.vlt": waiver_file(VERILOG_FILE),
         "filelist.f": f"{VERILOG_FILE}\n",
         "tensaw.h": c_header(),
@@ -69,7 +72,7 @@ def files(config: NpuConfig, trace: bool = False) -> dict[str, str]:
     }
 
 
-def generate(config: NpuConfig, directory: Path, trace: bool = False) -> list[Path]:
+def generate(config: NpuConfig, directory: Path, trace: bool = False, checks: bool = False) -> list[Path]:
     """Write :func:`files` to a directory, which is created if missing; returns their paths.
 
     Each file appears whole or not at all. Raises InputError, before the work, if the directory cannot be written to.
@@ -77,7 +80,7 @@ def generate(config: NpuConfig, directory: Path, trace: bool = False) -> list[Pa
     try:
         directory.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tensaw-", dir=directory) as place:
-            contents = files(config, trace)
+            contents = files(config, trace, checks)
             for name, text in contents.items():
                 (Path(place) / name).write_text(text)
             for name in contents:

@@ -26,10 +26,12 @@ class Placed:
 @dataclass
 class ExportPlatform:
     """The platform on which the hardware is elaborated for Verilog. It collects what becomes an instance: blocks by
-    their module's name, and the Verilog text of memories (tensaw.rtl.memory.ram)."""
+    their module's name, and the text of modules that are written as Verilog, memories (tensaw.rtl.memory.ram) among
+    them. ``checks``: with what the blocks promise to themselves (tensaw.rtl.checks)."""
 
     blocks: dict[str, Placed] = field(default_factory=dict)
-    memories: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    checks: bool = False
 
 
 def module_name(block: type[wiring.Component]) -> str:

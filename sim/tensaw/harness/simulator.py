@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from tensaw.harness.profile import Profile
 from tensaw.harness.tools import find_icarus
-from tensaw.spec.errors import InputError, ToolError
+from tensaw.spec.errors import DeviceError, InputError, ToolError
+from tensaw.spec.simulation import CHECK_PREFIX
 
 __all__ = ["MemoryTiming", "Outcome", "Simulator", "Waves"]
 
@@ -85,7 +86,8 @@ class Waves:
 @dataclass(frozen=True)
 class Outcome:
     """How a wait ended: ``interrupt``; ``limit`` of cycles reached; ``hang``, nothing moved for the watchdog's time; or
-    ``violation`` of the AXI protocol, described in ``text``. ``cycles`` since the mark; ``seconds`` of the host."""
+    ``violation`` of the AXI protocol, described in ``text``. ``cycles`` since the mark; ``seconds`` of the host. (A
+    broken check of the hardware itself raises DeviceError.)"""
 
     kind: Literal["interrupt", "limit", "hang", "violation"]
     cycles: int
@@ -172,10 +174,29 @@ class Simulator:
 
     def _line(self) -> str:
         assert self._process is not None and self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._process.stdout.readline().rstrip("\n")
+        if line.startswith(CHECK_PREFIX):
+            raise self._broken(line.removeprefix(CHECK_PREFIX))
         if not line:
             raise self._died()
-        return line.rstrip("\n")
+        return line
+
+    def _broken(self, check: str) -> DeviceError:
+        """What to say of a check of the hardware that has failed. The simulation ends with it."""
+        assert self._process is not None and self._process.stdout is not None
+        self._waiting = False
+        cycle = ""
+        for line in self._process.stdout:  # to the answer of the command; Icarus gives none, it ends at once
+            kind, _, rest = line.partition(" ")
+            if kind == "check":
+                cycle = f" in cycle {int(rest)}"
+                self.cycles_run += int(rest)
+            if kind in ("check", "ok", "ok\n", "error"):
+                break
+        return DeviceError(
+            f"The simulated hardware broke one of its own rules{cycle}: {check}. This is a fault of the hardware or "
+            "of what simulates its surroundings, not of the network: please report it with the command that led to it."
+        )
 
     def _answer(self) -> str:
         while True:
@@ -242,6 +263,7 @@ class Simulator:
         """Simulate until the interrupt; at most to cycle ``limit``, or until nothing has moved for ``watchdog`` cycles.
 
         ``progress`` is called with the cycle number some times a second. Afterwards ``memory`` holds what was written.
+        Raises DeviceError if a check of the hardware fails (tensaw.rtl.checks), as all methods do that simulate.
         """
         start = time.perf_counter()
         self._waiting = True

@@ -30,12 +30,14 @@ def generator_digest() -> str:
     return digest(parts)
 
 
-def npu_verilog(config: NpuConfig, trace: bool = True) -> dict[str, str]:
-    """Verilog files of the NPU by name, top module ``tensaw_npu``; ``trace`` adds the trace outputs."""
+def npu_verilog(config: NpuConfig, trace: bool = True, checks: bool = True) -> dict[str, str]:
+    """Verilog files of the NPU by name, top module ``tensaw_npu``; ``trace`` adds the trace outputs, ``checks`` the
+    hardware's own checks."""
     key = digest(
         {
             "config": json.dumps(config.to_dict(), sort_keys=True),
             "trace": str(trace),
+            "checks": str(checks),
             "generator": generator_digest(),
         }
     )
@@ -43,7 +45,7 @@ def npu_verilog(config: NpuConfig, trace: bool = True) -> dict[str, str]:
     def build(directory: Path) -> None:
         from tensaw.rtl.export import verilog  # imports Amaranth, which takes a second and is rarely needed
 
-        for name, text in verilog(config, trace=trace).items():
+        for name, text in verilog(config, trace, checks).items():
             (directory / name).write_text(text)
 
     entry = cached("verilog", key, build)

@@ -24,11 +24,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def generate_files(config: NpuConfig) -> dict[str, str]:
+def generate_files(config: NpuConfig, checks: bool = False) -> dict[str, str]:
     """Everything that ``tensaw generate`` writes; file name to text."""
     from tensaw.rtl.export import files
 
-    return files(config)
+    return files(config, checks=checks)
 
 
 def load_network(path: Path) -> Graph:

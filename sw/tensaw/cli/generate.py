@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write to; created if missing"
     )
+    parser.add_argument(
+        "--checks", action="store_true", help="with the checks that end a simulation where a block breaks its own rules"
+    )
     options.add_config(parser)
     options.add_json(parser)
 
@@ -29,7 +32,7 @@ def execute(arguments: argparse.Namespace) -> int:
     files.require_folder(arguments.output)
     start = time.perf_counter()
     with terminal.progress(f"Generating the {config.rows}×{config.columns} array"):
-        contents = calls.generate_files(config)
+        contents = calls.generate_files(config, arguments.checks)
     files.write_all(arguments.output, contents)
     seconds = time.perf_counter() - start
     listing = [

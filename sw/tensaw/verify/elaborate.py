@@ -42,7 +42,7 @@ def elaborate(block: Block, config: NpuConfig) -> Elaborated:
         kind, arguments = block.load(), block.arguments(config)
         component = kind(*arguments)
         about = {"ports": describe_ports(component), "constants": dict(block.constants(kind, config))}
-        (directory / "block.v").write_text(block_verilog(block.module, component, arguments, config))
+        (directory / "block.v").write_text(block_verilog(block.module, component, arguments, config, checks=True))
         (directory / "about.json").write_text(json.dumps(about))
 
     entry = cached("block", key, build)

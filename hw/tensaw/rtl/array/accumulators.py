@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.array.systolic_array import psum_width
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import vector_layout
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
@@ -83,7 +86,7 @@ class Accumulators(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
         depth, width = config.acc_entries // 2, 32 * config.columns
@@ -181,4 +184,13 @@ class Accumulators(wiring.Component):
             for half in range(2):
                 with m.If(take_half == half):
                     m.d.sync += finished[half].eq(0)
+
+        free = ~self.open | ~self.busy.bit_select(self.open_half, 1)
+        check(m, platform, free, "open", "a block is opened in a half that still holds one")
+        opened = ~self.control.valid | self.busy.bit_select(self.control.half, 1)
+        check(m, platform, opened, "opened", "a position is kept in a half without a block")
+        inside = ~self.control.valid | (self.control.index < config.acc_half)
+        check(m, platform, inside, "index", "a position lies beyond its half")
+        check(m, platform, ~pending | queue.w_rdy, "room", "a vector was read for which the queue has no room")
+        check(m, platform, take_index <= available, "unfinished", "a position leaves before it is finished")
         return m

@@ -7,15 +7,17 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tensaw.rtl.array.accumulators import accumulate_layout
 from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops
 from tensaw.rtl.array.products import AddressProducts
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
 from tensaw.rtl.shared import place
-from tensaw.spec.config import NpuConfig
+from tensaw.spec.config import BANKS, NpuConfig
 from tensaw.spec.isa import Mode, Unit
 from tensaw.spec.registers import ErrorCode
 
@@ -345,6 +347,10 @@ class Feeder(wiring.Component):
                 slot.offset[number].eq(addresses[number][:size_bits]),
             ]
         m.d.comb += self.memory.enable.eq(enable)
+        banks = [address[size_bits:][: exact_log2(BANKS)] for address in addresses]
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            apart = ~(enable[one] & enable[other]) | (banks[one] != banks[other])
+            check(m, platform, apart, f"banks_{one}_{other}", "two words of one position lie in the same bank")
 
         # Stages 3 to 5.
         aligner = place(m, platform, "aligner", Aligner, config)

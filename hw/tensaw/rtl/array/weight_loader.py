@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import SideKind, side_row_layout
 from tensaw.spec.config import NpuConfig
@@ -99,7 +102,7 @@ class WeightLoader(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
         run = self.run.payload
@@ -341,6 +344,8 @@ class WeightLoader(wiring.Component):
             side_room.eq(queue.level + flying < 6),
         ]
         m.d.sync += flying.eq(flying + to_side - arrive)
+        check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
+        check(m, platform, ~self.swap | self.tile_ready, "swap", "a step begins whose weights are not in the array")
         return m
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from amaranth.hdl import Const, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import REGIONS
@@ -15,6 +17,7 @@ __all__ = [
     "Axi4LiteSignature",
     "Axi4ReadSignature",
     "Axi4WriteSignature",
+    "inside_regions",
     "regions_layout",
 ]
 
@@ -106,6 +109,17 @@ class Axi4LiteSignature(wiring.Signature):
                 "rready": Out(1),
             }
         )
+
+
+def inside_regions(config: NpuConfig, regions: data.View, direction: str, address: Value, beats: Value) -> Value:
+    """Whether a burst of whole beats lies in the beats of one region that allows ``direction``."""
+    end = address + (beats << exact_log2(config.bus_bytes))
+    found: Value = Const(0, 1)
+    for index in range(REGIONS):
+        region = regions[index]
+        last = region.base + region.size + (config.bus_bytes - 1)
+        found = found | (region[direction] & (address + (config.bus_bytes - 1) >= region.base) & (end <= last))
+    return found
 
 
 def regions_layout(config: NpuConfig) -> data.ArrayLayout:

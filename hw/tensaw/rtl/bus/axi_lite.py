@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.axi4 import OKAY, SLVERR, Axi4LiteSignature
+from tensaw.rtl.checks import check
 
 __all__ = ["AxiLitePort"]
 
@@ -122,4 +123,9 @@ class AxiLitePort(wiring.Component):
             m.d.sync += [word.eq(self.read_data), showing.eq(1)]
         with m.Elif(axi.rready):
             m.d.sync += showing.eq(0)
+
+        one_write = ~answering | ~(have_address | have_data | address_ready | data_ready)
+        check(m, platform, one_write, "one_write", "a write is taken before the last one was answered")
+        one_read = read_ready + asked + waiting + showing <= 1
+        check(m, platform, one_read, "one_read", "a read is taken before the last one was answered")
         return m

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from tensaw.rtl.bus.axi4 import regions_layout
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import REGIONS
@@ -167,4 +168,10 @@ class BurstSplitter(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += failed.eq(1)
+
+        boundary = "a burst crosses a 4 KiB boundary"
+        check(m, platform, ~measured | (length <= to_boundary), "boundary", boundary)
+        legal = (length != 0) & (length <= limit) & (length <= remaining) & (final == (length == remaining))
+        check(m, platform, ~measured | legal, "length", "a burst has no beats, or more than are left")
+        check(m, platform, ~working | (remaining != 0), "remaining", "an access in work has no beats left")
         return m

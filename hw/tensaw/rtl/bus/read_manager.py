@@ -9,9 +9,10 @@ from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import SLVERR, Axi4ReadSignature, regions_layout
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4ReadSignature, inside_regions, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
+from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.interfaces import ReadRequestSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
@@ -133,6 +134,8 @@ class ReadManager(wiring.Component):
                 room.eq(port.credit - promised),
                 promised.eq(promised + Mux(grants[index], beats, 0) - delivered[index]),
             ]
+            counted = ~delivered[index] | (promised != 0)
+            check(m, platform, counted, f"promised_{asker}", "a beat is delivered that was not counted")
 
         fetch, load, weight = offers
         overtaken = Signal(range(_PATIENCE + 1))
@@ -191,4 +194,11 @@ class ReadManager(wiring.Component):
                     ),
                     port.error.address.eq(oldest.address),
                 ]
+
+        inside = inside_regions(config, self.regions, "read", ar.i.payload.address, ar.i.payload.beats)
+        check(m, platform, ~ar.i.valid | inside, "window", "a read burst leaves the regions that may be read")
+        check(m, platform, ~r.o.valid | order.r_rdy, "asked", "a read beat comes that no burst asked for")
+        outstanding = "more bursts are under way than outstanding_reads"
+        check(m, platform, order.level <= config.outstanding_reads, "outstanding", outstanding)
+        check_held(m, platform, "ar", axi.arvalid, axi.arready, ar.o.payload)
         return m

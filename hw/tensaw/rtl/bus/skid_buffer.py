@@ -9,6 +9,8 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
+
 __all__ = ["SkidBuffer"]
 
 
@@ -61,4 +63,5 @@ class SkidBuffer(wiring.Component):
                 m.d.sync += payload.eq(self.i.payload)
         with m.Elif(~spare_valid):
             m.d.sync += [spare.eq(self.i.payload), spare_valid.eq(self.i.valid)]
+        check(m, platform, valid | ~spare_valid, "spare_alone", "the spare place is filled and the first one is empty")
         return m

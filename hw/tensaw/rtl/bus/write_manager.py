@@ -9,9 +9,10 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, inside_regions, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
+from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
@@ -192,4 +193,11 @@ class WriteManager(wiring.Component):
             failed.code.eq(Mux(axi.bresp == SLVERR, ErrorCode.WRITE_SLVERR.value, ErrorCode.WRITE_DECERR.value)),
             failed.address.eq(awaited.r_data),
         ]
+
+        inside = inside_regions(config, self.regions, "write", burst.address, burst.beats)
+        check(m, platform, ~issue | inside, "window", "a write burst leaves the regions that may be written")
+        check(m, platform, ~axi.bvalid | awaited.r_rdy, "awaited", "a write response comes that no burst awaits")
+        check(m, platform, ~sending | (left != 0), "owed", "a burst has no beats left and is still being sent")
+        check_held(m, platform, "aw", axi.awvalid, axi.awready, aw.o.payload)
+        check_held(m, platform, "w", axi.wvalid, axi.wready, w.o.payload)
         return m

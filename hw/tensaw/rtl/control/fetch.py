@@ -9,6 +9,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.registers import ErrorCode
@@ -118,4 +119,6 @@ class Fetch(wiring.Component):
             ]
             with m.If(self.words.valid & self.words.ready):
                 m.d.sync += upper.eq(~upper)
+        check(m, platform, ~read.data.valid | buffer.w_rdy, "room", "a beat comes for which there was no credit")
+        check(m, platform, ~handed | (left != 0), "left", "more words are handed on than the program has")
         return m

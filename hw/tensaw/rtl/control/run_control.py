@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ErrorSignature
 from tensaw.spec.isa import Unit
 from tensaw.spec.registers import ErrorCode
@@ -142,4 +143,5 @@ class RunControl(wiring.Component):
                 with m.Elif(self.bus_idle):
                     m.d.comb += self.failed.eq(1)
                     m.next = "IDLE"
+        check(m, platform, ~core_reset | self.bus_idle, "reset_idle", "the core is reset while the bus is busy")
         return m

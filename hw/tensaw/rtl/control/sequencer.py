@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import word_layout
 from tensaw.rtl.control.fetch import Fetch
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
@@ -166,4 +167,6 @@ class Sequencer(wiring.Component):
             m.d.comb += [self.fetch_error.code.eq(ErrorCode.ILLEGAL_COMMAND), self.fetch_error.address.eq(word)]
         with m.Else():
             m.d.comb += self.fetch_error.code.eq(ErrorCode.NO_END)
+        idle = ~self.units_busy.any() & self.bus_idle
+        check(m, platform, ~self.done | idle, "end", "the end is told and a unit or the bus is busy again")
         return m

@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import PEERS, ErrorSignature
 from tensaw.spec.registers import ErrorCode
 
@@ -87,5 +88,8 @@ class Tokens(wiring.Component):
                     m.d.sync += count.eq(count - 1)
                 ready[taker].append((count != 0) | ~self.peers[taker].take_mask[giver])
         for taker in range(PEERS):
-            m.d.comb += self.peers[taker].take_ready.eq(Cat(ready[taker]).all())
+            peer = self.peers[taker]
+            m.d.comb += peer.take_ready.eq(Cat(ready[taker]).all())
+            there = ~peer.take | peer.take_ready
+            check(m, platform, there, f"take_{taker}", f"peer {taker} takes tokens that are not there")
         return m

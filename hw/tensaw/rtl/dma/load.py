@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check_held
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.transfer import Transfer
@@ -118,6 +119,7 @@ class LoadDma(wiring.Component):
                 ),
             ]
 
+        check_held(m, platform, "write", valid, write.ready, Cat(address, count, word))
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):
             m.d.comb += self.state.eq(UnitState.BUS)

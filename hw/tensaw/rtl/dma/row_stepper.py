@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.dma.row_walker import span_layout
 from tensaw.spec.config import NpuConfig
 
@@ -87,4 +88,8 @@ class RowStepper(wiring.Component):
                 span.beats.eq(span.beats - 1),
                 first.eq(0),
             ]
+        count = self.step.payload.count
+        check(m, platform, ~working | ((count != 0) & (span.beats != 0)), "count", "a step has no bytes")
+        inside = span.address + count <= config.scratchpad_bytes
+        check(m, platform, ~working | inside, "inside", "a step leaves the scratchpad")
         return m

@@ -9,6 +9,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.write_manager import WriteRequestSignature
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.transfer import Transfer
@@ -121,6 +122,7 @@ class StoreDma(wiring.Component):
             write.data.valid.eq(buffer.r_rdy),
             buffer.r_en.eq(write.data.ready),
         ]
+        check(m, platform, ~valid | buffer.w_rdy, "room", "a beat was read for which the buffer has no room")
 
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):

@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import CommandPort
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
@@ -119,6 +120,7 @@ class WeightDma(wiring.Component):
         with m.If(port.run.valid & port.run.ready):
             m.d.sync += [queued.eq(1), queued_beats.eq(run.run.bytes >> lane_bits), queued_tag.eq(run.run.tag)]
 
+        check(m, platform, ~beat | (left != 0), "left", "a beat comes that no run asked for")
         m.d.comb += [
             self.busy.eq(port.busy | queued | (left != 0)),
             self.tag.eq(tag),

@@ -124,7 +124,7 @@ class Ram(wiring.Component):
     def elaborate(self, platform: Any) -> Elaboratable:
         if isinstance(platform, ExportPlatform):
             name = ram_module_name(self.depth, self.width, self.granularity)
-            platform.memories[name] = ram_verilog(self.depth, self.width, self.granularity)
+            platform.texts[name] = ram_verilog(self.depth, self.width, self.granularity)
             return Instance(
                 name,
                 i_clk=ClockSignal("sync"),

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ArrayReadSignature, ReadPortSignature, WritePortSignature
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import BANKS, NpuConfig
@@ -111,11 +112,11 @@ class Scratchpad(wiring.Component):
         banks = [Ram(depth, config.word_bytes * 8, 8) for _ in range(BANKS)]
         for index, bank in enumerate(banks):
             m.submodules[f"bank{index}"] = bank
-        self._elaborate_reads(m, banks)
-        self._elaborate_writes(m, banks)
+        self._elaborate_reads(m, platform, banks)
+        self._elaborate_writes(m, platform, banks)
         return m
 
-    def _elaborate_reads(self, m: Module, banks: list[Ram]) -> None:
+    def _elaborate_reads(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config
         words = [bank.read_data for bank in banks]
         bank_bits = (BANKS - 1).bit_length()
@@ -167,8 +168,11 @@ class Scratchpad(wiring.Component):
             for want, address in reversed(wanted[:-1]):
                 row = Mux(want, address, row)
             m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
+        for b, wanted in enumerate(users):
+            shared = sum((want for want, _ in wanted[3:]), start=Cat(want for want, _ in wanted[:3]).any())
+            check(m, platform, shared <= 1, f"read_bank{b}", f"two ports read bank {b} at once")
 
-    def _elaborate_writes(self, m: Module, banks: list[Ram]) -> None:
+    def _elaborate_writes(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config
         size = config.word_bytes
         spans, grants = [], []
@@ -197,7 +201,11 @@ class Scratchpad(wiring.Component):
             rotated.append(value)
             masks.append(mask)
 
+            check(m, platform, port.count <= size, f"count{number}", f"write port {number} writes more than a word")
+
         for b, bank in enumerate(banks):
+            together = sum((granted[b] for granted in grants[1:]), start=grants[0][b])
+            check(m, platform, together <= 1, f"write_bank{b}", f"two ports write bank {b} at once")
             enable = Signal(size, name=f"bank{b}_enable")
             row = Signal(len(bank.write_address), name=f"bank{b}_row")
             value = Signal(size * 8, name=f"bank{b}_value")

@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
 
@@ -139,4 +140,9 @@ class WeightRing(wiring.Component):
             m.d.comb += self.read_data.eq(ram.read_data.word_select(part, row_bytes * 8))
         else:
             m.d.comb += self.read_data.eq(ram.read_data)
+
+        check(m, platform, ~take | (beats != 0), "space", "a beat is written into a full ring")
+        there = ~self.read_enable | (self.read_row < count)
+        check(m, platform, there, "over_read", "a row is read that is not in the ring")
+        check(m, platform, self.release <= count, "over_release", "more rows are freed than are in the ring")
         return m

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ReadPortSignature
 from tensaw.spec.config import NpuConfig
 
@@ -69,4 +70,6 @@ class OperandFetch(wiring.Component):
             queue.r_en.eq(consume),
         ]
         m.d.sync += [arriving.eq(Cat(arriving[1], request)), promised.eq(promised + request - consume)]
+        under_way = queue.level + arriving[0] + arriving[1]
+        check(m, platform, promised == under_way, "promised", "the promised entries are not those under way")
         return m

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import SideKind, side_row_layout
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
@@ -106,6 +107,7 @@ class ParameterStore(wiring.Component):
                 m.d.sync += chunk.eq(0)
                 with m.If(row.last):
                     m.d.sync += [full.bit_select(write_set, 1).eq(1), write_set.eq(~write_set)]
+        check(m, platform, ~self.release | self.filled, "release", "a set is freed that is not filled")
         with m.If(self.release):
             m.d.sync += [full.bit_select(read_set, 1).eq(0), read_set.eq(~read_set)]
 

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.control.command import CommandPort, run_layout
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
@@ -164,7 +165,7 @@ class OutputUnit(wiring.Component):
             fetch.data.ready.eq(softmax.data.ready | (issue & (run.operand_step.operation != Operation.NONE))),
         ]
 
-        finished = self._elaborate_writes(m, run, enable, issue, walk, softmax, lanes)
+        finished = self._elaborate_writes(m, platform, run, enable, issue, walk, softmax, lanes)
         m.d.sync += unfinished.eq(unfinished + (port.run.valid & port.run.ready) - finished)
         self._elaborate_status(m, run, unfinished, walk, parameters, port)
         return m
@@ -268,8 +269,9 @@ class OutputUnit(wiring.Component):
         return issue
 
     def _elaborate_writes(
-        self, m: Module, run: data.View, enable: Signal, issue: Signal, walk: Walk, softmax: Softmax, lanes: Lanes
-    ) -> Signal:
+        self, m: Module, platform: Any, run: data.View, enable: Signal, issue: Signal, walk: Walk, softmax: Softmax,
+        lanes: Lanes,
+    ) -> Signal:  # fmt: skip
         """Joins bytes and addresses, writes, and counts what can be read. Returns: a run has just been finished."""
         kept = data.StructLayout({"beat": beat_layout(self._config), "signal": PEERS})
         m.submodules.under_way = under_way = fifo.SyncFIFO(width=kept.size, depth=_BEATS_UNDER_WAY)
@@ -283,6 +285,10 @@ class OutputUnit(wiring.Component):
             under_way.r_en.eq(enable & lanes.finishing),
         ]
 
+        check(m, platform, ~under_way.w_en | under_way.w_rdy, "under_way", "the lanes hold more beats than expected")
+        ends = ~under_way.r_en | under_way.r_rdy
+        check(m, platform, ends, "ends", "the lanes end a beat that never began")
+
         waiting = Signal()
         written = Signal(kept)
         m.d.comb += [
@@ -292,6 +298,9 @@ class OutputUnit(wiring.Component):
             self.write.data.eq(lanes.bytes),
             self.write.count.eq(written.beat.count),
         ]
+        check_held(
+            m, platform, "write", waiting, self.write.ready, Cat(written.beat.address, self.write.count, lanes.bytes)
+        )
         with m.If(enable):
             m.d.sync += [waiting.eq(lanes.finishing), written.eq(under_way.r_data)]
 

@@ -14,9 +14,10 @@
 //   watched                  cycle of the run's first wrong write to a watched byte -> ok N | ok never
 //   load, dump               nothing here: the memory is shared     -> ok
 //   mark                     cycle 0 of a run begins here           -> ok
-//   wait LIMIT WATCHDOG PROGRESS                                    -> irq N | limit N | hang N | violation N TEXT
+//   wait LIMIT WATCHDOG PROGRESS                   -> irq N | limit N | hang N | violation N TEXT | check N
 //   quit
 //
+// A failing check of the hardware prints a line of its own and ends the simulation: "check N" is the last answer.
 // verilog/tensaw_testbench.v understands the same lines, but for watch, and takes the same cycles for each.
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -232,6 +233,10 @@ class Simulator {
             if (!memory_.violation.empty()) {
                 outcome << "violation " << cycle_ << ' ' << memory_.violation;
                 memory_.violation.clear();
+                break;
+            }
+            if (context_.gotFinish()) {
+                outcome << "check " << cycle_;
                 break;
             }
             if (top_.irq) {
