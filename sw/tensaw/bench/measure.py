@@ -23,7 +23,8 @@ _SUFFIXES = (".tflite", ".onnx")
 @dataclass
 class Measurement:
     """``cycles`` by ``source`` (``rtl`` or ``estimate``) from start to interrupt, with a memory that answers reads
-    after ``read_latency`` cycles. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and
+    after ``read_latency`` cycles. ``macs`` and limits are those of what is computed, without the channels that the
+    compiler leaves out. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and
     ``bus_limit``; ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None:
     not simulated). ``compared``: figures of others for the same file, by name."""
 

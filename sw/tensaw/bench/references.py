@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tensaw.compiler.frontends import load
-from tensaw.compiler.pipeline import compile_graph
+from tensaw.compiler.pipeline import CompileOptions, compile_graph
 from tensaw.runtime import RunResult, Session
 from tensaw.runtime.arrays import random_inputs
 from tensaw.spec.config import NpuConfig
@@ -39,9 +39,10 @@ def models_folder(given: Path | None = None) -> Path:
     return folder
 
 
-def compile_reference(folder: Path, network: str, config: NpuConfig) -> Program:
+def compile_reference(folder: Path, network: str, config: NpuConfig, remove_channels: bool = True) -> Program:
     """The program of one of :data:`REFERENCES`. Raises TensawError."""
-    return compile_graph(load(folder / REFERENCES[network]), config)
+    options = CompileOptions(remove_channels=remove_channels)
+    return compile_graph(load(folder / REFERENCES[network]), config, options)
 
 
 def simulate(program: Program, read_latency: int = 32, write_latency: int = 8) -> RunResult:

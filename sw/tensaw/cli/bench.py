@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--plot", metavar="FILE.svg", type=Path, help="draw the result")
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_latencies(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random inputs; default: 0")
     options.add_json(parser)
@@ -76,10 +77,11 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
     from tensaw.bench import measurement, work
     from tensaw.bench.closed_forms import closed_forms
     from tensaw.bench.vela import vela_cycles
+    from tensaw.compiler.passes.channels import remove_channels
     from tensaw.runtime.arrays import random_inputs
 
     graph = calls.load_network(path)
-    program = calls.compile_program(graph, config)
+    program = calls.compile_program(graph, config, keep_channels=arguments.keep_channels)
     matches = None
     if arguments.estimate:
         result = calls.estimate_program(program, arguments.read_latency, arguments.write_latency)
@@ -98,8 +100,9 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
         ) as session:
             result = session.run(inputs)
         matches = _equal(result, expected)
+    computed = graph if arguments.keep_channels else remove_channels(graph)[0]
     found = measurement(
-        path, graph, config, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
+        path, computed, config, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
     )
     found.matches_golden = matches
     if arguments.compare:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_tools", "compile_program", "estimate_program", "generate_files", "golden_tensors", "is_program",
-    "load_network", "open_session", "operators", "write_report", "write_trace",
+    "load_network", "open_session", "operators", "removed_channels", "write_report", "write_trace",
 ]  # fmt: skip
 
 
@@ -49,11 +49,14 @@ def operators(path: Path, program: Program | None = None) -> list[OperatorReport
     return operator_report(frontends.survey(path), program)
 
 
-def compile_program(graph: Graph, config: NpuConfig, keep_tensors: bool = False) -> Program:
-    """Compile; with ``keep_tensors`` intermediate tensors are written to memory, too. Raises TensawError."""
+def compile_program(
+    graph: Graph, config: NpuConfig, keep_tensors: bool = False, keep_channels: bool = False
+) -> Program:
+    """Compile; with ``keep_tensors`` intermediate tensors are written to memory, too, and with ``keep_channels`` those
+    channels are computed that could be left out. Raises TensawError."""
     from tensaw.compiler.pipeline import CompileOptions, compile_graph
 
-    return compile_graph(graph, config, CompileOptions(keep_tensors=keep_tensors))
+    return compile_graph(graph, config, CompileOptions(keep_tensors=keep_tensors, remove_channels=not keep_channels))
 
 
 def is_program(path: Path) -> bool:
@@ -137,6 +140,13 @@ def golden_tensors(
     return outputs, dict(tensors)
 
 
+def removed_channels(program: Program) -> str:
+    """A sentence on the channels that the program leaves out; empty if it has all."""
+    from tensaw.compiler.operator_report import removed_channels
+
+    return removed_channels(program)
+
+
 def write_report(
     path: Path,
     program: Program,
@@ -151,6 +161,8 @@ def write_report(
     from tensaw.cli.files import write
     from tensaw.report import html_report
 
+    if sentence := removed_channels(program):
+        notes = {**(notes or {}), "channels": sentence}
     text = html_report(
         program, result, simulator=simulator, read_latency=read_latency, matches_golden=matches_golden, notes=notes
     )

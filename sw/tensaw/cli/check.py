@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="X.npz", type=Path, help="inputs, where the golden model is the reference")
     parser.add_argument("--rows", type=int, metavar="N", help="check the first N runs of the file only; default: all")
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_simulation(parser)
     options.add_json(parser)
 

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="report on the operators without compiling; exit code 2 if one is refused",
     )
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_json(parser)
 
 
@@ -69,7 +70,9 @@ def execute(arguments: argparse.Namespace) -> int:
         return MISTAKE if refused else FINE
     with terminal.progress(f"Compiling {arguments.model.name}"):
         # Raises for the first refused operator, if there is one.
-        program = calls.compile_program(calls.load_network(arguments.model), config)
+        program = calls.compile_program(
+            calls.load_network(arguments.model), config, keep_channels=arguments.keep_channels
+        )
     if arguments.output is not None:
         files.write(arguments.output, program.to_bytes())
     reports = calls.operators(arguments.model, program)
@@ -79,6 +82,13 @@ def execute(arguments: argparse.Namespace) -> int:
         f"{program.program_bytes // 8:,} command words, {sum(program.region_sizes):,} bytes of memory.",
         markup=False,
     )
+    if sentence := calls.removed_channels(program):
+        each = ", ".join(
+            f"{report.removed_channels} of {report.channels} of #{report.index}"
+            for report in reports
+            if report.removed_channels
+        )
+        terminal.output(arguments).print(f"{sentence} They are {each}. --keep-channels computes them.", markup=False)
     layers = [
         {
             "name": layer.name,

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the text here instead of to stdout")
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_json(parser)
 
 
@@ -52,7 +53,9 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         config = options.config_from(arguments)
         with terminal.progress(f"Compiling {arguments.program.name}"):
-            program = calls.compile_program(calls.load_network(arguments.program), config)
+            program = calls.compile_program(
+                calls.load_network(arguments.program), config, keep_channels=arguments.keep_channels
+            )
     lines = list(listing(program))
     text = "".join(f"{command}  # {meaning}\n" if meaning else f"{command}\n" for command, meaning in lines)
     if arguments.output is not None:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE.html", type=Path, help="write the report, as `tensaw run` does")
     parser.add_argument("--trace", metavar="FILE.json", type=Path, help="write the timeline for ui.perfetto.dev")
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_latencies(parser)
     options.add_json(parser)
 
@@ -32,7 +33,9 @@ def execute(arguments: argparse.Namespace) -> int:
     files.require_writable(arguments.report, arguments.trace, options.json_file(arguments))
     config = options.config_from(arguments)
     with terminal.progress(f"Compiling {arguments.model.name}") as step:
-        program = calls.compile_program(calls.load_network(arguments.model), config)
+        program = calls.compile_program(
+            calls.load_network(arguments.model), config, keep_channels=arguments.keep_channels
+        )
         step.update("Estimating")
         result = calls.estimate_program(program, arguments.read_latency, arguments.write_latency)
     values = {"model": str(arguments.model), **summarise(program, result, arguments)}
@@ -59,6 +62,7 @@ def summarise(program: Program, result: RunResult, arguments: argparse.Namespace
         "cycles": result.cycles,
         "macs": program.macs,
         "utilization": program.macs / (result.cycles * config.macs_per_cycle),
+        "removed_channels": calls.removed_channels(program),
         "counters": result.counters,
         "layers": [
             {
@@ -98,3 +102,5 @@ def _print(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
         f"{values['counters']['bytes_written']:,} written; memory latency {values['read_latency']} cycles.",
         markup=False,
     )
+    if values["removed_channels"]:
+        console.print(values["removed_channels"], markup=False)

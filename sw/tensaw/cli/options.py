@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tensaw.spec.config import NpuConfig
 
 __all__ = [
-    "add_config", "add_json", "add_latencies", "add_model", "add_simulation", "config_from", "json_file", "waves_from",
-    "cycle_range",
+    "add_compiler", "add_config", "add_json", "add_latencies", "add_model", "add_simulation", "config_from",
+    "cycle_range", "json_file", "waves_from",
 ]  # fmt: skip
 
 
@@ -69,6 +69,15 @@ def _value(text: str) -> int | str:
         return int(text, 0)
     except ValueError:
         return text
+
+
+def add_compiler(parser: argparse.ArgumentParser) -> None:
+    """``--keep-channels``."""
+    parser.add_argument(
+        "--keep-channels",
+        action="store_true",
+        help="compute channels, too, whose values are known beforehand or wanted by nothing; default: leave them out",
+    )
 
 
 def add_simulation(parser: argparse.ArgumentParser) -> None:

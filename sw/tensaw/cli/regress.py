@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "run random, fault, formal and other checks of the hardware, and say how to repeat what fails"
 EXAMPLE = """tensaw regress --random 200 --seed 7 --json regress.json
-tensaw regress --seed 7 --index 31                    # one random case again
+tensaw regress --seed 7 --index 31
 tensaw regress --full --html dashboard.html --junit junit.xml
-tensaw regress --full --resume                        # go on where it was interrupted
-tensaw regress --full --dask tcp://10.0.0.1:8786      # the same on a Dask cluster"""
+tensaw regress --full --resume
+tensaw regress --full --dask tcp://10.0.0.1:8786"""
 
 FULL = {"random": 5000}
 """Amount of each part in a full regression."""

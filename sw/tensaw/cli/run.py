@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trace", metavar="FILE.json", type=Path, help="write the timeline of the first run for ui.perfetto.dev"
     )
     options.add_config(parser)
+    options.add_compiler(parser)
     options.add_simulation(parser)
     options.add_json(parser)
 
@@ -52,6 +53,7 @@ def summarise(program: Program, results: Sequence[RunResult], matches: Sequence[
         "cycles": first.cycles,
         "macs": program.macs,
         "utilization": program.macs / slots if slots else 0.0,
+        "removed_channels": calls.removed_channels(program),
         "matches_golden": all(matches),
         "sim_cycles_per_second": first.sim_cycles_per_second,
         "counters": first.counters,
@@ -146,6 +148,8 @@ def _print(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
             f"multipliers busy, simulated at {values['sim_cycles_per_second']:,.0f} cycles/s"
         )
     console.print(f"{values['network']} on {config['name']} in {values['sim']}{speed}", markup=False)
+    if values["removed_channels"]:
+        console.print(values["removed_channels"], markup=False)
     count = len(values["runs"])
     agreeing = sum(run["matches_golden"] for run in values["runs"])
     noun = "run" if count == 1 else "runs"

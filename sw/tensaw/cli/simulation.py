@@ -25,7 +25,7 @@ def prepare(arguments: argparse.Namespace, keep_tensors: bool = False) -> tuple[
     calls.check_tools(arguments.sim)
     with terminal.progress(f"Compiling {arguments.model.name}"):
         graph = calls.load_network(arguments.model)
-        return graph, calls.compile_program(graph, config, keep_tensors)
+        return graph, calls.compile_program(graph, config, keep_tensors, arguments.keep_channels)
 
 
 def inputs_from(arguments: argparse.Namespace, program: Program) -> list[Arrays]:

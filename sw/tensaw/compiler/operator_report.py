@@ -6,7 +6,7 @@ The compiler leaves one entry for each IR operator in ``Program.notes["operators
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from tensaw.compiler.lowering.base import Lowering
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.program import Program
 
-__all__ = ["OperatorReport", "bound", "describe_operators", "operator_report"]
+__all__ = ["OperatorReport", "bound", "describe_operators", "operator_report", "removed_channels"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class OperatorReport:
 
     ``index``, ``type`` and ``name`` (output tensor) are the file's. ``runs_on`` says where it runs, ``layer`` the index
     of the program's layer (None: of no layer). For the main operator of a layer ``bound_by`` is what limits it by
-    estimate and ``cycles`` how many cycles that takes. ``reason`` and ``fix`` are sentences for a refused operator.
+    estimate and ``cycles`` how many cycles that takes. ``removed_channels`` of its ``channels`` are constant or unused
+    and left out. ``reason`` and ``fix`` are sentences for a refused operator.
     """
 
     index: int
@@ -36,6 +37,8 @@ class OperatorReport:
     layer: int | None = None
     bound_by: str = ""
     cycles: int = 0
+    removed_channels: int = 0
+    channels: int = 0
     reason: str = ""
     fix: str = ""
 
@@ -58,8 +61,10 @@ def describe_operators(
     costs: Sequence[LayerCost],
     weight_bytes: Sequence[int],
     config: NpuConfig,
+    removed: Mapping[str, tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """An entry (JSON values) for each operator of the graph that the compiler was given."""
+    """An entry (JSON values) for each operator of the graph that the compiler was given. ``removed``: by operator, how
+    many of how many channels were left out."""
     entries: dict[str, dict[str, Any]] = {}
     main_of: dict[str, tuple[int, str]] = {}
     for index, lowering in enumerate(lowerings):
@@ -78,8 +83,18 @@ def describe_operators(
         if entry is None and isinstance(op, Pad) and op.inputs[0] in main_of:
             layer, name = main_of[op.inputs[0]]
             entry = {"runs_on": f"window of {name}", "layer": layer}
-        result.append({"name": op.output, "kind": op.kind, **(entry or {"runs_on": "nowhere", "layer": None})})
+        gone = dict(zip(("removed_channels", "channels"), removed.get(op.name, ()), strict=False))
+        result.append({"name": op.output, "kind": op.kind, **(entry or {"runs_on": "nowhere", "layer": None}), **gone})
     return result
+
+
+def removed_channels(program: Program) -> str:
+    """A sentence on the channels that the program leaves out; empty if it has all."""
+    removed = program.notes.get("removed_channels", {})
+    if not removed:
+        return ""
+    gone, whole = (sum(counts[place] for counts in removed.values()) for place in (0, 1))
+    return f"{gone:,} of {whole:,} channels of {len(removed)} operators are constant or unused and were left out."
 
 
 def _part(op: Op) -> str:

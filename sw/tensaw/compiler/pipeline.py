@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from tensaw.compiler.ir import Graph, Port
 from tensaw.compiler.lowering.base import Lowering
 from tensaw.compiler.lowering.select import choose_layouts, lower
 from tensaw.compiler.operator_report import describe_operators
+from tensaw.compiler.passes.channels import remove_channels
 from tensaw.compiler.passes.fusion import form_stages
 from tensaw.compiler.passes.padding import fold_padding
 from tensaw.compiler.passes.transpose import transpose_images
@@ -37,12 +39,14 @@ class CompileOptions:
     """``keep_tensors``: every operator's result is also stored to memory, and nothing is fused that would hide one.
     ``fuse``: let the output stage do elementwise operators and tables of its producer. ``follow``: let layers start on
     rows that the layer before has finished. ``transpose``: exchange rows and columns of all images where that saves
-    cycles (the bindings' permutations then say so)."""
+    cycles (the bindings' permutations then say so). ``remove_channels``: leave out channels that are constant or that
+    nothing wants (never with ``keep_tensors``)."""
 
     keep_tensors: bool = False
     fuse: bool = True
     follow: bool = True
     transpose: bool = True
+    remove_channels: bool = True
 
 
 class _Regions:
@@ -69,6 +73,9 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
     """
     options = options or CompileOptions()
     fuse = options.fuse and not options.keep_tensors
+    source, removed = graph, {}
+    if options.remove_channels and not options.keep_tensors:
+        graph, removed = remove_channels(graph)
     built = _build(fold_padding(graph) if fuse else graph, config, options)
     if options.transpose and not options.keep_tensors:
         other = transpose_images(built.graph)
@@ -76,7 +83,7 @@ def compile_graph(graph: Graph, config: NpuConfig, options: CompileOptions | Non
             transposed = _build(other, config, options)
             if transposed.cycles < _WORTH_TRANSPOSING * built.cycles:
                 built = transposed
-    return _assemble(built, graph, options)
+    return _assemble(built, source, removed, options)
 
 
 @dataclass
@@ -111,8 +118,9 @@ def _build(graph: Graph, config: NpuConfig, options: CompileOptions) -> _Built:
     return _Built(graph, config, network, lowerings, plan, builder, regions, constants)
 
 
-def _assemble(built: _Built, source: Graph, options: CompileOptions) -> Program:
-    """The program; ``source`` is the graph before passes, for the report."""
+def _assemble(built: _Built, source: Graph, removed: Mapping[str, tuple[int, int]], options: CompileOptions) -> Program:
+    """The program; ``source`` is the graph before passes and ``removed`` what went from its operators' results, for
+    the report."""
     graph, config, network, builder, regions = built.graph, built.config, built.network, built.builder, built.regions
     keep_weights(builder.actions, config)
     order_actions(builder.actions, options.follow)
@@ -141,7 +149,10 @@ def _assemble(built: _Built, source: Graph, options: CompileOptions) -> Program:
         layers=layers,
         tags=builder.tags,
         notes=_notes(built, len(words))
-        | {"operators": describe_operators(source, built.lowerings, builder.costs, streamed, config)},
+        | {
+            "removed_channels": {name: list(counts) for name, counts in removed.items()},
+            "operators": describe_operators(source, built.lowerings, builder.costs, streamed, config, removed),
+        },
     )
 
 

@@ -18,9 +18,12 @@ _MAXIMUM_CHANNELS = 24
 class _Generator:
     """State of one network: the builder, and the tensors that later operators may read."""
 
-    def __init__(self, rng: np.random.Generator, name: str, more_inputs: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, name: str, more_inputs: int, pruning: np.random.Generator | None
+    ) -> None:
         self.rng = rng
         self.more_inputs = more_inputs
+        self.pruning = pruning
         self.builder = TfliteBuilder(name)
         shape = (1, *(int(v) for v in rng.integers(1, 13, 2)), int(rng.integers(1, _MAXIMUM_CHANNELS + 1)))
         self.x = self.builder.input(shape, *self.quantisation())
@@ -48,6 +51,9 @@ class _Generator:
         """Weights, biases and scales that keep the results within a few times the output's range."""
         values = self.rng.integers(-127, 128, shape)
         values[self.rng.random(shape) < 0.1] = 0
+        if self.pruning is not None:
+            gone = self.pruning.random(channels) < self.pruning.choice([0.0, 0.3, 0.7])
+            values[(..., gone) if len(shape) == 3 else gone] = 0
         scale = self.rng.uniform(0.2, 2.0, channels if self.rng.random() < 0.7 else 1)
         bias = None if self.rng.random() < 0.2 else self.rng.integers(-(1 << 14), 1 << 14, channels)
         out = self.out(self.x.scale)
@@ -235,13 +241,15 @@ def random_network(
     max_layers: int = 5,
     name: str = "random",
     more_inputs: int = 0,
+    pruning: np.random.Generator | None = None,
 ) -> bytes:
     """A ``.tflite`` file of 1 to ``max_layers`` random operators out of ``operators`` (and RESHAPE where needed).
 
     One int8 input of at most 12 × 12 × 24, and up to ``more_inputs`` others where an operator takes two; outputs are
-    the last tensor and, now and then, one in the middle. The same state of ``rng`` gives the same bytes.
+    the last tensor and, now and then, one in the middle. With ``pruning`` many filters are zero everywhere. The same
+    state of both generators gives the same bytes.
     """
-    generator = _Generator(rng, name, more_inputs)
+    generator = _Generator(rng, name, more_inputs, pruning)
     for _ in range(generator.number(1, max_layers)):
         generator.x = _MAKERS[generator.pick(operators)](generator)
         generator.history.append(generator.x)

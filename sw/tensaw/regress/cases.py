@@ -37,7 +37,8 @@ class Case:
 
     Configuration, network and everything else are drawn separately, so that the same seed and index give the same
     network whatever there is to choose from. ``layers`` and ``keep_tensors`` are changed by shrinking: only so many
-    operators of the network; every tensor stored. Raises InputError for an unknown configuration.
+    operators of the network; every tensor stored. ``pruned``: with many zero filters, else as drawn. Raises InputError
+    for an unknown configuration.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class Case:
     configs: tuple[str, ...] = (ANY,)
     layers: int | None = None
     keep_tensors: bool | None = None
+    pruned: bool | None = None
 
     def __post_init__(self) -> None:
         for name in self.configs:
@@ -73,7 +75,14 @@ class Case:
         more = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
         few = rng.random() < 0.3
         operators = [str(name) for name in rng.choice(OPERATORS, int(rng.integers(2, 5)))] if few else OPERATORS
-        return load_tflite(random_network(rng, operators, 10 if few else 5, more_inputs=more), f"case{self.index}")
+        pruning = self._rng(7)
+        pruned = pruning.random() < 0.3 if self.pruned is None else self.pruned
+        if pruned and pruning.random() < 0.5:
+            operators = [*operators, "CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]
+        network = random_network(
+            rng, operators, 10 if few else 5, more_inputs=more, pruning=pruning if pruned else None
+        )
+        return load_tflite(network, f"case{self.index}")
 
     @cached_property
     def graph(self) -> Graph:
@@ -101,9 +110,12 @@ class Case:
     @cached_property
     def options(self) -> CompileOptions:
         rng = self._rng(5)
-        keep, fuse, follow, transpose = (rng.random() < part for part in (0.25, 0.8, 0.8, 0.8))
+        keep, fuse, follow, transpose, remove = (rng.random() < part for part in (0.25, 0.8, 0.8, 0.8, 0.8))
         keep = keep if self.keep_tensors is None else self.keep_tensors
-        return CompileOptions(keep_tensors=bool(keep), fuse=bool(fuse), follow=bool(follow), transpose=bool(transpose))
+        return CompileOptions(
+            keep_tensors=bool(keep), fuse=bool(fuse), follow=bool(follow), transpose=bool(transpose),
+            remove_channels=bool(remove),
+        )  # fmt: skip
 
     @property
     def repeats(self) -> int:
