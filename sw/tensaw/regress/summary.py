@@ -8,6 +8,7 @@ from typing import Any
 
 from tensaw.regress.jobs import Result
 from tensaw.regress.parts import PARTS
+from tensaw.verify.results import merge, missing
 
 __all__ = ["summarise"]
 
@@ -30,6 +31,7 @@ def summarise(results: Iterable[Result], missing: int) -> dict[str, Any]:
         "jobs_not_done": missing,
         "parts": parts,
         "operators": _operators(random),
+        "coverage": _coverage(found),
         "failed": [result.to_dict() for result in found if result.status == "fail"],
         "slowest": [
             {"part": result.part, "name": result.name, "seconds": result.seconds}
@@ -61,6 +63,19 @@ def _facts(results: Sequence[Result]) -> dict[str, Any]:
         if isinstance(config, Mapping):
             configs.add(tuple(sorted((key, value) for key, value in config.items() if key != "name")))
     return {**sums, **({"configurations": len(configs)} if configs else {})}
+
+
+def _coverage(results: Iterable[Result]) -> dict[str, Any]:
+    """Bins of the coverage points that the benches know and have hit, and those that they have not."""
+    runs = [
+        {f"{block}: {point}": bins for point, bins in points.items()}
+        for result in results
+        for block, points in result.facts.get("coverage", {}).items()
+    ]
+    total = merge(runs)
+    bins = sum(len(hits) for hits in total.values())
+    left = missing(total)
+    return {"points": len(total), "bins": bins, "hit": bins - len(left), "missing": left}
 
 
 def _operators(results: Iterable[Result]) -> dict[str, int]:

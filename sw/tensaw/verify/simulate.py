@@ -12,7 +12,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def run_bench(
     tests: str = "",
     all_failures: bool = True,
     waves: Path | None = None,
+    plusargs: Sequence[str] = (),
     limit: int = 600,
 ) -> BenchRun:
     """Run the bench of a block.
@@ -74,8 +75,9 @@ def run_bench(
     random stimuli. ``verilog`` takes the place of the generated file; it must hold the block's module (that of a
     whole NPU does). ``tests``: only those whose names match this regular expression. ``all_failures`` False ends at
     the first.
-    ``waves``: a folder for the waveform (FST from Icarus, VCD from Verilator). ``limit``: seconds until the simulator
-    is ended. Raises InputError, and ToolError if the simulator cannot be built.
+    ``plusargs``, such as ``+mutant=3``, are what the Verilog finds with ``$value$plusargs``; a file that is given
+    together with some is built once. ``waves``: a folder for the waveform (FST from Icarus, VCD from Verilator).
+    ``limit``: seconds until the simulator is ended. Raises InputError, and ToolError if the simulator cannot be built.
     """
     directory = bench_directory()
     if simulator not in SIMULATORS:
@@ -92,7 +94,7 @@ def run_bench(
 
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tensaw-bench-")))
-        if verilog is None:
+        if verilog is None or plusargs:
             build = _cached_build(block, text, simulator, waves is not None)
         else:
             build = place / "build"
@@ -110,7 +112,9 @@ def run_bench(
             "COCOTB_ANSI_OUTPUT": "0",
             "PYTHONDONTWRITEBYTECODE": "1" if verilog else "",
         }
-        trouble = _simulate(block, build, simulator, directory, place, environment, tests, seed, waves is not None)
+        trouble = _simulate(
+            block, build, simulator, directory, place, environment, tests, seed, waves is not None, plusargs
+        )
         if waves is not None:
             _keep_waves(waves, block, build, place)
         return BenchRun(
@@ -216,17 +220,18 @@ def _copy(path: Path, directory: Path) -> None:
 
 def _simulate(
     block: Block, build: Path, simulator: str, directory: Path, place: Path, environment: Mapping[str, str],
-    tests: str, seed: int, waves: bool,
+    tests: str, seed: int, waves: bool, plusargs: Sequence[str],
 ) -> str:  # fmt: skip
     """Returns what the simulator said last if it did not end well."""
     results, log = place / "results.xml", place / "log"
+    dump = [f"+dumpfile_path={place / 'waves.fst'}"] if waves and simulator == "icarus" else []
     with _environment({"PYTEST_CURRENT_TEST": None}), _quiet():
         try:
             _runner(simulator).test(
                 test_module=f"tb_{block.name}", hdl_toplevel=block.module, hdl_toplevel_lang="verilog", build_dir=build,
                 test_dir=directory, results_xml=str(results), log_file=log, seed=seed, extra_env=dict(environment),
                 test_filter=tests or None, waves=waves,
-                plusargs=[f"+dumpfile_path={place / 'waves.fst'}"] if waves and simulator == "icarus" else [],
+                plusargs=[*plusargs, *dump],
             )  # fmt: skip
         except (RuntimeError, OSError, SystemExit):
             return f"the simulator ended without results: {_last_lines(log, 8)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensaw.regress.jobs import Part
-from tensaw.regress.parts import random_cases
+from tensaw.regress.parts import benches, mutants, random_cases
 
 __all__ = ["PARTS"]
 
@@ -11,6 +11,8 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         random_cases.PART,
+        benches.PART,
+        mutants.PART,
     )
 }  # fmt: skip
 """A new part is one module here and one line above."""

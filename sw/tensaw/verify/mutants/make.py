@@ -126,7 +126,7 @@ def _selected(text: str, top: str) -> str:
     """Take the number of the mutant from the simulator's command line instead of a port of the module ``top``."""
     start = text.index(f"module {top}(")
     end = text.index("endmodule", start)
-    module = re.sub(rf"(?:, )?{_SELECT}\)", ")", text[start:end], count=1)
+    module = re.sub(rf",\s*{_SELECT}(?=\s*[,)])", "", text[start:end], count=1)
     module = re.sub(rf"^  input (?:\[\d+:0\] )?{_SELECT};\n", "", module, flags=re.MULTILINE)
     chosen = rf'  reg \1{_SELECT};\n  initial if (!$value$plusargs("mutant=%d", {_SELECT})) {_SELECT} = 0;\n'
     module = re.sub(rf"^  wire ((?:\[\d+:0\] )?){_SELECT};\n", chosen, module, flags=re.MULTILINE)

@@ -1,0 +1,95 @@
+"""Hunting a mutant: with random networks on the whole NPU first, then with the benches of the blocks that hold it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+
+from tensaw.harness.cache import cached, digest
+from tensaw.regress.cases import Case
+from tensaw.spec.config import PRESETS
+from tensaw.verify.blocks import BLOCKS, FAST, Block
+from tensaw.verify.mutants.make import Mutant
+from tensaw.verify.mutants.whole import WholeNpu, mutants_of
+from tensaw.verify.simulate import bench_directory, run_bench
+
+__all__ = ["CASES", "EXCUSES", "Hunt", "blocks_with"]
+
+CASES = 12
+"""Random networks that each mutant has to face, the first of seed 2026."""
+EXCUSES = "equivalent_mutants.toml"
+"""In ``tb/``: mutants that change nothing, each with the reason."""
+
+_MODULE = re.compile(r"^module (\w+).*?^endmodule", re.MULTILINE | re.DOTALL)
+
+
+def blocks_with(verilog: str, module: str) -> list[Block]:
+    """The blocks with a bench whose hierarchy holds the module, the smallest first."""
+    bodies = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
+    children = {
+        name: {kind for kind in re.findall(r"^  (\w+) \\?\S+ ?\($", body, re.MULTILINE) if kind in bodies}
+        for name, body in bodies.items()
+    }
+
+    def all_of(name: str) -> set[str]:
+        found = {name}
+        for child in children.get(name, ()):
+            found |= all_of(child)
+        return found
+
+    holders = [(len(held), block) for block in BLOCKS.values() if module in (held := all_of(block.module))]
+    return [block for _, block in sorted(holders, key=lambda item: item[0])]
+
+
+class Hunt:
+    """Mutants of the configuration :data:`tensaw.verify.blocks.FAST`, and what can notice them."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        """Make ``count`` mutants and build what they share. Raises ToolError."""
+        config = PRESETS[FAST]
+        self._set = mutants_of(config, count, seed)
+        self.mutants = self._set.mutants
+        self._whole = WholeNpu(config, self._set, [Case(2026, index, (config.name,)) for index in range(CASES)])
+        self._folder = tempfile.TemporaryDirectory(prefix="tensaw-hunt-")
+        self._files: dict[str, Path] = {}
+        self._excuses = _read_excuses(bench_directory() / EXCUSES)
+
+    def noticed_by(self, mutant: Mutant) -> str:
+        """What notices a mutant, as a sentence; empty if nothing does."""
+        if noticed := self._whole.killed_by(mutant.number):
+            return noticed
+        for block in blocks_with(self._set.text, mutant.module):
+            run = run_bench(
+                block, FAST, "icarus", verilog=self._file(block), all_failures=False,
+                plusargs=(f"+mutant={mutant.number}",), limit=60,
+            )  # fmt: skip
+            if not run.passed:
+                return f"bench of {block.name}: {run.failure.splitlines()[0]}"
+        return ""
+
+    def excuse(self, mutant: Mutant) -> str:
+        """Why a mutant changes nothing, if that is known."""
+        return next((reason for pattern, reason in self._excuses if re.fullmatch(pattern, str(mutant))), "")
+
+    def _file(self, block: Block) -> Path:
+        """The Verilog with all mutants for a simulation of the block."""
+        if block.module not in self._files:
+            text = self._set.verilog(block.module)
+            key = digest({"text": text})
+            entry = cached("mutants-of-block", key, lambda place: _write(place, text))
+            self._files[block.module] = entry / "mutants.v"
+        return self._files[block.module]
+
+
+def _write(place: Path, text: str) -> None:
+    (place / "mutants.v").write_text(text)
+
+
+def _read_excuses(path: Path) -> list[tuple[str, str]]:
+    """Patterns of mutants' descriptions, and reasons."""
+    if not path.is_file():
+        return []
+    entries = tomllib.loads(path.read_text("utf-8")).get("equivalent", [])
+    return [(entry["mutant"], entry["reason"]) for entry in entries]
