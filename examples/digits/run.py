@@ -64,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
     labels: Int8Array = np.load(FOLDER / "digits_labels.npz")["digit"][: arguments.images]
     graph = calls.load_network(MODEL)
     program = calls.compile_program(graph, config)
-    golden = np.concatenate([calls.golden_tensors(graph, program, {"image": i[None]})[0]["digit"] for i in images])
+    golden = np.concatenate([calls.golden_tensors(graph, {"image": i[None]})[0]["digit"] for i in images])
 
     results = []
     with terminal.progress("Starting", len(images)) as step:

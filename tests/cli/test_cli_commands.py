@@ -12,8 +12,11 @@ import pytest
 from tensaw.check.comparison import Difference, compare, tile_of
 from tensaw.cli import calls
 from tensaw.cli.main import main
+from tensaw.compiler.frontends import load
+from tensaw.compiler.pipeline import compile_graph
 from tensaw.networks import TfliteBuilder
 from tensaw.runtime.arrays import load_arrays, pack_arrays
+from tensaw.spec.config import PRESETS
 from tensaw.spec.isa import assemble
 from tensaw.spec.program import Layer, Program, Tag
 
@@ -89,6 +92,18 @@ def test_run_an_onnx_network(tmp_path: Path) -> None:
     arguments = ["run", str(DIGITS / "digits_int8_qdq.onnx"), "--sim", "golden", "--input", str(tmp_path / "x.npz")]
     assert main([*arguments, "--output", str(tmp_path / "y.npz"), "--set", "rows=5", "--set", "columns=20"]) == 0
     assert load_arrays(tmp_path / "y.npz")["probability_output"].dtype == np.float32
+
+
+def test_run_compares_networks_whose_images_the_compiler_transposes(tmp_path: Path, rng: np.random.Generator) -> None:
+    builder = TfliteBuilder("tall")
+    x = builder.input((1, 30, 12, 1), 0.1, 3)
+    weights = rng.integers(-127, 128, (8, 10, 4, 1))
+    builder.output(builder.conv2d(x, weights, None, padding="SAME", stride=2, weight_scale=0.01, out_scale=0.2))
+    model = tmp_path / "tall.tflite"
+    model.write_bytes(builder.finish())
+    program = compile_graph(load(model), PRESETS["base"])
+    assert program.inputs[0].permutation == program.outputs[0].permutation == (0, 2, 1, 3)
+    assert run_json("run", str(model), "--sim", "golden", str(tmp_path / "j"))["matches_golden"]
 
 
 def test_run_reports_a_mismatch_with_code_1(

@@ -87,7 +87,7 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
         result = calls.estimate_program(program, arguments.read_latency, arguments.write_latency)
     else:
         inputs = random_inputs(program.inputs, arguments.seed)
-        expected = calls.golden_tensors(graph, program, inputs)[0]
+        expected = calls.golden_tensors(graph, inputs)[0]
         with calls.open_session(
             program,
             "verilator",

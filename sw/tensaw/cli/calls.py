@@ -114,9 +114,7 @@ def estimate_program(program: Program, read_latency: int, write_latency: int) ->
     return estimate_run(program, read_latency, write_latency)
 
 
-def golden_tensors(
-    graph: Graph, program: Program, inputs: Mapping[str, np.ndarray]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def golden_tensors(graph: Graph, inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the operator-level golden model gives for the model's own input arrays.
 
     Returns (outputs by the model's own names, shapes and types; every tensor by its name in the IR, int8). Raises
@@ -124,18 +122,22 @@ def golden_tensors(
     """
     import numpy as np
 
+    from tensaw.compiler.pipeline import port_binding
     from tensaw.model.graph import run_graph
     from tensaw.runtime.tensors import from_bytes, inputs_to_bytes
 
-    contents = inputs_to_bytes(program.inputs, inputs)
+    bindings = [port_binding(graph, port) for port in graph.inputs]
+    contents = inputs_to_bytes(bindings, inputs)
     arrays = {
         binding.tensor: contents[binding.name].view(np.int8).reshape(graph.tensors[binding.tensor].shape)
-        for binding in program.inputs
+        for binding in bindings
     }
     tensors = run_graph(graph, arrays, keep=True)
     outputs = {
-        binding.name: from_bytes(binding, np.ascontiguousarray(tensors[binding.tensor]).view(np.uint8).reshape(-1))
-        for binding in program.outputs
+        port.name: from_bytes(
+            port_binding(graph, port), np.ascontiguousarray(tensors[port.tensor]).view(np.uint8).reshape(-1)
+        )
+        for port in graph.outputs
     }
     return outputs, dict(tensors)
 

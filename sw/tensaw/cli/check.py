@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
         reference = reference_from_file(arguments.against, graph, program)
     else:
         runs = inputs_from(arguments, program)[: arguments.rows]
-        golden = [calls.golden_tensors(graph, program, inputs) for inputs in runs]
+        golden = [calls.golden_tensors(graph, inputs) for inputs in runs]
         reference = Reference("golden model", runs, [outputs for outputs, _ in golden], golden[0][1])
 
     steps: list[terminal.Step] = []

@@ -91,7 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
     graph, program = prepare(arguments)
     runs = inputs_from(arguments, program)
     # The golden model comes first: it is quick, and refuses inputs that do not fit before a simulator is built.
-    expected = [calls.golden_tensors(graph, program, inputs)[0] for inputs in runs]
+    expected = [calls.golden_tensors(graph, inputs)[0] for inputs in runs]
     results: list[RunResult] = []
     with opened(arguments, program, len(runs)) as (session, step):
         for number, inputs in enumerate(runs):

@@ -26,7 +26,7 @@ from tensaw.spec.errors import UnsupportedError
 from tensaw.spec.isa import END_WORD
 from tensaw.spec.program import CONSTANTS, INPUTS, OUTPUTS, SCRATCH, Binding, Layer, Program
 
-__all__ = ["CompileOptions", "compile_graph"]
+__all__ = ["CompileOptions", "compile_graph", "port_binding"]
 
 _ALIGNMENT = 64
 """Bytes: of tensors in memory, so that transfers begin at a bus word of every width."""
@@ -194,11 +194,17 @@ def _check_address_space(graph: Graph, regions: _Regions, config: NpuConfig) -> 
 
 
 def _port_binding(graph: Graph, network: Network, port: Port) -> Binding:
-    tensor = graph.tensors[port.tensor]
     home = network.storages[network.storage_of[port.tensor]].home
     assert home is not None
+    return port_binding(graph, port, *home)
+
+
+def port_binding(graph: Graph, port: Port, region: int = 0, offset: int = 0) -> Binding:
+    """How a port's own array becomes the tensor of the graph. A compiled program's bindings may differ from those of
+    the graph that it was made from: images may be transposed in it."""
+    tensor = graph.tensors[port.tensor]
     return Binding(
-        name=port.name, tensor=port.tensor, region=home[0], offset=home[1], shape=tensor.shape, file_shape=port.shape,
+        name=port.name, tensor=port.tensor, region=region, offset=offset, shape=tensor.shape, file_shape=port.shape,
         dtype=port.dtype, permutation=port.permutation, scale=tensor.scale, zero_point=tensor.zero_point,
         ties_to_even=port.ties_to_even,
     )  # fmt: skip
