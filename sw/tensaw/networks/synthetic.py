@@ -13,45 +13,15 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from tensaw.networks.tflite_builder import Pair, TensorHandle, TfliteBuilder
+from tensaw.networks.random_layers import SCALE, RandomLayers
+from tensaw.networks.tflite_builder import TensorHandle
 
 __all__ = ["gemm", "main", "resnet"]
 
-_SCALE = 0.05
-_INPUT_STEPS, _WEIGHT_STEPS, _OUTPUT_STEPS = 60, 73, 50
-"""Root mean squares, in steps of int8, that activations and weights are taken to have and results shall have."""
 
-
-class _Layers:
-    """A network under construction with random weights whose results use most of int8's range."""
-
-    def __init__(self, name: str, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.builder = TfliteBuilder(name)
-
-    def weights(self, x: TensorHandle, shape: tuple[int, ...], per_channel: bool = True) -> dict[str, Any]:
-        """Weights, biases and scales of a layer with ``shape[0]`` outputs."""
-        channels, taps = shape[0], math.prod(shape[1:])
-        spread = self.rng.uniform(0.7, 1.4, channels if per_channel else 1)
-        step = _OUTPUT_STEPS * _SCALE / (x.scale * math.sqrt(taps) * _INPUT_STEPS * _WEIGHT_STEPS)
-        return {
-            "weights": self.rng.integers(-127, 128, shape, np.int8),
-            "bias": self.rng.integers(-(1 << 12), 1 << 12, channels, np.int32),
-            "weight_scale": spread * step,
-            "out_scale": _SCALE,
-        }
-
-    def convolution(
-        self, x: TensorHandle, channels: int, kernel: int, stride: Pair = 1, rectified: bool = True
-    ) -> TensorHandle:
-        """CONV_2D with SAME padding, followed by RELU unless ``rectified`` is unset."""
-        values = self.weights(x, (channels, kernel, kernel, x.shape[3]))
-        activation, zero_point = ("RELU", -128) if rectified else ("NONE", 3)
-        return self.builder.conv2d(x, **values, stride=stride, activation=activation, out_zp=zero_point)
+class _Layers(RandomLayers):
+    """With the blocks of residual networks."""
 
     def bottleneck(self, x: TensorHandle, channels: int, stride: int) -> TensorHandle:
         """1 × 1, 3 × 3 (with the stride) and 1 × 1 to four times the channels, added to the input or its projection."""
@@ -71,10 +41,10 @@ def gemm(rows: int, depth: int, columns: int, seed: int = 0, convolution: bool =
     layers = _Layers(f"{kind}_{rows}x{depth}x{columns}", seed)
     if convolution:
         height = next(side for side in range(math.isqrt(rows), 0, -1) if rows % side == 0)
-        x = layers.builder.input((1, height, rows // height, depth), _SCALE, 5)
+        x = layers.builder.input((1, height, rows // height, depth), SCALE, 5)
         y = layers.convolution(x, columns, 1, rectified=False)
     else:
-        x = layers.builder.input((rows, depth), _SCALE, 5)
+        x = layers.builder.input((rows, depth), SCALE, 5)
         y = layers.builder.fully_connected(x, **layers.weights(x, (columns, depth), per_channel=False), out_zp=3)
     layers.builder.output(y)
     return layers.builder.finish()
@@ -90,7 +60,7 @@ def resnet(
     the first. Smaller ones make smaller networks of the same kind.
     """
     layers = _Layers("resnet50" if tuple(blocks) == (3, 4, 6, 3) else "resnet", seed)
-    x = layers.builder.input((1, image, image, 3), _SCALE, -3)
+    x = layers.builder.input((1, image, image, 3), SCALE, -3)
     x = layers.convolution(x, width, 7, 2)
     x = layers.builder.max_pool2d(x, 3, stride=2, padding="SAME")
     for stage, count in enumerate(blocks):
