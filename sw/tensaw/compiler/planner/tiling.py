@@ -15,6 +15,10 @@ _MOST_EXTENT = 16384
 """Rows or columns of one box: well inside the 16 bits of the loop counters."""
 _TILE_CYCLES = 100
 """What one more box costs: commands, and the fill of the pipeline."""
+_ACCESS_CYCLES = 5
+"""What an access takes at least: a memory that answers after 32 cycles with 8 bursts under way."""
+_Axis = tuple[list[tuple[int, int]], list[tuple[int, int]]]
+"""Ranges of an axis in order and, for each operand and the output, the extent of the largest and the sum of all."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class _Tiler:
         self.staged = staged
         self.config = config
         self.operands = (*lowering.stage.operands, lowering.stage.output)
-        self._axes: dict[tuple[str, int], tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
+        self._axes: dict[tuple[str, int], _Axis] = {}
 
     def rows(self, step: int) -> list[tuple[int, int]]:
         """Row ranges of height ``step``; inside single images where the lowering asks for it."""
@@ -110,17 +114,33 @@ class _Tiler:
     def cost(self, height: int, width: int, channels: int, copies: int) -> float:
         """Estimated bus cycles: transfers, weights that are streamed again, and a fixed cost for every box."""
         axes = [self.axis("y", height), self.axis("x", width), self.axis("c", channels)]
-        moved = 0
+        moved = 0.0
         for index, staged in enumerate(self.staged):
             if staged:
-                moved += axes[0][1][index][1] * axes[1][1][index][1] * axes[2][1][index][1]
+                moved += self.transfer_cycles(index, axes)
         pieces = len(axes[0][0]) * len(axes[1][0])
         stream = self.lowering.stream_bytes
         if pieces > 1 and stream // len(axes[2][0]) > self.config.weight_bytes // 2:
             stream *= pieces
         boxes = pieces * len(axes[2][0])
-        cycles = (moved + stream) / self.config.bus_bytes + boxes * _TILE_CYCLES
+        cycles = moved + stream / self.config.bus_bytes + boxes * _TILE_CYCLES
         return cycles * (1.25 if copies == 1 and boxes > 1 else 1.0)
+
+    def transfer_cycles(self, index: int, axes: list[_Axis]) -> float:
+        """Bus cycles in which all boxes of an operand move. Bytes that follow each other in memory and in the buffer
+        are one access; short ones wait for the memory's answers."""
+        image = self.operands[index].image
+        (rows, all_rows), (width, all_widths), (channels, all_channels) = (axis[1][index] for axis in axes)
+        size = all_rows * all_widths * all_channels
+        if 0 in (rows, width, channels):
+            return 0.0
+        layout = self.lowering.part_layout(self.operands[index], Box(0, rows, 0, width, 0, channels))
+        length = channels
+        if channels == image.channels and layout.pixel_pitch == channels:
+            length *= width
+            if width == image.width and layout.pitch(width) == length:
+                length *= rows
+        return size / length * max(-(-length // self.config.bus_bytes), _ACCESS_CYCLES)
 
     def boxes(self, height: int, width: int, channels: int) -> tuple[Box, ...]:
         return tuple(
