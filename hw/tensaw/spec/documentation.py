@@ -15,11 +15,12 @@ from tensaw.spec.config import FIELD_TEXTS, PRESETS, NpuConfig, field_range
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import Unit, words_of
 from tensaw.spec.limits import LIMITS, RELATIONS
+from tensaw.spec.link import MARCH_TEXTS, OP_TEXTS, STATUS_TEXTS, MarchFlag
 from tensaw.spec.registers import COUNTERS, ERROR_TEXTS, REGISTERS
 
 __all__ = ["PAGES", "SECTIONS", "update"]
 
-PAGES = ("isa.md", "registers.md", "configuration.md")
+PAGES = ("isa.md", "registers.md", "configuration.md", "link.md")
 
 _MARKED = re.compile(r"(<!-- generated: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -124,6 +125,20 @@ def _derived() -> str:
     )
 
 
+def _operations() -> str:
+    return _table(
+        ("OP", "name", "ADDRESS", "COUNT", "what is done"),
+        ((int(op), op.name, *texts) for op, texts in OP_TEXTS.items()),
+    )
+
+
+def _march() -> str:
+    return _table(
+        ("bit", "name", "meaning"),
+        ((flag.bit_length() - 1, flag.name, MARCH_TEXTS[flag]) for flag in MarchFlag),
+    )
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     **{f"words.{unit.name}": lambda unit=unit: _unit(unit) for unit in Unit},
     "limits": lambda: _limits(True) + "\n" + _relations(True),
@@ -131,6 +146,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "registers": _registers,
     "errors": _errors,
     "counters": _counters,
+    "link.operations": _operations,
+    "link.status": lambda: _table(
+        ("STATUS", "name", "meaning"), ((int(code), code.name, text) for code, text in STATUS_TEXTS.items())
+    ),
+    "link.march": _march,
     "configuration.fields": _fields,
     "configuration.presets": _presets,
     "configuration.derived": _derived,

@@ -1,0 +1,398 @@
+"""Does what requests ask for, one after another, and answers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tensaw.boards.link.bus import BusAccess
+from tensaw.boards.link.crc import Crc32
+from tensaw.rtl.bus.axi4 import Axi4LiteSignature, Axi4ReadSignature, Axi4WriteSignature
+from tensaw.rtl.shared import place
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.link import (
+    BACKGROUNDS,
+    HEADER_BYTES,
+    ONCE,
+    PROTOCOL,
+    SYNC_RESPONSE,
+    WITH_PAYLOAD,
+    MarchFlag,
+    Op,
+    Status,
+)  # fmt: skip
+from tensaw.spec.registers import ADDRESS_BITS
+
+__all__ = ["RequestExecutor"]
+
+_RESET_CYCLES = 31
+_HEAD = len(SYNC_RESPONSE) + HEADER_BYTES
+"""Place of the header's CRC in an answer."""
+
+
+class RequestExecutor(wiring.Component):
+    """From requests to accesses and answers; see docs/link.md.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    identity : bytes
+        Payload of HELLO's answer.
+
+    Members
+    -------
+    i : In(stream of 8 bits)
+        Requests: header and payload, without synchronisation and CRCs.
+    o : Out(stream of 8 bits)
+        Answers, as they go over the line.
+    counters : In(64)
+        Payload of COUNTERS' answer.
+    tick : In(1)
+        See BusAccess.
+    reset : Out(1)
+        Resets everything behind the bus, for 32 cycles.
+    ready : In(1)
+        The memory can be used; RESET waits for it.
+    axi_read, axi_write, lite
+        See BusAccess.
+
+    Timing
+    ------
+    A byte of payload takes some three cycles, and each word an access. Every answer begins before its request is done.
+    Reset: no request, no tag remembered.
+    """
+
+    i: Any
+    o: Any
+    counters: Signal
+    tick: Signal
+    reset: Signal
+    ready: Signal
+    axi_read: Any
+    axi_write: Any
+    lite: Any
+
+    def __init__(self, config: NpuConfig, identity: bytes) -> None:
+        self._config = config
+        self._identity = identity
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "counters": In(64),
+                "tick": In(1),
+                "reset": Out(1),
+                "ready": In(1),
+                "axi_read": Out(Axi4ReadSignature(config)),
+                "axi_write": Out(Axi4WriteSignature(config)),
+                "lite": Out(Axi4LiteSignature(ADDRESS_BITS)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        width = self._config.bus_bytes
+        crc = place(m, platform, "crc", Crc32)
+        bus = place(m, platform, "bus", BusAccess, self._config)
+        for name in ("axi_read", "axi_write", "lite"):
+            wiring.connect(m, getattr(bus, name), wiring.flipped(getattr(self, name)))
+
+        version, op, tag, flags = (Signal(8, name=name) for name in ("version", "op", "tag", "flags"))
+        address, count = Signal(32), Signal(16)
+        header = (version, op, tag, flags, address, count)
+        status = Signal(Status)
+        last_tag, last_valid = Signal(8), Signal()
+        position = Signal(range(max(_HEAD + 5, HEADER_BYTES, _RESET_CYCLES + 1)))
+        data, strobe = Signal(8 * width), Signal(width)
+        lost = Signal()
+
+        def is_op(*ops: Op) -> Any:
+            return Cat(*(op == int(item) for item in ops)).any()
+
+        registers, once = Signal(), Signal()
+        lane, last_lane, first_lane = Signal(range(width)), Signal(), Signal()
+        m.d.comb += [
+            registers.eq(is_op(Op.READ_REGISTERS, Op.WRITE_REGISTERS)),
+            once.eq(is_op(*sorted(ONCE))),
+            lane.eq(Mux(registers, address[:2], address[: len(lane)])),
+            last_lane.eq(lane == Mux(registers, 3, width - 1)),
+            first_lane.eq(lane == 0),
+        ]
+
+        # The answer's header: that of the request, but for the version and the length of the payload.
+        length = Signal(16)
+        with m.Switch(op):
+            with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
+                m.d.comb += length.eq(count)
+            with m.Case(int(Op.HELLO)):
+                m.d.comb += length.eq(len(self._identity))
+            with m.Case(int(Op.MARCH)):
+                m.d.comb += length.eq(4 + width)
+            with m.Case(int(Op.COUNTERS)):
+                m.d.comb += length.eq(8)
+        refused = Signal()
+        m.d.comb += refused.eq(status != Status.OK)
+        answer = Cat(Const(PROTOCOL, 8), op, tag, flags, address, Mux(refused, 0, length))
+
+        # Bytes of the answer: those of the present state, each followed by its part of the CRC.
+        send, byte, covered, sent = Signal(), Signal(8), Signal(), Signal()
+        m.d.comb += [
+            self.o.valid.eq(send & ~crc.busy),
+            self.o.payload.eq(byte),
+            sent.eq(self.o.valid & self.o.ready),
+            crc.byte.eq(byte),
+            crc.start.eq(sent & covered),
+        ]
+
+        def send_crc(then: str) -> None:
+            """Four bytes of CRC from ``position`` on; ``position`` and CRC are cleared at the end."""
+            m.d.comb += [send.eq(1), byte.eq(crc.value.word_select(position[:2], 8))]
+            with m.If(sent):
+                m.d.sync += position.eq(position + 1)
+                with m.If(position[:2] == 3):
+                    m.d.sync += position.eq(0)
+                    m.next = then
+
+        m.submodules.rom = rom = Memory(shape=8, depth=len(self._identity), init=list(self._identity))
+        rom_port = rom.read_port()
+        rom_index = Signal(range(len(self._identity)))
+        m.d.comb += rom_port.addr.eq(rom_index)
+
+        pattern = Signal(8)
+        inverse = Signal()
+        m.d.comb += pattern.eq(Array(Const(value, 8) for value in BACKGROUNDS)[flags[5:7]] ^ inverse.replicate(8))
+        flag = {item: flags[item.bit_length() - 1] for item in MarchFlag}
+
+        m.d.comb += [
+            bus.registers.eq(registers),
+            bus.address.eq(address),
+            bus.data.eq(data),
+            bus.strobe.eq(strobe),
+            bus.tick.eq(self.tick),
+        ]
+
+        def access(writes: bool, then: str) -> None:
+            """Start an access, unless the bus is lost, and wait for its end in the state ``then``."""
+            m.d.comb += [bus.write.eq(int(writes)), bus.start.eq(~lost)]
+            m.next = then
+
+        with m.FSM():
+            with m.State("HEADER"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [status.eq(Status.OK), lost.eq(0), strobe.eq(0), rom_index.eq(0)]
+                with m.If(self.i.valid):
+                    m.d.sync += [Cat(*header).eq(Cat(Cat(*header)[8:], self.i.payload)), position.eq(position + 1)]
+                    with m.If(position == HEADER_BYTES - 1):
+                        m.d.sync += position.eq(0)
+                        m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(~is_op(Op.HELLO) & (version != PROTOCOL)):
+                    m.d.sync += status.eq(Status.VERSION)
+                with m.Elif(op > max(Op)):
+                    m.d.sync += status.eq(Status.UNKNOWN)
+                with m.Elif(registers & (address[ADDRESS_BITS:] != 0)):
+                    m.d.sync += status.eq(Status.OUTSIDE)
+                with m.Elif(registers & (address[:2] | count[:2]).any()):
+                    m.d.sync += status.eq(Status.MISALIGNED)
+                with m.Elif(is_op(Op.MARCH) & (address[: len(lane)] != 0)):
+                    m.d.sync += status.eq(Status.MISALIGNED)
+                with m.Elif(once & last_valid & (tag == last_tag)):
+                    m.d.sync += status.eq(Status.REPEATED)
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += [
+                    crc.clear.eq(position == 0),
+                    send.eq(1),
+                    covered.eq(position >= len(SYNC_RESPONSE)),
+                    byte.eq(Cat(*(Const(value, 8) for value in SYNC_RESPONSE), answer).word_select(position, 8)),
+                ]
+                with m.If(sent):
+                    m.d.sync += position.eq(position + 1)
+                    with m.If(position == _HEAD - 1):
+                        m.d.sync += position.eq(0)
+                        m.next = "ANSWER_CRC"
+            with m.State("ANSWER_CRC"):
+                send_crc("BODY")
+            with m.State("BODY"):
+                m.d.comb += crc.clear.eq(1)
+                with m.If(refused):
+                    m.next = "DRAIN"
+                with m.Else():
+                    with m.Switch(op):
+                        with m.Case(int(Op.HELLO)):
+                            m.d.sync += last_valid.eq(0)
+                            m.next = "IDENTITY"
+                        with m.Case(int(Op.RESET)):
+                            m.next = "RESET"
+                        with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
+                            m.next = "READ"
+                        with m.Case(int(Op.WRITE_MEMORY), int(Op.WRITE_REGISTERS)):
+                            m.next = "WRITE"
+                        with m.Case(int(Op.MARCH)):
+                            m.next = "MARCH"
+                        with m.Default():
+                            m.d.sync += [data[:64].eq(self.counters), count.eq(8)]
+                            m.next = "COUNTERS"
+
+            with m.State("DRAIN"):  # the payload of a refused request
+                with m.If(~is_op(*sorted(WITH_PAYLOAD)) | (count == 0)):
+                    m.next = "STATUS"
+                with m.Else():
+                    m.d.comb += self.i.ready.eq(1)
+                    with m.If(self.i.valid):
+                        m.d.sync += count.eq(count - 1)
+
+            with m.State("IDENTITY"):
+                m.next = "IDENTITY_BYTE"  # the ROM's latency
+            with m.State("IDENTITY_BYTE"):
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(rom_port.data)]
+                with m.If(sent):
+                    m.d.sync += rom_index.eq(rom_index + 1)
+                    m.next = "IDENTITY"
+                    with m.If(rom_index == len(self._identity) - 1):
+                        m.next = "STATUS"
+
+            with m.State("RESET"):
+                m.d.comb += self.reset.eq(1)
+                m.d.sync += position.eq(position + 1)
+                with m.If(position == _RESET_CYCLES):
+                    m.d.sync += position.eq(0)
+                    m.next = "RESET_WAIT"
+            with m.State("RESET_WAIT"):
+                with m.If(self.ready):
+                    m.next = "STATUS"
+
+            with m.State("COUNTERS"):
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
+                with m.If(sent):
+                    m.d.sync += [data.eq(data[8:]), count.eq(count - 1)]
+                    with m.If(count == 1):
+                        m.next = "STATUS"
+
+            with m.State("READ"):
+                with m.If(count == 0):
+                    m.next = "STATUS"
+                with m.Elif(registers & address[ADDRESS_BITS]):
+                    m.d.sync += [status.eq(Status.OUTSIDE), position.eq(0)]
+                    m.next = "READ_BYTE"
+                with m.Else():
+                    access(False, "READ_ACCESS")
+            with m.State("READ_ACCESS"):
+                with m.If(bus.done | lost):
+                    m.d.sync += [data.eq(bus.read_data), position.eq(0)]
+                    m.next = "READ_ALIGN"
+            with m.State("READ_ALIGN"):  # the first word of a transfer may begin within
+                with m.If(position == Mux(registers, 0, lane)):
+                    m.d.sync += position.eq(0)
+                    m.next = "READ_BYTE"
+                with m.Else():
+                    m.d.sync += [data.eq(data[8:]), position.eq(position + 1)]
+            with m.State("READ_BYTE"):
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
+                with m.If(sent):
+                    m.d.sync += [data.eq(data[8:]), address.eq(address + 1), count.eq(count - 1)]
+                    with m.If(last_lane | (count == 1)):
+                        m.next = "READ"
+
+            with m.State("WRITE"):
+                with m.If(count != 0):
+                    m.d.comb += self.i.ready.eq(1)
+                    with m.If(self.i.valid):
+                        m.d.sync += [
+                            data.eq(Cat(data[8:], self.i.payload)),
+                            strobe.eq(Cat(strobe[1:], 1)),
+                            count.eq(count - 1),
+                        ]
+                        with m.If(last_lane):
+                            m.next = "WRITE_START"
+                        with m.Else():
+                            m.d.sync += address.eq(address + 1)
+                with m.Elif(first_lane):
+                    with m.If(registers & (status == Status.OK)):
+                        m.d.sync += [last_tag.eq(tag), last_valid.eq(1)]
+                    m.next = "STATUS"
+                with m.Else():  # fill the last word up with bytes that are not written
+                    m.d.sync += [data.eq(data[8:]), strobe.eq(strobe[1:])]
+                    with m.If(last_lane):
+                        m.next = "WRITE_START"
+                    with m.Else():
+                        m.d.sync += address.eq(address + 1)
+            with m.State("WRITE_START"):
+                m.d.comb += bus.write.eq(1)
+                with m.If(registers & address[ADDRESS_BITS]):
+                    m.d.sync += [status.eq(Status.OUTSIDE), address.eq(address + 1), strobe.eq(0)]
+                    m.next = "WRITE"
+                with m.Else():
+                    access(True, "WRITE_ACCESS")
+            with m.State("WRITE_ACCESS"):
+                m.d.comb += bus.write.eq(1)
+                with m.If(bus.done | lost):
+                    m.d.sync += [address.eq(address + 1), strobe.eq(0)]
+                    m.next = "WRITE"
+
+            with m.State("MARCH"):
+                m.d.comb += inverse.eq(flag[MarchFlag.WRITE_INVERSE])
+                with m.If(refused | (count == 0)):
+                    m.d.sync += count.eq(4)
+                    m.next = "MARCH_ADDRESS"
+                with m.Elif(flag[MarchFlag.READ]):
+                    access(False, "MARCH_READ")
+                with m.Else():
+                    m.d.sync += [data.eq(pattern.replicate(width)), strobe.eq(-1)]
+                    m.next = "MARCH_START"
+            with m.State("MARCH_READ"):
+                with m.If(bus.done | lost):
+                    m.d.sync += data.eq(bus.read_data)
+                    m.next = "MARCH_COMPARE"
+            with m.State("MARCH_COMPARE"):
+                m.d.comb += inverse.eq(flag[MarchFlag.READ_INVERSE])
+                with m.If(refused):
+                    m.d.sync += count.eq(4)
+                    m.next = "MARCH_ADDRESS"
+                with m.Elif(data != pattern.replicate(width)):
+                    m.d.sync += [status.eq(Status.MISMATCH), count.eq(4)]
+                    m.next = "MARCH_ADDRESS"
+                with m.Else():
+                    m.next = "MARCH_WRITE"
+            with m.State("MARCH_WRITE"):
+                m.d.comb += inverse.eq(flag[MarchFlag.WRITE_INVERSE])
+                m.next = "MARCH_NEXT"
+                with m.If(flag[MarchFlag.WRITE]):
+                    m.d.sync += [data.eq(pattern.replicate(width)), strobe.eq(-1)]
+                    m.next = "MARCH_START"
+            with m.State("MARCH_START"):
+                access(True, "MARCH_ACCESS")
+            with m.State("MARCH_ACCESS"):
+                m.d.comb += bus.write.eq(1)
+                with m.If(bus.done | lost):
+                    m.next = "MARCH_NEXT"
+            with m.State("MARCH_NEXT"):
+                with m.If(~refused & (count != 1)):
+                    m.d.sync += address.eq(address + Mux(flag[MarchFlag.DOWN], -width, width))
+                m.d.sync += count.eq(count - 1)
+                m.next = "MARCH"
+            with m.State("MARCH_ADDRESS"):
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(address[:8])]
+                with m.If(sent):
+                    m.d.sync += [address.eq(address.rotate_right(8)), count.eq(count - 1)]
+                    with m.If(count == 1):
+                        m.d.sync += count.eq(width)
+                        m.next = "COUNTERS"  # the data register, byte by byte
+                m.d.sync += [last_tag.eq(tag), last_valid.eq(1)]
+
+            with m.State("STATUS"):
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(status)]
+                with m.If(sent):
+                    m.next = "STATUS_CRC"
+            with m.State("STATUS_CRC"):
+                send_crc("HEADER")
+
+        with m.If(bus.done & bus.failed):
+            m.d.sync += status.eq(Status.BUS_ERROR)
+        with m.If(bus.done & bus.lost):
+            m.d.sync += [status.eq(Status.TIMEOUT), lost.eq(1)]
+        return m
