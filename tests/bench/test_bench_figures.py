@@ -1,21 +1,18 @@
-"""Limits, closed forms, Vela's summary, the plot and the tables: from numbers to numbers, without a simulator."""
+"""Limits, closed forms and the tables: from numbers to numbers, without a simulator."""
 
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from tensaw.bench import accuracy, find_networks, track, work
 from tensaw.bench.closed_forms import closed_forms, output_stationary, weight_stationary
-from tensaw.bench.drawing import plot
 from tensaw.bench.estimating import estimate_run
 from tensaw.bench.limits import OperatorWork, arithmetic_limit, bus_limit
-from tensaw.bench.measure import Measurement, measurement
+from tensaw.bench.measure import measurement
 from tensaw.bench.references import models_folder
-from tensaw.bench.vela import accelerator, total_cycles, vela_cycles
 from tensaw.compiler.frontends import load
 from tensaw.compiler.pipeline import compile_graph
 from tensaw.runtime import RunResult
@@ -28,11 +25,6 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits_i
 CONV = OperatorWork("conv", "CONV_2D", positions=100, depth=40, outputs=20, repeats=1, weights=800)
 DEPTHWISE = OperatorWork("depthwise", "DEPTHWISE_CONV_2D", positions=100, depth=9, outputs=1, repeats=20, weights=180)
 DENSE = OperatorWork("dense", "FULLY_CONNECTED", positions=1, depth=640, outputs=128, repeats=1, weights=81920)
-
-
-def made(name: str = "network", cycles: int = 300, **compared: int) -> Measurement:
-    layers = [LayerResult("a", "CONV_2D", 100, cycles, "array", {"array": cycles - 100, "weights": 100})]
-    return Measurement(name, f"{name}.tflite", "rtl", cycles, 200, 50, 51200, 32, 1000, 10, layers, True, compared)
 
 
 def test_work_of_a_network() -> None:
@@ -75,25 +67,14 @@ def test_closed_forms() -> None:
     assert closed_forms([CONV, DEPTHWISE], BASE)["SCALE-Sim OS"] == 14 * 70 + 20 * 7 * (16 + 16 + 9 - 2)
 
 
-def test_vela(tmp_path: Path) -> None:
-    assert accelerator(BASE) == "ethos-u55-256"
-    assert accelerator(PRESETS["nano"]) == "ethos-u55-32"
-    summary = tmp_path / "x_summary_y.csv"
-    summary.write_text("experiment,cycles_npu,cycles_total\ndefault,100.0,123.0\n")
-    assert total_cycles(summary) == 123
-    summary.write_text("experiment\ndefault\n")
-    assert total_cycles(summary) == 0
-    assert vela_cycles(tmp_path / "network.onnx", BASE) == {}
-
-
 def test_an_estimate_looks_like_a_run() -> None:
     graph = load(DIGITS)
     result = estimate_run(compile_graph(graph, BASE))
     assert result.cycles == result.counters["cycles"] == sum(layer.cycles for layer in result.layers)
     assert result.counters["bytes_written"] > 0 and result.counters["array_busy"] > 0
     assert {event.unit for event in result.events} == {"weight", "load", "array", "output", "store"}
-    found = measurement(DIGITS, graph, BASE, result, "estimate", 32)
-    assert found.cycles > found.limit >= found.bus_limit
+    found = measurement(DIGITS, graph, graph, BASE, result, "estimate", 32)
+    assert found.cycles > found.limit == found.limit_all_channels >= found.bus_limit
     assert json.loads(json.dumps(found.to_dict()))["ratio"] == round(found.ratio, 4)
     assert estimate_run(compile_graph(graph, BASE), read_latency=100).cycles > result.cycles
 
@@ -119,15 +100,6 @@ def test_networks_are_found(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"There is no network in {str(empty)!r}: no file there ends in .tflite or .onnx. Give networks or their folder."
     )
-
-
-def test_the_plot_is_one_file_that_needs_nothing_else() -> None:
-    text = plot([made(), made("a<b", 400, other=800)], "title & more")
-    root = ElementTree.fromstring(text)
-    texts = "".join(root.itertext())
-    assert "a<b" in texts and "800 · 4.00×" in texts and "title & more" in texts
-    assert "href" not in text and "script" not in text
-    assert ElementTree.fromstring(plot([], "nothing")).tag.endswith("svg")
 
 
 def test_the_accuracy_table() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tensaw.bench.vela import VELA_HINT, vela_available
+from tensaw.bench.vela import VELA_HINT, find_vela
 from tensaw.cli import calls
 from tensaw.cli.main import main
 from tensaw.runtime import RunResult, Session
@@ -110,7 +110,7 @@ def test_bench_by_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert drawing.read_text().startswith("<svg")
     text = capsys.readouterr().out
     assert "by the cycle model" in text and "SCALE-Sim WS" in text
-    assert (VELA_HINT in text) != vela_available()
+    assert (VELA_HINT in text) == (find_vela() is None)
 
 
 def test_bench_simulates_and_compares_bytes(tmp_path: Path, simulated: type[Simulated]) -> None:
@@ -126,3 +126,7 @@ def test_bench_refuses_before_any_work(tmp_path: Path, capsys: pytest.CaptureFix
     assert "There is no network in" in capsys.readouterr().err
     assert main(["bench", MODEL, "--plot", str(tmp_path / "none" / "b.svg")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+    assert main(["bench", MODEL, "--plot", str(tmp_path / "b.jpg")]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert error == f"tensaw: --plot draws .svg and .png files; {str(tmp_path / 'b.jpg')!r} ends in neither."
+    assert list(tmp_path.iterdir()) == []

@@ -24,15 +24,17 @@ _SUFFIXES = (".tflite", ".onnx")
 class Measurement:
     """``cycles`` by ``source`` (``rtl`` or ``estimate``) from start to interrupt, with a memory that answers reads
     after ``read_latency`` cycles. ``macs`` and limits are those of what is computed, without the channels that the
-    compiler leaves out. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and
-    ``bus_limit``; ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None:
-    not simulated). ``compared``: figures of others for the same file, by name."""
+    compiler leaves out. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and ``bus_limit``;
+    ``limit_all_channels``: the same for the network as it is in the file, which is what other designs compute.
+    ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None:
+    not simulated). ``compared``: figures of others for the same file, by name; ``remarks``: sentences on them."""
 
     network: str
     file: str
     source: str
     cycles: int
     limit: int
+    limit_all_channels: int
     bus_limit: int
     macs: int
     read_latency: int
@@ -41,6 +43,7 @@ class Measurement:
     layers: list[LayerResult]
     matches_golden: bool | None = None
     compared: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
@@ -76,17 +79,19 @@ def find_networks(paths: Iterable[Path]) -> list[Path]:
 
 
 def measurement(
-    path: Path, graph: Graph, config: NpuConfig, result: RunResult, source: str, read_latency: int
+    path: Path, graph: Graph, computed: Graph, config: NpuConfig, result: RunResult, source: str, read_latency: int
 ) -> Measurement:
-    """A run of a network, with its limits."""
-    operators = work(graph)
-    bus = bus_limit(graph, operators, config)
+    """A run of a network, with its limits. ``computed`` is the graph without the channels that were left out."""
+    operators = work(computed)
+    bus = bus_limit(computed, operators, config)
+    whole = work(graph)
     return Measurement(
         network=path.stem,
         file=str(path),
         source=source,
         cycles=result.cycles,
         limit=max(arithmetic_limit(operators, config), bus),
+        limit_all_channels=max(arithmetic_limit(whole, config), bus_limit(graph, whole, config)),
         bus_limit=bus,
         macs=sum(op.macs for op in operators),
         read_latency=read_latency,

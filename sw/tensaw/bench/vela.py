@@ -1,81 +1,127 @@
-"""Arm's own estimate for the Ethos-U55, by the compiler ``ethos-u-vela`` where that is installed.
+"""Arm's own estimates for the Ethos-U55 and U85, by the compiler ``ethos-u-vela`` where that is installed.
 
-All of the network's data lies in SRAM behind a port of 8 bytes a cycle, as in tensaw's own figures.
+The settings are those that come with Vela, nothing of ours, so that anybody can repeat the figures by hand. All tensors
+and weights lie in SRAM, which answers after 32 cycles. The U55's port moves 8 bytes a cycle, like the port of tensaw's
+``base``; the U85 is not made with less than two ports of 16 bytes.
 """
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["VELA_HINT", "accelerator", "vela_available", "vela_cycles"]
+__all__ = ["ACCELERATORS", "VELA_HINT", "Accelerator", "VelaResult", "find_vela", "summary_cycles", "vela_estimates"]
 
-VELA_HINT = "Arm's estimate is left out: `pip install ethos-u-vela` adds it."
-
-_SIZES = (32, 64, 128, 256)
-_SYSTEM = """[System_Config.Same]
-core_clock=500e6
-axi0_port=Sram
-axi1_port=OffChipFlash
-Sram_clock_scale=1.0
-Sram_burst_length=32
-Sram_read_latency=32
-Sram_write_latency=32
-OffChipFlash_clock_scale=1.0
-OffChipFlash_burst_length=128
-OffChipFlash_read_latency=64
-OffChipFlash_write_latency=64
-
-[Memory_Mode.Same]
-const_mem_area=Axi0
-arena_mem_area=Axi0
-cache_mem_area=Axi0
-"""
-_SECONDS = 300
+VELA_HINT = (
+    "Arm's estimates are left out: `pip install ethos-u-vela`, here or anywhere on PATH, adds them for .tflite files."
+)
 
 
-def vela_available() -> bool:
-    """Whether ``ethos-u-vela`` can be imported."""
-    try:
-        return importlib.util.find_spec("ethosu.vela") is not None
-    except ModuleNotFoundError:
-        return False
+@dataclass(frozen=True)
+class Accelerator:
+    """A family of Arm's. ``sizes``: MACs in a cycle that it is built with. ``system``: section of Vela's own settings.
+    ``port``: bytes that its memory ports move in a cycle then.
 
+    (Own settings have a trap: Vela 5.2 takes the width of the ports from the first word of the section's name, and 16
+    bytes where it does not know it.)
+    """
 
-def accelerator(config: NpuConfig) -> str:
-    """The Ethos-U55 whose MACs in a cycle are nearest to the configuration's; its name in Vela."""
-    size = min(_SIZES, key=lambda size: abs(size - config.macs_per_cycle))
-    return f"ethos-u55-{size}"
+    family: str
+    sizes: tuple[int, ...]
+    system: str
+    port: str
 
+    def variant(self, config: NpuConfig) -> str:
+        """Vela's name of the one whose MACs in a cycle are nearest to the configuration's."""
+        size = min(self.sizes, key=lambda size: abs(size - config.macs_per_cycle))
+        return f"{self.family}-{size}"
 
-def vela_cycles(path: Path, config: NpuConfig) -> dict[str, int]:
-    """Cycles of a ``.tflite`` file by the accelerator's name; empty if Vela cannot tell."""
-    if path.suffix != ".tflite" or not vela_available():
-        return {}
-    name = accelerator(config)
-    with tempfile.TemporaryDirectory(prefix="tensaw-vela-") as folder:
-        system = Path(folder) / "system.ini"
-        system.write_text(_SYSTEM)
-        command = [
-            sys.executable, "-m", "ethosu.vela", str(path.absolute()), "--accelerator-config", name,
-            "--config", str(system), "--system-config", "Same", "--memory-mode", "Same", "--output-dir", folder,
+    def label(self, config: NpuConfig) -> str:
+        """How tables name it."""
+        return f"{self.variant(config)} (Vela)"
+
+    def options(self, config: NpuConfig) -> list[str]:
+        """Of Vela's command line."""
+        return [
+            "--accelerator-config", self.variant(config), "--config", "Arm/vela.ini", "--system-config", self.system,
+            "--memory-mode", "Sram_Only",
         ]  # fmt: skip
+
+
+ACCELERATORS = (
+    Accelerator("ethos-u55", (32, 64, 128, 256), "Ethos_U55_High_End_Embedded", "8"),
+    Accelerator("ethos-u85", (128, 256, 512, 1024, 2048), "Ethos_U85_SYS_Flash_High", "2 × 16"),
+)
+
+
+@dataclass
+class VelaResult:
+    """Cycles by an accelerator's label, and a sentence for each figure that is missing or leaves something out."""
+
+    cycles: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def find_vela() -> list[str] | None:
+    """The command that starts Vela: this Python's, else that on PATH; None if there is neither."""
+    try:
+        if importlib.util.find_spec("ethosu.vela") is not None:
+            return [sys.executable, "-m", "ethosu.vela"]
+    except ModuleNotFoundError:
+        pass
+    found = shutil.which("vela")
+    return None if found is None else [found]
+
+
+def vela_estimates(path: Path, config: NpuConfig) -> VelaResult:
+    """Arm's estimates for a ``.tflite`` file; nothing for other files, and where Vela is not installed."""
+    command = find_vela()
+    result = VelaResult()
+    if command is None or path.suffix != ".tflite":
+        return result
+    for accelerator in ACCELERATORS:
+        label = accelerator.label(config)
+        cycles, remark = _run([*command, str(path.absolute()), *accelerator.options(config)])
+        if cycles:
+            result.cycles[label] = cycles
+        if remark:
+            result.remarks.append(f"{label} for {path.name}: {remark}")
+    return result
+
+
+_SECONDS = 600
+
+
+def _run(arguments: list[str]) -> tuple[int, str]:
+    """Cycles (0 if Vela gave none) and what is to be said of them."""
+    with tempfile.TemporaryDirectory(prefix="tensaw-vela-") as folder:
         try:
-            subprocess.run(command, cwd=folder, capture_output=True, timeout=_SECONDS, check=True)
-        except (subprocess.SubprocessError, OSError):
-            return {}
-        return {
-            f"{name} (Vela)": cycles for cycles in map(total_cycles, Path(folder).glob("*_summary_*.csv")) if cycles
-        }
+            done = subprocess.run(
+                [*arguments, "--output-dir", folder],
+                cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            )  # fmt: skip
+        except (subprocess.SubprocessError, OSError) as error:
+            return 0, f"no estimate, since Vela could not be run ({error})."
+        cycles = next((cycles for path in Path(folder).glob("*_summary_*.csv") if (cycles := summary_cycles(path))), 0)
+    if not cycles:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        return 0, f"no estimate; Vela's last words were {lines[-1]!r}." if lines else "no estimate from Vela."
+    left = re.search(r"^CPU operators = (\d+)", done.stdout, re.MULTILINE)
+    if left and int(left[1]):
+        return cycles, f"operators that Vela leaves to the CPU are not in the figure: {left[1]}."
+    return cycles, ""
 
 
-def total_cycles(summary: Path) -> int:
+def summary_cycles(summary: Path) -> int:
     """``cycles_total`` of a summary file that Vela wrote; 0 if it is not there."""
     with open(summary, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

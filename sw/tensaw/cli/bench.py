@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tensaw.cli import calls, files, options, terminal
 from tensaw.cli.frame import FINE, WRONG_RESULT
+from tensaw.spec.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tensaw.bench import Measurement
+    from tensaw.compiler.ir import Graph
     from tensaw.runtime import RunResult
     from tensaw.spec.config import NpuConfig
 
@@ -33,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="add SCALE-Sim's closed forms and, where ethos-u-vela is installed, Arm's estimate for an Ethos-U55",
+        help="add SCALE-Sim's closed forms and, where ethos-u-vela is installed, Arm's estimates for Ethos-U55 and U85",
     )
-    parser.add_argument("--plot", metavar="FILE.svg", type=Path, help="draw the result")
+    parser.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the result: .svg, or .png where rsvg-convert is installed"
+    )
     options.add_config(parser)
     options.add_compiler(parser)
     options.add_latencies(parser)
@@ -46,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     files.require_writable(arguments.plot, options.json_file(arguments))
     from tensaw.bench import find_networks
-    from tensaw.bench.drawing import plot
 
+    _check_plot(arguments.plot)
     config = options.config_from(arguments)
     paths = find_networks(arguments.networks)
     if not arguments.estimate:
         calls.check_tools("verilator")
-    found = []
+    found: list[Measurement] = []
     with terminal.progress("Measuring", len(paths)) as step:
         for number, path in enumerate(paths):
             step.update(f"Measuring {path.name}", completed=number)
@@ -66,48 +70,84 @@ def execute(arguments: argparse.Namespace) -> int:
     }
     _print(arguments, found, config)
     if arguments.plot is not None:
-        title = f"tensaw {config.name}: {config.rows}×{config.columns}, {config.bus_bytes} bytes a cycle"
-        files.write(arguments.plot, plot(found, title))
+        files.write(arguments.plot, _drawn(arguments, found, config))
     terminal.emit_json(arguments, values)
     return WRONG_RESULT if any(measurement.matches_golden is False for measurement in found) else FINE
 
 
 def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step: terminal.Step) -> Measurement:
-    """One network, estimated or simulated. Raises TensawError."""
+    """One network, estimated or simulated; with ``--compare`` also as it is in the file. Raises TensawError."""
     from tensaw.bench import measurement, work
     from tensaw.bench.closed_forms import closed_forms
-    from tensaw.bench.vela import vela_cycles
+    from tensaw.bench.vela import vela_estimates
     from tensaw.compiler.passes.channels import remove_channels
-    from tensaw.runtime.arrays import random_inputs
 
     graph = calls.load_network(path)
-    program = calls.compile_program(graph, config, keep_channels=arguments.keep_channels)
-    matches = None
-    if arguments.estimate:
-        result = calls.estimate_program(program, arguments.read_latency, arguments.write_latency)
-    else:
-        inputs = random_inputs(program.inputs, arguments.seed)
-        expected = calls.golden_tensors(graph, inputs)[0]
-        with calls.open_session(
-            program,
-            "verilator",
-            read_latency=arguments.read_latency,
-            write_latency=arguments.write_latency,
-            stalls=None,
-            seed=0,
-            waves=None,
-            progress=lambda text, cycles: step.update(note=f"{text.lower()}, {cycles:,} cycles"),
-        ) as session:
-            result = session.run(inputs)
-        matches = _equal(result, expected)
     computed = graph if arguments.keep_channels else remove_channels(graph)[0]
+    result, matches = _run(arguments, graph, config, arguments.keep_channels, step)
     found = measurement(
-        path, computed, config, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
+        path, graph, computed, config, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
     )
     found.matches_golden = matches
     if arguments.compare:
-        found.compared = {**vela_cycles(path, config), **closed_forms(work(graph), config)}
+        if found.limit_all_channels != found.limit:
+            whole, equal = _run(arguments, graph, config, True, step)
+            found.compared["tensaw, all channels"] = whole.cycles
+            found.matches_golden = None if matches is None else matches and bool(equal)
+        vela = vela_estimates(path, config)
+        found.compared |= {**vela.cycles, **closed_forms(work(graph), config)}
+        found.remarks = vela.remarks
     return found
+
+
+def _run(
+    arguments: argparse.Namespace, graph: Graph, config: NpuConfig, keep_channels: bool, step: terminal.Step
+) -> tuple[RunResult, bool | None]:
+    """A run, and whether its outputs equal the golden model's (None: an estimate). Raises TensawError."""
+    from tensaw.runtime.arrays import random_inputs
+
+    program = calls.compile_program(graph, config, keep_channels=keep_channels)
+    if arguments.estimate:
+        return calls.estimate_program(program, arguments.read_latency, arguments.write_latency), None
+    inputs = random_inputs(program.inputs, arguments.seed)
+    expected = calls.golden_tensors(graph, inputs)[0]
+    with calls.open_session(
+        program,
+        "verilator",
+        read_latency=arguments.read_latency,
+        write_latency=arguments.write_latency,
+        stalls=None,
+        seed=0,
+        waves=None,
+        progress=lambda text, cycles: step.update(note=f"{text.lower()}, {cycles:,} cycles"),
+    ) as session:
+        result = session.run(inputs)
+    return result, _equal(result, expected)
+
+
+def _check_plot(path: Path | None) -> None:
+    """Raise InputError or ToolError for a kind of picture that cannot be drawn here."""
+    from tensaw.bench.drawing import require_png
+
+    if path is None or path.suffix == ".svg":
+        return
+    if path.suffix != ".png":
+        raise InputError(f"--plot draws .svg and .png files; {str(path)!r} ends in neither.")
+    require_png()
+
+
+def _drawn(arguments: argparse.Namespace, found: list[Measurement], config: NpuConfig) -> str | bytes:
+    """The plot, as its file's name wants it."""
+    from tensaw.bench.drawing import plot, png
+
+    source = "estimated by the cycle model" if arguments.estimate else "counted on the simulated RTL"
+    svg = plot(
+        found,
+        f"Cycles of an inference on a {config.rows}×{config.columns} array",
+        f"tensaw {config.name}: {config.bus_bytes} bytes a cycle, memory latency {arguments.read_latency}, from start "
+        f"bit to interrupt, {source}",
+    )
+    return png(svg) if arguments.plot.suffix == ".png" else svg
 
 
 def _equal(result: RunResult, expected: Mapping[str, np.ndarray]) -> bool:
@@ -116,7 +156,7 @@ def _equal(result: RunResult, expected: Mapping[str, np.ndarray]) -> bool:
 
 
 def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuConfig) -> None:
-    from tensaw.bench.vela import VELA_HINT, vela_available
+    from tensaw.bench.vela import VELA_HINT, find_vela
     from tensaw.runtime.layers import BOUNDS
 
     console = terminal.output(arguments)
@@ -128,7 +168,6 @@ def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuC
         terminal.print_table(
             console, ("layer", "operator", "cycles", "MACs", "bound by"), rows, title=measurement.network
         )
-    others = list(dict.fromkeys(name for measurement in found for name in measurement.compared))
     rows: list[tuple[Any, ...]] = []
     for measurement in found:
         states = {kind: sum(layer.states.get(kind, 0) for layer in measurement.layers) for kind in BOUNDS}
@@ -140,7 +179,6 @@ def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuC
                 f"{measurement.ratio:.2f}",
                 f"{states['array'] / measurement.cycles:.0%}" if measurement.cycles else "",
                 {None: "", True: "yes", False: "NO"}[measurement.matches_golden],
-                *(measurement.compared.get(name, "") for name in others),
             )
         )
     source = "the cycle model" if arguments.estimate else "RTL"
@@ -148,7 +186,24 @@ def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuC
         f"{config.name}, {config.rows}×{config.columns}, {config.bus_bytes} bytes a cycle, memory latency "
         f"{arguments.read_latency} cycles; by {source}"
     )
-    columns = ("network", "cycles", "limit", "ratio", "array busy", "bit-exact", *others)
+    columns = ("network", "cycles", "limit", "ratio", "array busy", "bit-exact")
     terminal.print_table(console, columns, rows, title=title)
-    if arguments.compare and not vela_available():
+    if arguments.compare:
+        names = {name for measurement in found for name in measurement.compared}
+        others = sorted(names, key=lambda name: (not name.startswith("tensaw"), name.startswith("SCALE"), name))
+        rows = [
+            (
+                measurement.network,
+                measurement.limit_all_channels,
+                measurement.cycles,
+                *(measurement.compared.get(name, "") for name in others),
+            )
+            for measurement in found
+        ]
+        columns = ("network", "limit, all\nchannels", "tensaw", *("\n".join(name.rsplit(" ", 1)) for name in others))
+        terminal.print_table(console, columns, rows, title="Cycles of other designs for the same files")
+    if arguments.compare and find_vela() is None:
         console.print(VELA_HINT, markup=False)
+    for measurement in found:
+        for remark in measurement.remarks:
+            console.print(remark, markup=False)
