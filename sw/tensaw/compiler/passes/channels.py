@@ -129,8 +129,8 @@ class _Classes:
         output = self.numbers(op.output)
         if isinstance(op, Conv2d | FullyConnected):
             self.visit_product(op)
-        elif isinstance(op, DepthwiseConv2d) and op.multiplier == 1:
-            self.tie(inputs[0], output)
+        elif isinstance(op, DepthwiseConv2d):
+            self.tie(np.repeat(inputs[0], op.multiplier), output)
         elif isinstance(op, Lookup | Pool2d | Mean):
             self.tie(inputs[0], output)
         elif isinstance(op, Pad) and op.padding[-1] == (0, 0):
@@ -148,6 +148,8 @@ class _Classes:
                 self.tie(numbers, output)
         elif isinstance(op, Reshape) and len(output) % len(inputs[0]) == 0:
             self.tie(np.tile(inputs[0], len(output) // len(inputs[0])), output)
+        elif isinstance(op, Reshape) and len(inputs[0]) % len(output) == 0:
+            self.tie(inputs[0], np.tile(output, len(inputs[0]) // len(output)))
         else:
             for name in (*op.inputs, op.output):
                 self.need(name)
@@ -155,8 +157,10 @@ class _Classes:
     def visit_product(self, op: Conv2d | FullyConnected) -> None:
         name = op.inputs[0]
         if isinstance(op, Conv2d) and op.groups > 1:
-            self.need(name)
-            self.need(op.output)
+            # Groups must stay equal in size: one goes as a whole or stays.
+            parts = [self.numbers(which).reshape(op.groups, -1) for which in (name, op.output)]
+            for group in np.concatenate(parts, axis=1):
+                self.tie(group[1:], group[:-1])
             return
         read = op.weights.any(axis=tuple(range(op.weights.ndim - 1)))
         self.need(name, read & ~foldable(op, self.constants[name]))
@@ -164,10 +168,10 @@ class _Classes:
 
 def _folded_bias(op: Conv2d | FullyConnected, inputs: Constants, keep: Mask) -> npt.NDArray[np.int64]:
     """The bias with what the channels that are not kept add to every sum; like sums, it is meant modulo 2^32."""
-    fine = foldable(op, inputs) & ~keep
-    added = np.where(fine, inputs.astype(np.int64) - op.input_zero_point, 0)
-    per_channel = op.weights.astype(np.int64).reshape(op.weights.shape[0], -1, op.weights.shape[-1]).sum(1)
-    return op.bias.astype(np.int64) + per_channel @ added
+    gone = foldable(op, inputs) & ~keep
+    weights = op.weights.reshape(op.weights.shape[0], -1, op.weights.shape[-1])
+    added = inputs[gone].astype(np.int64) - op.input_zero_point
+    return op.bias.astype(np.int64) + weights[:, :, gone].sum(1, dtype=np.int64) @ added
 
 
 def _without(op: Op, kept: dict[str, Mask], constants: dict[str, Constants]) -> Op:
@@ -177,14 +181,13 @@ def _without(op: Op, kept: dict[str, Mask], constants: dict[str, Constants]) -> 
         read = kept[op.inputs[0]]
         if output.all() and read.all():
             return op
-        bias = _folded_bias(op, constants[op.inputs[0]], read)
-        weights = op.weights[output]
-        if not (isinstance(op, Conv2d) and op.groups > 1):
-            weights = weights[..., read]
-        return dataclasses.replace(
-            op, weights=np.ascontiguousarray(weights), bias=wrap32(bias[output]).astype(np.int32),
-            requantise=_requantise(op.requantise, output),
-        )  # fmt: skip
+        requantised = _requantise(op.requantise, output)
+        if isinstance(op, Conv2d) and op.groups > 1:
+            weights, left = np.ascontiguousarray(op.weights[output]), int(read.sum()) // op.weights.shape[-1]
+            return dataclasses.replace(op, weights=weights, bias=op.bias[output], groups=left, requantise=requantised)
+        bias = wrap32(_folded_bias(op, constants[op.inputs[0]], read)[output]).astype(np.int32)
+        weights = np.ascontiguousarray(op.weights[output][..., read])
+        return dataclasses.replace(op, weights=weights, bias=bias, requantise=requantised)
     if isinstance(op, DepthwiseConv2d) and not output.all():
         return dataclasses.replace(
             op, weights=np.ascontiguousarray(op.weights[..., output]), bias=op.bias[output],

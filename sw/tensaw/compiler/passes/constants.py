@@ -14,6 +14,7 @@ from tensaw.compiler.ir import (
     Conv2d,
     DepthwiseConv2d,
     Elementwise,
+    ElementwiseKind,
     FullyConnected,
     Graph,
     Lookup,
@@ -73,9 +74,13 @@ def _result(op: Op, inputs: list[Constants], shapes: list[tuple[int, ...]]) -> C
     if isinstance(op, Lookup):
         return _where_known(inputs[0], table_lookup(_safe(inputs[0]), op.table))
     if isinstance(op, Elementwise):
-        known = np.broadcast_to((inputs[0] != VARIES) & (inputs[1] != VARIES), varies.shape)
-        values = np.broadcast_to(elementwise(_safe(inputs[0]), _safe(inputs[1]), op), varies.shape)
-        return np.where(known, values, varies)
+        known = (inputs[0] != VARIES) & (inputs[1] != VARIES)
+        first, second = _safe(inputs[0]), _safe(inputs[1])
+        if op.operation is ElementwiseKind.MUL:
+            # Nothing times whatever: the value taken for what varies does not matter.
+            known = known | (inputs[0] == op.zero_points[0]) | (inputs[1] == op.zero_points[1])
+        values = np.broadcast_to(elementwise(first, second, op), varies.shape)
+        return np.where(np.broadcast_to(known, varies.shape), values, varies)
     if isinstance(op, Pool2d):
         # A window touches the image, and the average of equal values is that value.
         return _where_known(inputs[0], clamp_int8(_safe(inputs[0]), op.low, op.high))
@@ -83,8 +88,12 @@ def _result(op: Op, inputs: list[Constants], shapes: list[tuple[int, ...]]) -> C
         sums = op.bias + shapes[0][1] * shapes[0][2] * _safe(inputs[0]).astype(np.int64)
         return _where_known(inputs[0], _requantised(sums, op.requantise))
     if isinstance(op, Reshape):
-        whole, rest = divmod(varies.size, inputs[0].size)
-        return np.tile(inputs[0], whole) if not rest else varies
+        if varies.size % inputs[0].size == 0:
+            return np.tile(inputs[0], varies.size // inputs[0].size)
+        if inputs[0].size % varies.size == 0:
+            parts = inputs[0].reshape(-1, varies.size)
+            return np.where((parts == parts[0]).all(0), parts[0], varies)
+        return varies
     if isinstance(op, Pad):
         if op.padding[-1] != (0, 0):
             return varies
@@ -112,8 +121,9 @@ def _product(op: Conv2d | FullyConnected, inputs: Constants) -> Constants:
     sums = op.bias.astype(np.int64)
     for group in range(groups):
         own, channels = slice(group * outputs, (group + 1) * outputs), slice(group * depth, (group + 1) * depth)
-        constant[own] = ~weights[own][:, :, ~fine[channels]].any(axis=(1, 2))
-        sums[own] += weights[own].astype(np.int64).sum(1) @ added[channels]
+        known = fine[channels]
+        constant[own] = ~weights[own][:, :, ~known].any(axis=(1, 2))
+        sums[own] += weights[own][:, :, known].sum(1, dtype=np.int64) @ added[channels][known]
     return np.where(constant, _requantised(sums, op.requantise), np.int16(VARIES)).astype(np.int16)
 
 
