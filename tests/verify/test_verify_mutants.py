@@ -11,6 +11,7 @@ import pytest
 
 from tensaw.regress.cases import Case
 from tensaw.regress.configs import CONFIGS
+from tensaw.verify.mutants.equivalent import proved_equivalent
 from tensaw.verify.mutants.make import make_mutants
 from tensaw.verify.mutants.whole import WholeNpu, mutants_of
 
@@ -47,6 +48,16 @@ def test_mutants_are_chosen_when_the_simulation_starts(tmp_path: Path) -> None:
     assert result() == result("+mutant=0") == "8"
     others = [result(f"+mutant={mutant.number}") for mutant in found.mutants]
     assert sum(other != "8" for other in others) > 5
+
+
+def test_mutants_that_change_nothing_are_proved(tmp_path: Path) -> None:
+    text = ADDER.replace("output reg [3:0] sum);", "output reg [3:0] sum);\n  wire [3:0] unread = a ^ b;")
+    text = text.replace("sum <= a + b;", "sum <= a + (b & 4'd15);")
+    found = make_mutants(text, "top", 60, 1)
+    proved = proved_equivalent(found, "top", found.mutants)
+    nothing = {m.number for m in found.mutants if (m.mode, m.cell, m.port) == ("const1", "and", "B")}
+    assert nothing and nothing <= proved
+    assert not proved & {m.number for m in found.mutants if m.mode == "inv" and "unread" not in m.source}
 
 
 def test_mutants_of_the_npu_are_noticed_by_random_cases() -> None:

@@ -39,21 +39,23 @@ def _run(job: Job) -> list[Result]:
     """Hunt the mutants of a job: a mutant that nothing notices is a failure, unless it is known to change nothing."""
     values = job.arguments
     hunt = _hunt(values["count"], values["seed"])
-    results = []
-    for number in values["numbers"]:
-        if number > len(hunt.mutants):
-            continue
+    mutants = [hunt.mutants[number - 1] for number in values["numbers"] if number <= len(hunt.mutants)]
+    noticed: dict[int, tuple[str, float]] = {}
+    for mutant in mutants:
         start = time.perf_counter()
-        mutant = hunt.mutants[number - 1]
-        noticed = hunt.noticed_by(mutant)
-        excuse = "" if noticed else hunt.excuse(mutant)
+        noticed[mutant.number] = hunt.noticed_by(mutant), time.perf_counter() - start
+    excuses = hunt.excuses([mutant for mutant in mutants if not noticed[mutant.number][0]])
+    results = []
+    for mutant in mutants:
+        killer, seconds = noticed[mutant.number]
+        excuse = excuses.get(mutant.number, "")
+        command = f"--count {values['count']} --seed {values['seed']} --number {mutant.number}"
         results.append(
             Result(
-                _NAME, f"{values['seed']}-{number:05}", "pass" if noticed else "skip" if excuse else "fail",
-                noticed or f"{mutant}\n{excuse or 'Nothing notices it.'}",
-                f"python -m tensaw.verify.mutants --count {values['count']} --seed {values['seed']} --number {number}",
-                round(time.perf_counter() - start, 3),
-                {"killed": int(bool(noticed)), "equivalent": int(bool(excuse)), "mutant": str(mutant)},
+                _NAME, f"{values['seed']}-{mutant.number:05}", "pass" if killer else "skip" if excuse else "fail",
+                killer or f"{mutant}\n{excuse or 'Nothing notices it.'}",
+                f"python -m tensaw.verify.mutants {command}", round(seconds, 3),
+                {"killed": int(bool(killer)), "equivalent": int(bool(excuse)), "mutant": str(mutant)},
             )
         )  # fmt: skip
     return results

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"{mutant}, line {mutant.line}")
-    print(noticed or hunt.excuse(mutant) or "Nothing notices it.")
+    print(noticed or hunt.excuses([mutant]).get(mutant.number) or "Nothing notices it.")
     return 0 if noticed else 1
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensaw.harness.cache import cached, digest
 from tensaw.regress.cases import Case
 from tensaw.spec.config import PRESETS
 from tensaw.verify.blocks import BLOCKS, FAST, Block
+from tensaw.verify.mutants.equivalent import proved_equivalent
 from tensaw.verify.mutants.make import Mutant
 from tensaw.verify.mutants.whole import WholeNpu, mutants_of
 from tensaw.verify.simulate import bench_directory, run_bench
@@ -69,9 +71,17 @@ class Hunt:
                 return f"bench of {block.name}: {run.failure.splitlines()[0]}"
         return ""
 
-    def excuse(self, mutant: Mutant) -> str:
-        """Why a mutant changes nothing, if that is known."""
-        return next((reason for pattern, reason in self._excuses if re.fullmatch(pattern, str(mutant))), "")
+    def excuses(self, mutants: Sequence[Mutant]) -> dict[int, str]:
+        """Why mutants that nothing notices change nothing, by number, where it can be proved or is known."""
+        found = {
+            mutant.number: reason
+            for mutant in mutants
+            for pattern, reason in self._excuses
+            if re.fullmatch(pattern, str(mutant))
+        }
+        rest = [mutant for mutant in mutants if mutant.number not in found]
+        proved = proved_equivalent(self._set, "tensaw_npu", rest) if rest else set()
+        return found | dict.fromkeys(proved, "Proved: it changes nothing.")
 
     def _file(self, block: Block) -> Path:
         """The Verilog with all mutants for a simulation of the block."""

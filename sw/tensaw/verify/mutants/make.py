@@ -19,10 +19,10 @@ from pathlib import Path
 from tensaw.harness.cache import cached, digest
 from tensaw.spec.errors import ToolError
 
-__all__ = ["Mutant", "MutantSet", "find_yosys", "make_mutants"]
+__all__ = ["READ", "Mutant", "MutantSet", "find_yosys", "make_mutants", "run_yosys"]
 
 _SELECT = "tensaw_mutant"
-_READ = "read_verilog given.v; hierarchy -top {top}; proc -norom; memory_collect; opt_clean"
+READ = "read_verilog given.v; hierarchy -top {top}; proc -norom; memory_collect; opt_clean"
 _OPTION = re.compile(r"-(\w+) (\S+)")
 # Ports that hold settings of a memory, which no hardware could have otherwise.
 _SETTING = re.compile(r" -port (?:RD|WR)_")
@@ -31,7 +31,7 @@ _SETTING = re.compile(r" -port (?:RD|WR)_")
 @dataclass(frozen=True)
 class Mutant:
     """One change: bit ``bit`` of ``port`` of ``cell`` in ``module`` is changed as ``mode`` says, where ``line`` of the
-    Verilog, ``source``, computes it. Numbers begin with 1; 0 is the unchanged hardware."""
+    Verilog, ``source``, computes it. Numbers begin with 1; 0 is the unchanged hardware. ``command`` is Yosys' own."""
 
     number: int
     module: str
@@ -42,6 +42,7 @@ class Mutant:
     wire: str
     line: int
     source: str
+    command: str
 
     def __str__(self) -> str:
         return f"{self.module}: {self.mode} of bit {self.bit} of {self.cell}.{self.port} in `{self.source}`"
@@ -51,6 +52,8 @@ class Mutant:
 class MutantSet:
     """Verilog with all ``mutants``, each chosen by ``+mutant=NUMBER``."""
 
+    original: str
+    """The Verilog without mutants."""
     text: str
     """With a port ``tensaw_mutant`` at every module that holds mutants."""
     mutants: tuple[Mutant, ...]
@@ -81,15 +84,15 @@ def make_mutants(verilog: str, top: str, count: int, seed: int) -> MutantSet:
 
     entry = cached("mutants", key, build)
     mutants = tuple(Mutant(**values) for values in json.loads((entry / "mutants.json").read_text()))
-    return MutantSet((entry / "mutants.v").read_text(), mutants)
+    return MutantSet(verilog, (entry / "mutants.v").read_text(), mutants)
 
 
 def _make(yosys: Path, verilog: str, top: str, count: int, seed: int) -> tuple[str, list[Mutant]]:
-    read = _READ.format(top=top)
+    read = READ.format(top=top)
     with tempfile.TemporaryDirectory(prefix="tensaw-mutants-") as place:
         folder = Path(place)
         (folder / "given.v").write_text(verilog)
-        _run(yosys, folder, f"{read}; mutate -list {count + count // 2 + 50} -seed {seed} -o list.txt")
+        run_yosys(yosys, folder, f"{read}; mutate -list {count + count // 2 + 50} -seed {seed} -o list.txt")
         lines = (folder / "list.txt").read_text().splitlines()
         lines = [line for line in lines if not _SETTING.search(line)][:count]
         width = len(lines).bit_length()
@@ -97,17 +100,21 @@ def _make(yosys: Path, verilog: str, top: str, count: int, seed: int) -> tuple[s
             f"mutate -ctrl {_SELECT} {width} {number} {line.removeprefix('mutate ')}"
             for number, line in enumerate(lines, 1)
         ]
-        _run(yosys, folder, "\n".join([*read.split("; "), *commands, "opt_clean", "write_verilog -noattr mutants.v"]))
+        run_yosys(
+            yosys, folder, "\n".join([*read.split("; "), *commands, "opt_clean", "write_verilog -noattr mutants.v"])
+        )
         text = (folder / "mutants.v").read_text()
     source = verilog.splitlines()
     return text, [_mutant(number, line, source) for number, line in enumerate(lines, 1)]
 
 
-def _run(yosys: Path, folder: Path, script: str) -> None:
+def run_yosys(yosys: Path, folder: Path, script: str, *options: str) -> None:
+    """Run commands, one a line or separated by ``; ``, in a folder. Raises ToolError."""
     (folder / "script.ys").write_text(script.replace("; ", "\n") + "\n")
-    result = subprocess.run([yosys, "-q", "script.ys"], cwd=folder, capture_output=True, text=True)
+    command = [yosys, "-q", *options, "script.ys"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
-        raise ToolError(f"Yosys failed to make the mutants: {result.stderr.strip()[-300:]}")
+        raise ToolError(f"Yosys failed to work on the mutants: {result.stderr.strip()[-300:]}")
 
 
 def _mutant(number: int, line: str, source: list[str]) -> Mutant:
@@ -118,7 +125,7 @@ def _mutant(number: int, line: str, source: list[str]) -> Mutant:
     cell = re.sub(r"\$given\.v:\d+\$\d+$|\$\d+$", "", options["cell"]).lstrip("$\\")
     return Mutant(
         number, options["module"].lstrip("\\"), cell, options["port"].lstrip("\\"), int(options["portbit"]),
-        options["mode"], options.get("wire", "").lstrip("\\"), place, source[place - 1].strip() if place else "",
+        options["mode"], options.get("wire", "").lstrip("\\"), place, source[place - 1].strip() if place else "", line,
     )  # fmt: skip
 
 
