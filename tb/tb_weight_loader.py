@@ -247,3 +247,19 @@ async def waits_for_rows(bench: LoaderBench) -> None:
     bench.ring.hold = False
     await bench.settled()
     assert not bench.ports.waiting.get()
+
+
+@testcase(LoaderBench)
+async def reset_in_the_middle(bench: LoaderBench) -> None:
+    """Rows that were on their way at a reset reach neither array nor output stage."""
+    for number in range(bench.count(8)):
+        runs = runs_of(bench, 3)
+        _, _, most = plan_stream(runs)
+        bench.begin(stream(bench, most), "never", "often", "rarely")
+        for run, first in zip(runs, plan_stream(runs)[0], strict=True):
+            bench.expect(run, first)
+            bench.source.send(payload_of(Unit.ARRAY, run))
+        await bench.clocks(6 + number + bench.integers(0, 40))
+        await bench.restart()
+        await go(bench, runs_of(bench, 1), "often", "never", "never")
+        await bench.restart()

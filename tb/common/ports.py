@@ -89,6 +89,18 @@ class Port:
         except ValueError:
             raise ValueError(f"{self.name} is {self._handle.value}") from None
 
+    def low_bits(self, count: int) -> int:
+        """The lowest bits alone; others may have no value. Raises ValueError as :meth:`bits` does."""
+        text = str(self._handle.value)[self.width - count :]
+        try:
+            return int(text or "0", 2)
+        except ValueError:
+            raise ValueError(f"{self.name} is {self._handle.value}") from None
+
+    def text(self) -> str:
+        """All bits, the highest first, X where one has no value."""
+        return str(self._handle.value)
+
     def get(self) -> Any:
         return self.bits() if self._plain else unpack(self.layout, self.bits())
 

@@ -92,15 +92,16 @@ class PadReads:
 
 
 class PadWrites:
-    """Takes writes of a WritePortSignature into ``memory``; they can be read in the second cycle after.
+    """Takes writes of a WritePortSignature into ``memory``, ``delay`` cycles after they are taken.
 
     ``written`` is called with (address, bytes) of each write that it takes.
     """
 
     def __init__(
         self, bench: Bench, port: Any, memory: np.ndarray, pace: Pace,
-        written: Callable[[int, np.ndarray], None] | None = None,
+        written: Callable[[int, np.ndarray], None] | None = None, delay: int = 0,
     ) -> None:  # fmt: skip
+        self._delay = delay
         self._bench, self._port, self._memory, self._pace, self._written = bench, port, memory, pace, written
         self.taken = 0
         self.times: list[int] = []
@@ -109,24 +110,34 @@ class PadWrites:
 
     async def _run(self) -> None:
         bench, port, size = self._bench, self._port, self._bench.config.word_bytes
-        waiting: tuple[int, int, int] | None = None
+        waiting: tuple[int, int, str] | None = None
+        pending: list[tuple[np.ndarray, np.ndarray] | None] = [None] * self._delay
         while True:
             ready = self._pace()
             port.ready.set_bits(int(ready))
             await bench.edge
+            pending.append(None)
+            due = pending.pop(0)
+            if due is not None:
+                self._memory[due[0]] = due[1]
             if not port.valid.bits():
                 if waiting is not None:
                     raise AssertionError(f"{port.valid.name} fell before the write was taken")
                 continue
             count, address = port.count.bits(), port.address.bits()
-            data = port.data.bits()
-            now = count, address, data
+            now = count, address, port.data.text()
             if waiting is not None and waiting != now:
                 raise AssertionError(f"{port.valid.name}: the write changed while it waited: {waiting} to {now}")
             waiting = None if ready else now
             if ready:
-                content = np.frombuffer(data.to_bytes(size, "little"), np.uint8)[:count]
-                self._memory[(address + np.arange(count)) % len(self._memory)] = content
+                assert count <= size, f"{port.count.name} is {count}"
+                # What lies behind the bytes that count is nobody's, and may have no value.
+                content = np.frombuffer(port.data.low_bits(8 * count).to_bytes(count, "little"), np.uint8)
+                at = (address + np.arange(count)) % len(self._memory)
+                if self._delay:
+                    pending[-1] = at, content
+                else:
+                    self._memory[at] = content
                 self.taken += 1
                 self.times.append(bench.cycle - 1)
                 if self._written is not None:

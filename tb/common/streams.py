@@ -21,7 +21,7 @@ class Source:
     """
 
     def __init__(self, bench: Bench, stream: Any, pace: Pace, items: Iterable[Any] = ()) -> None:
-        self._bench, self._stream, self._pace = bench, stream, pace
+        self._bench, self._stream, self.pace = bench, stream, pace
         self._items = deque(items)
         self.taken = 0
         """Payloads that the block has taken."""
@@ -36,6 +36,11 @@ class Source:
         """Everything has been taken."""
         return not self._items and not self.offering
 
+    def withdraw(self) -> None:
+        """Forget what has not been taken, an offer that stands included: only together with a reset."""
+        self._items.clear()
+        self.offering = False
+
     async def _run(self) -> None:
         stream, edge = self._stream, self._bench.edge
         width = stream.payload.width
@@ -44,7 +49,7 @@ class Source:
         number = 0
         while True:
             if not self.offering:
-                if self._items and self._pace():
+                if self._items and self.pace():
                     stream.payload.set(self._items.popleft())
                     stream.valid.set_bits(1)
                     self.offering = True
@@ -66,7 +71,7 @@ class Sink:
     """
 
     def __init__(self, bench: Bench, stream: Any, pace: Pace, receive: Callable[[Any], None]) -> None:
-        self._bench, self._stream, self._pace, self._receive = bench, stream, pace, receive
+        self._bench, self._stream, self.pace, self.receive = bench, stream, pace, receive
         self.taken = 0
         self.stalled = 0
         """Cycles in which an offer waited."""
@@ -76,7 +81,7 @@ class Sink:
         stream, edge = self._stream, self._bench.edge
         waiting: int | None = None
         while True:
-            ready = self._pace()
+            ready = self.pace()
             stream.ready.set_bits(int(ready))
             await edge
             valid = stream.valid.bits()
@@ -90,7 +95,7 @@ class Sink:
             if ready:
                 waiting = None
                 self.taken += 1
-                self._receive(stream.payload.get())
+                self.receive(stream.payload.get())
             else:
                 self.stalled += 1
                 waiting = bits

@@ -18,7 +18,7 @@ class UnitTokens:
     are, they stay until they are taken. ``refuse`` True: none is there."""
 
     def __init__(self, bench: Bench, port: Any, pace: Pace) -> None:
-        self._bench, self._port, self._pace = bench, port, pace
+        self._bench, self._port, self.pace = bench, port, pace
         self.takes = Scoreboard("tokens taken")
         self.gives = Scoreboard("tokens given")
         self.give_times: list[int] = []
@@ -39,7 +39,7 @@ class UnitTokens:
         bench, port = self._bench, self._port
         ready = False
         while True:
-            ready = (ready or self._pace()) and not self.refuse
+            ready = (ready or self.pace()) and not self.refuse
             port.take_ready.set(int(ready))
             await bench.edge
             if port.take.get():

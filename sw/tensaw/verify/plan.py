@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tensaw.spec.errors import InputError
-from tensaw.verify.blocks import BLOCKS
+from tensaw.verify.blocks import BLOCKS, Block
 
 __all__ = ["Plan", "Promise", "Section", "bench_tests", "coverage_points", "load_plan", "plan_page", "problems"]
 
@@ -82,20 +82,20 @@ def _calls(path: Path) -> Iterator[tuple[ast.AST, ast.Call]]:
             yield node, node.value
 
 
-def bench_tests(directory: Path, block: str) -> list[str]:
-    """Names of the tests of a block's bench, from its source text."""
+def bench_tests(directory: Path, bench: str) -> list[str]:
+    """Names of a bench's tests, from its source text."""
     return [
         node.name
-        for node, call in _calls(directory / f"tb_{block}.py")
+        for node, call in _calls(directory / f"tb_{bench}.py")
         if isinstance(node, ast.AsyncFunctionDef) and isinstance(call.func, ast.Name) and call.func.id == "testcase"
     ]
 
 
-def coverage_points(directory: Path, block: str) -> list[str]:
-    """Names of the coverage points that a block's bench declares, without the block's name."""
+def coverage_points(directory: Path, bench: str) -> list[str]:
+    """Names of the coverage points that a bench declares, without the bench's name."""
     return [
         call.args[0].value
-        for _, call in _calls(directory / f"tb_{block}.py")
+        for _, call in _calls(directory / f"tb_{bench}.py")
         if isinstance(call.func, ast.Attribute)
         and call.func.attr in ("point", "cross")
         and isinstance(call.args[0], ast.Constant)
@@ -107,8 +107,9 @@ def problems(plan: Plan, root: Path) -> list[str]:
     """What is wrong with the plan, a line each; ``root`` is the repository."""
     directory = root / "tb"
     benches = {path.stem.removeprefix("tb_") for path in directory.glob("tb_*.py")}
-    found = [f"the bench tb_{name}.py belongs to no block" for name in sorted(benches - set(BLOCKS))]
-    found += [f"the block {name} has no bench" for name in BLOCKS if name not in benches]
+    used = {block.bench for block in BLOCKS.values()}
+    found = [f"the bench tb_{name}.py belongs to no block" for name in sorted(benches - used)]
+    found += [f"there is no bench tb_{name}.py" for name in sorted(used - benches)]
     names = [section.name for section in plan.sections]
     found += [f"the plan says nothing of {name}" for name in sorted(benches) if name not in names]
     for section in plan.sections:
@@ -153,10 +154,11 @@ def plan_page(plan: Plan) -> str:
     lines = ["| stage | meaning |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in plan.stages.items()]
     for section in plan.sections:
-        block = BLOCKS.get(section.name)
+        blocks = [block for block in BLOCKS.values() if block.bench == section.name]
         lines += ["", f"## {section.title}", ""]
-        if block is not None:
-            lines += [f"`tb/tb_{block.name}.py` on `{block.module}`, {_places(block.configs, block.simulators)}.", ""]
+        if blocks:
+            modules = ", ".join(f"`{block.module}`" for block in blocks)
+            lines += [f"`tb/tb_{section.name}.py` on {modules}, {_places(blocks[0])}.", ""]
         lines += ["| promise | stage | tests | coverage points |", "|---|---|---|---|"]
         for promise in section.promises:
             cells = promise.text, promise.stage, _names(promise.tests), _names(promise.coverage)
@@ -164,8 +166,9 @@ def plan_page(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _places(configs: tuple[str, ...], simulators: tuple[str, ...]) -> str:
-    return f"configurations {_names(configs)}" + (", both simulators" if len(simulators) > 1 else "")
+def _places(block: Block) -> str:
+    both = ", both simulators" if len(block.simulators) > 1 else ""
+    return f"configuration{'s' * (len(block.configs) > 1)} {_names(block.configs)}{both}"
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from tensaw.harness.cache import cache_directory, cached, digest
 from tensaw.harness.tools import find_compiler, find_icarus, find_make, find_verilator, tool_version
 from tensaw.spec.errors import InputError, ToolError
+from tensaw.spec.simulation import CHECK_PREFIX
 from tensaw.verify.blocks import Block, bench_config
 from tensaw.verify.elaborate import elaborate
 from tensaw.verify.results import BenchRun, Coverage, read_tests
@@ -117,12 +118,20 @@ def run_bench(
         )
         if waves is not None:
             _keep_waves(waves, block, build, place)
+        done, broken = (place / "results.xml").is_file(), _broken_check(place / "log")
+        if broken:
+            trouble = f"the hardware broke one of its own rules, or the bench those of its neighbours: {broken}"
         return BenchRun(
             block.name, config, simulator, seed, command, time.perf_counter() - start,
-            read_tests(place / "results.xml", CLOCK_NS) if (place / "results.xml").is_file() else (),
-            _read_coverage(place / "coverage.json"),
-            trouble if not (place / "results.xml").is_file() else "",
+            read_tests(place / "results.xml", CLOCK_NS) if done else (), _read_coverage(place / "coverage.json"),
+            trouble if not done or broken else "",
         )  # fmt: skip
+
+
+def _broken_check(log: Path) -> str:
+    """What the block's own checks (tensaw.rtl.checks) have found, which ends the simulation."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return next((line.removeprefix(CHECK_PREFIX) for line in lines if line.startswith(CHECK_PREFIX)), "")
 
 
 def _read_coverage(path: Path) -> Coverage:
@@ -228,10 +237,9 @@ def _simulate(
     with _environment({"PYTEST_CURRENT_TEST": None}), _quiet():
         try:
             _runner(simulator).test(
-                test_module=f"tb_{block.name}", hdl_toplevel=block.module, hdl_toplevel_lang="verilog", build_dir=build,
-                test_dir=directory, results_xml=str(results), log_file=log, seed=seed, extra_env=dict(environment),
-                test_filter=tests or None, waves=waves,
-                plusargs=[*plusargs, *dump],
+                test_module=f"tb_{block.bench}", hdl_toplevel=block.module, hdl_toplevel_lang="verilog",
+                build_dir=build, test_dir=directory, results_xml=str(results), log_file=log, seed=seed,
+                extra_env=dict(environment), test_filter=tests or None, waves=waves, plusargs=[*plusargs, *dump],
             )  # fmt: skip
         except (RuntimeError, OSError, SystemExit):
             return f"the simulator ended without results: {_last_lines(log, 8)}"

@@ -1,0 +1,195 @@
+"""The bus managers as the DMAs see them: requests taken, beats given or taken in order, errors on demand."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensaw.spec.registers import ErrorCode
+
+from .pauses import Pace
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+__all__ = ["ReadManagerModel", "WriteManagerModel", "covering"]
+
+
+def covering(offset: int, count: int, beat: int) -> range:
+    """Offsets of the beats that cover ``count`` bytes from ``offset`` on."""
+    return range(offset // beat * beat, offset + count, beat)
+
+
+class ReadManagerModel:
+    """Answers a ReadRequestSignature from ``regions`` (uint8 arrays).
+
+    Data comes 4 cycles after its request at the earliest (ReadManager's own way takes 7). Requests that are not wholly
+    inside a region become OUTSIDE_REGION, and nothing more is answered. A burst's beats are only promised where
+    ``credit`` has room for all of them. ``fail``: (region, offset, code), the beat at which to answer with an error,
+    after which data is undefined.
+    """
+
+    def __init__(self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, give: Pace) -> None:
+        self._bench, self._port, self._regions, self._ask, self._give = bench, port, regions, ask, give
+        self.requests: list[tuple[int, int, int]] = []
+        self.beats = 0
+        self.beat_times: list[int] = []
+        self.fail: tuple[int, int, int] | None = None
+        # Region, offset of a beat, beats of its burst if it is the first one, earliest cycle.
+        self._queue: deque[tuple[int, int, int, int]] = deque()
+        self._refused = False
+        bench.start_soon(self._take_requests())
+        bench.start_soon(self._give_data())
+
+    @property
+    def idle(self) -> bool:
+        return not self._queue
+
+    def _refuse(self, code: int, address: int) -> None:
+        self._refused = True
+        self._port.error.valid.set(1)
+        self._port.error.code.set(code)
+        self._port.error.address.set(address)
+
+    async def _take_requests(self) -> None:
+        bench, request = self._bench, self._port.request
+        most, beat = bench.config.burst_beats, bench.config.bus_bytes
+        waiting: int | None = None
+        while True:
+            ready = self._ask() and not self._refused and len(self._queue) < 4 * most + 64
+            request.ready.set(int(ready))
+            await bench.edge
+            if not request.valid.get():
+                assert waiting is None, "a request was withdrawn"
+                continue
+            bits = request.payload.bits()
+            assert waiting in (None, bits), "a request changed while it waited"
+            waiting = None if ready else bits
+            if not ready:
+                continue
+            access = request.payload.get()
+            region, offset, count = access["region"], access["offset"], access["bytes"]
+            self.requests.append((region, offset, count))
+            assert count, "a request of no bytes"
+            if region >= len(self._regions) or offset + count > len(self._regions[region]):
+                self._refuse(ErrorCode.OUTSIDE_REGION, offset)
+                continue
+            places = covering(offset, count, beat)
+            for number, place in enumerate(places):
+                burst = min(most, len(places) - number) if number % most == 0 else 0
+                self._queue.append((region, place, burst, bench.cycle + 3))
+
+    async def _give_data(self) -> None:
+        bench, port, beat = self._bench, self._port, self._bench.config.bus_bytes
+        promised = just_taken = 0
+        offering = False
+        while True:
+            if not offering:
+                bench.randomise(port.data.payload)
+                if self._queue and self._queue[0][3] <= bench.cycle and self._give() and not self._refused:
+                    region, place, burst, _ = self._queue[0]
+                    if burst and not promised:
+                        # ``credit`` was read before the last beat made it fall.
+                        promised = burst if port.credit.get() - just_taken >= burst else 0
+                    if promised:
+                        offering = True
+                        content = np.zeros(beat, np.uint8)
+                        part = self._regions[region][place : place + beat]
+                        content[: len(part)] = part
+                        port.data.payload.set_bits(int.from_bytes(content.tobytes(), "little"))
+                        if self.fail is not None and self.fail[:2] == (region, place):
+                            self._refuse(self.fail[2], place)
+            port.data.valid.set(int(offering))
+            await bench.edge
+            just_taken = int(offering and port.data.ready.get())
+            if just_taken:
+                self.beats += 1
+                self.beat_times.append(bench.cycle - 1)
+                promised -= 1
+                self._queue.popleft()
+                offering = False
+
+
+class WriteManagerModel:
+    """Takes what a WriteRequestSignature asks into ``regions``; acknowledges at a pace, then ``done`` is 1.
+
+    ``fail``: (region, offset of the beat, code) as in ReadManagerModel.
+    """
+
+    def __init__(self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, take: Pace, answer: Pace) -> None:
+        self._bench, self._port, self._regions = bench, port, regions
+        self._ask, self._take, self._answer = ask, take, answer
+        self.requests: list[tuple[int, int, int]] = []
+        self.beat_times: list[int] = []
+        self.fail: tuple[int, int, int] | None = None
+        self._open: deque[tuple[int, int, int, int]] = deque()  # region, offset, bytes, beats to come
+        self._unanswered = 0
+        self._refused = False
+        bench.start_soon(self._run())
+
+    @property
+    def idle(self) -> bool:
+        return not self._open and not self._unanswered
+
+    def _refuse(self, code: int, address: int) -> None:
+        self._refused = True
+        self._port.error.valid.set(1)
+        self._port.error.code.set(code)
+        self._port.error.address.set(address)
+
+    async def _run(self) -> None:
+        bench, port, beat = self._bench, self._port, self._bench.config.bus_bytes
+        waiting_request: int | None = None
+        waiting_data: int | None = None
+        while True:
+            ask = self._ask() and not self._refused and len(self._open) < 8
+            take = bool(self._open) and self._take() and not self._refused
+            port.request.ready.set(int(ask))
+            port.data.ready.set(int(take))
+            port.done.set(int(self.idle))
+            await bench.edge
+            if self._unanswered and self._answer():
+                self._unanswered -= 1
+            if port.data.valid.get():
+                bits = port.data.payload.bits()
+                assert waiting_data in (None, bits), "data changed while it waited"
+                waiting_data = None if take else bits
+                if take:
+                    self._write(bits, beat)
+                    self.beat_times.append(bench.cycle - 1)
+            else:
+                assert waiting_data is None, "data was withdrawn"
+            if not port.request.valid.get():
+                assert waiting_request is None, "a request was withdrawn"
+                continue
+            bits = port.request.payload.bits()
+            assert waiting_request in (None, bits), "a request changed while it waited"
+            waiting_request = None if ask else bits
+            if ask:
+                self._accept(port.request.payload.get(), beat)
+
+    def _accept(self, access: dict[str, int], beat: int) -> None:
+        region, offset, count = access["region"], access["offset"], access["bytes"]
+        self.requests.append((region, offset, count))
+        assert count, "a request of no bytes"
+        if region >= len(self._regions) or offset + count > len(self._regions[region]):
+            self._refuse(ErrorCode.OUTSIDE_REGION, offset)
+            return
+        self._open.append((region, offset, count, len(covering(offset, count, beat))))
+
+    def _write(self, bits: int, beat: int) -> None:
+        """The bytes of this beat that belong to the oldest request."""
+        region, offset, count, beats = self._open.popleft()
+        places = covering(offset, count, beat)
+        place = places[len(places) - beats]
+        content = np.frombuffer(bits.to_bytes(beat, "little"), np.uint8)
+        first, end = max(offset, place), min(offset + count, place + beat)
+        self._regions[region][first:end] = content[first - place : end - place]
+        if self.fail is not None and self.fail[:2] == (region, place):
+            self._refuse(self.fail[2], place)
+        if beats > 1:
+            self._open.appendleft((region, offset, count, beats - 1))
+        else:
+            self._unanswered += 1

@@ -1,0 +1,220 @@
+"""The LOAD unit: strided rows and fills into the scratchpad, byte for byte, nothing around them."""
+
+from __future__ import annotations
+
+import numpy as np
+from common.bench import Bench, testcase
+from common.commands import Registers, registers_of, words_of_run
+from common.coverage import Cover
+from common.managers import ReadManagerModel
+from common.pauses import STYLES, make_pace
+from common.scratchpad import PadWrites
+from common.streams import Source
+from common.tokens import UnitTokens
+from common.transfers import BYTES, random_transfer, row_bytes
+
+from tensaw.model.machine_memory import Region, load
+from tensaw.spec.isa import Unit, encode
+from tensaw.spec.registers import ErrorCode
+
+COVER = Cover("load_dma")
+cover_row = COVER.cross("row", BYTES, ("transfer", "fill"))
+cover_shape = COVER.cross("shape", ("1 row", "rows"), ("1 plane", "planes"))
+cover_alignment = COVER.cross("alignment", ("memory aligned", "memory not"), ("scratchpad aligned", "scratchpad not"))
+cover_edge = COVER.point("reaches", ("start of region", "end of region", "start of scratchpad", "end of scratchpad"))
+cover_stall = COVER.cross("stall", ("requests", "data", "scratchpad"), STYLES)
+cover_error = COVER.point("error", (
+    "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
+    "READ_DECERR", "ILLEGAL_COMMAND",
+))  # fmt: skip
+
+SIZE = 1 << 13
+
+
+class LoadBench(Bench):
+    """Plays sequencer, tokens, read manager and scratchpad. When tokens are given, the whole scratchpad is compared
+    with what the golden model made of it: rows in place, every byte beside them as before."""
+
+    def prepare(self) -> None:
+        self.memory = self.bytes(self.config.scratchpad_bytes)
+        self.golden = self.memory.copy()
+        self.regions = [self.bytes(SIZE) for _ in range(4)]
+        self.runs: list[Registers] = []
+        self.compared = 0
+
+    def begin(self, requests: str = "never", data: str = "never", scratchpad: str = "never") -> None:
+        ports, rng = self.ports, self.rng
+        self.tokens = UnitTokens(self, ports.tokens, self.pace("never", "often"))
+        self.writes = PadWrites(self, ports.write, self.memory, make_pace(rng, scratchpad), self.check_write)
+        self.manager = ReadManagerModel(self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data))
+        self.words = Source(self, ports.words, self.pace("never", "rarely"))
+        self.start_soon(self.compare())
+        for part, style in (("requests", requests), ("data", data), ("scratchpad", scratchpad)):
+            cover_stall((part, style))
+
+    def check_write(self, address: int, content: np.ndarray) -> None:
+        assert len(content), "a write of no bytes"
+        assert address + len(content) <= len(self.memory), "a write beyond the scratchpad"
+
+    def send(self, run: Registers) -> None:
+        self.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+        self.words.send(*words_of_run(Unit.LOAD, run))
+        self.runs.append(run)
+        self.sample(run)
+
+    def sample(self, run: Registers) -> None:
+        count, beat = run["ROWS"]["bytes"], self.config.bus_bytes
+        fill = run["RUN"]["fill"]
+        cover_row((row_bytes(self, count), ("transfer", "fill")[fill]))
+        cover_shape((("1 row", "rows")[run["ROWS"]["count"] > 1], ("1 plane", "planes")[run["PLANES"]["count"] > 1]))
+        offset, address = run["MEMORY"]["offset"], run["SCRATCHPAD"]["address"]
+        aligned = ("memory aligned", "memory not")[offset % beat > 0]
+        if not fill:
+            cover_alignment((aligned, ("scratchpad aligned", "scratchpad not")[address % self.config.word_bytes > 0]))
+        last = {
+            side: (run["PLANES"]["count"] - 1) * run["PLANE_PITCH"][side]
+            + (run["ROWS"]["count"] - 1) * run["ROW_PITCH"][side] + count
+            for side in ("memory", "scratchpad")
+        }  # fmt: skip
+        cover_edge("start of region" if not offset else None)
+        cover_edge("end of region" if offset + last["memory"] == SIZE else None)
+        cover_edge("start of scratchpad" if not address else None)
+        cover_edge("end of scratchpad" if address + last["scratchpad"] == len(self.memory) else None)
+
+    async def compare(self) -> None:
+        """At each giving of tokens: the run's bytes can be read in the next cycle."""
+        while True:
+            await self.edge
+            if self.ports.tokens.give.get():
+                run = self.runs[self.compared]
+                load([Region(data) for data in self.regions], self.golden, run)
+                wrong = np.flatnonzero(self.memory != self.golden)
+                assert not len(wrong), f"run {self.compared}: byte {wrong[0]} of the scratchpad is wrong ({run})"
+                self.compared += 1
+
+    async def settled(self, limit: int = 30_000) -> None:
+        await self.until(lambda: self.compared == len(self.runs), limit, "all runs")
+        await self.clocks(10)
+        self.tokens.finish()
+        assert not self.ports.busy.get() and self.words.idle and self.manager.idle
+        assert not self.ports.error.valid.get() and np.array_equal(self.memory, self.golden)
+
+
+@testcase(LoadBench)
+async def random_runs(bench: LoadBench) -> None:
+    """Strided rows and fills of all alignments, with each neighbour pausing in each way."""
+    for style in STYLES:
+        for part in ("requests", "data", "scratchpad"):
+            bench.begin(**{part: style})
+            for number in range(bench.count(5)):
+                fill = bench.chance(0.3)
+                bench.send(random_transfer(bench, Unit.LOAD, SIZE, number, overlap=bench.chance(0.2), fill=fill))
+            await bench.settled()
+            await bench.restart()
+
+
+@testcase(LoadBench)
+async def everything_stalls(bench: LoadBench) -> None:
+    """Many runs with pauses everywhere."""
+    bench.begin(*(bench.choose(*STYLES[1:]) for _ in range(3)))
+    for number in range(bench.count(25)):
+        bench.send(random_transfer(bench, Unit.LOAD, SIZE, number, fill=bench.chance(0.2)))
+    await bench.settled()
+
+
+@testcase(LoadBench)
+async def speed(bench: LoadBench) -> None:
+    """A beat a cycle, also over short rows; a fill a word a cycle."""
+    beat, word = bench.config.bus_bytes, bench.config.word_bytes
+    for rows, count in ((1, 64 * beat), (16, 4 * beat), (32, 2 * beat)):
+        bench.begin()
+        bench.send(registers_of(Unit.LOAD, {
+            "ROWS": {"bytes": count, "count": rows}, "PLANES": {"count": 1},
+            "ROW_PITCH": {"memory": count + 2 * beat, "scratchpad": count},
+        }))  # fmt: skip
+        await bench.settled()
+        times = bench.manager.beat_times
+        assert times[-1] - times[0] + 1 <= len(times) * 1.1 + 2, f"{times[-1] - times[0] + 1} cycles for {len(times)}"
+        await bench.restart()
+    bench.begin()
+    run = registers_of(Unit.LOAD, {
+        "SCRATCHPAD": {"address": 7}, "ROWS": {"bytes": 32 * word, "count": 2}, "PLANES": {"count": 1},
+        "ROW_PITCH": {"memory": 0, "scratchpad": 32 * word}, "MEMORY": {"region": 7, "offset": (1 << 32) - 1},
+    })  # fmt: skip
+    run["RUN"] |= {"fill": 1, "value": 0x80}
+    bench.send(run)
+    await bench.settled()
+    times = bench.writes.times
+    assert len(times) == 64 and times[-1] - times[0] <= 72 and not bench.manager.requests
+
+
+@testcase(LoadBench)
+async def errors(bench: LoadBench) -> None:
+    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag."""
+    pad = bench.config.scratchpad_bytes
+    for what in (
+        "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
+        "READ_DECERR", "ILLEGAL_COMMAND",
+    ):  # fmt: skip
+        bench.begin()
+        bench.send(random_transfer(bench, Unit.LOAD, SIZE, 3))
+        await bench.settled()
+        run = random_transfer(bench, Unit.LOAD, SIZE, 0x321)
+        code = ErrorCode.ILLEGAL_VALUE
+        words = None
+        if what == "no bytes":
+            run["ROWS"]["bytes"] = 0
+        elif what == "no rows":
+            run["ROWS"]["count"] = 0
+        elif what == "no planes":
+            run["PLANES"]["count"] = 0
+        elif what == "beyond the scratchpad":
+            run["SCRATCHPAD"]["address"] = pad - run["ROWS"]["bytes"] + 1
+        elif what in ("beyond the region", "no region"):
+            code = ErrorCode.OUTSIDE_REGION
+            run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
+        elif what == "ILLEGAL_COMMAND":
+            code, words = ErrorCode.ILLEGAL_COMMAND, [encode("LOAD.RUN") | 1 << 50]
+        else:
+            code = ErrorCode[what]
+            place = run["MEMORY"]["offset"] // bench.config.bus_bytes * bench.config.bus_bytes
+            bench.manager.fail = run["MEMORY"]["region"], place, code
+        if words is None:
+            words = words_of_run(Unit.LOAD, run)
+            bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+        bench.words.send(*words)
+        error = bench.ports.error
+        await bench.until(lambda error=error: bool(error.valid.get()), 500, what)
+        assert error.code.get() == code, f"{what}: {ErrorCode(error.code.get()).name}"
+        if what == "ILLEGAL_COMMAND":
+            assert error.address.get() == words[0]
+        else:
+            assert error.tag.get() == 0x321, what
+        cover_error(what)
+        await bench.restart()
+
+
+@testcase(LoadBench)
+async def halt_and_reset(bench: LoadBench) -> None:
+    """While halted no run starts and no row is asked for; a reset ends a run at any time."""
+    ports = bench.ports
+    for number in range(bench.count(6)):
+        bench.begin("never", bench.choose("never", "often"), "never")
+        ports.halt.set(1)
+        for _ in range(3):
+            bench.send(random_transfer(bench, Unit.LOAD, SIZE))
+        await bench.clocks(40)
+        assert not bench.manager.requests and not bench.tokens.take_times and ports.busy.get()
+        ports.halt.set(0)
+        await bench.clocks(number + bench.integers(3, 40))
+        ports.halt.set(1)
+        await bench.clocks()
+        asked = len(bench.manager.requests)
+        await bench.clocks(25)
+        assert len(bench.manager.requests) <= asked + 1
+        await bench.restart()
+        assert not ports.busy.get()
+        bench.begin()
+        bench.send(random_transfer(bench, Unit.LOAD, SIZE))
+        await bench.settled()
+        await bench.restart()

@@ -1,0 +1,283 @@
+"""The OUTPUT unit from command words to bytes in the scratchpad, against the instruction-level golden model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from common.bench import Bench, testcase
+from common.coverage import Cover
+from common.output_jobs import EXPONENT, LOOKUP, Job, drain_job, softmax_job, table_rows
+from common.pauses import STYLES, make_pace
+from common.scratchpad import PadReads, PadWrites
+from common.streams import Source
+from common.tokens import UnitTokens
+
+from tensaw.compiler.ir import Softmax
+from tensaw.model.machine_output import Tables
+from tensaw.model.softmax import exponent_table
+from tensaw.spec.isa import Operation, OutputKind, Unit, encode
+from tensaw.spec.limits import refusal
+from tensaw.spec.registers import ErrorCode
+
+BROKEN = (
+    ("OUT", "height", 0), ("OUT", "width", 0), ("CHANNELS", "tiles", 0), ("CHANNELS", "tile", 0),
+    ("CHANNELS", "tile", 65), ("CHANNELS", "last", 0), ("CHANNELS", "last", 64), ("BLOCK", "height", 0),
+    ("BLOCK", "width", 0), ("QUANT", "rounding", 3), ("QUANT_OUT", "rounding", 3), ("OUT", "width", 4096),
+)  # fmt: skip
+"""Values that break a rule, at least for some kinds of runs."""
+
+COVER = Cover("output_unit")
+cover_after = COVER.cross(
+    "run after run", ("NONE", "ADD", "SUB", "MUL", "SOFTMAX"), ("NONE", "second operand", "SOFTMAX")
+)
+cover_parameters = COVER.cross("parameters", ("none", "bias", "scale", "bias and scale"), ("1 tile", "more tiles"))
+cover_stall = COVER.cross("stall", ("words", "side", "vectors", "read", "write"), STYLES)
+cover_operand = COVER.point("operand", ("own target", "elsewhere", "broadcast"))
+cover_table = COVER.point("table", (0, 1))
+cover_refused = COVER.cross("refused", tuple(f"{word}.{field} {value}" for word, field, value in BROKEN),
+                            ("DRAIN", "DRAIN with operand", "SOFTMAX"))  # fmt: skip
+cover_error = COVER.point("error", ("ILLEGAL_COMMAND", "ILLEGAL_VALUE"))
+cover_progress = COVER.point("progress", ("rows of the last tile", "runs"))
+
+
+class OutputBench(Bench):
+    """Plays sequencer, tokens, array and scratchpad; every byte of the scratchpad is compared at the end, and whatever
+    ``progress`` and tokens promise when they promise it."""
+
+    tables = Tables()
+
+    def prepare(self) -> None:
+        self.memory = self.bytes(self.config.scratchpad_bytes)
+        self.finished = 0
+        self.expected: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.finish_times: list[int] = []
+
+    def plan(self, jobs: list[Job]) -> None:
+        """The golden result of all jobs."""
+        self.jobs = jobs
+        self.golden = self.memory.copy()
+        for job in jobs:
+            footprint = job.golden(self, self.golden, self.tables)
+            addresses = np.concatenate([part.ravel() for part in footprint.scratchpad_writes])
+            rows = np.concatenate([part.ravel() for part in footprint.write_rows])
+            self.expected.append((addresses, rows, self.golden[addresses]))
+
+    def begin(self, words: str = "never", side: str = "never", vectors: str = "never", read: str = "never",
+              write: str = "never") -> None:  # fmt: skip
+        ports, rng = self.ports, self.rng
+        self.tokens = UnitTokens(self, ports.tokens, self.pace("never", "often"))
+        # In this order, so that a write is seen by reads of the second cycle after it, and by progress likewise.
+        PadReads(self, ports.read, self.memory, make_pace(rng, read))
+        self.start_soon(self.watch())
+        self.writes = PadWrites(self, ports.write, self.memory, make_pace(rng, write), delay=1)
+        self.words = Source(self, ports.words, make_pace(rng, words))
+        self.side = Source(self, ports.side, make_pace(rng, side))
+        self.vectors = Source(self, ports.vectors, make_pace(rng, vectors))
+        for part, style in (("words", words), ("side", side), ("vectors", vectors), ("read", read), ("write", write)):
+            cover_stall((part, style))
+
+    async def load_tables(self) -> None:
+        """Once in a test: a reset keeps them."""
+        lookup = self.rng.integers(-128, 128, 256).astype(np.int8)
+        exponent = exponent_table(Softmax("", "", (), "", multiplier=1515870810, shift=23, diff_min=-248))
+        self.tables = Tables(lookup, exponent)
+        side = Source(self, self.ports.side, self.pace())
+        side.send(*table_rows(self, LOOKUP, lookup.tobytes()), *table_rows(self, EXPONENT, exponent.tobytes()))
+        await self.until(lambda: side.idle, 9000, "the tables")
+        await self.restart()
+
+    def send(self) -> None:
+        before = None
+        for job in self.jobs:
+            run = job.registers["RUN"]
+            self.tokens.expect(run["wait"], run["signal"])
+            self.words.send(*job.words)
+            self.side.send(*job.side)
+            self.vectors.send(*job.vectors)
+            before = self.sample(job, before)
+
+    def sample(self, job: Job, before: str | None) -> str:
+        registers = job.registers
+        step, quant = registers["OPERAND_STEP"], registers["QUANT"]
+        name = Operation(step["operation"]).name
+        if registers["RUN"]["kind"] == OutputKind.SOFTMAX:
+            name = kind = "SOFTMAX"
+        else:
+            kind = "NONE" if name == "NONE" else "second operand"
+            names = ("none", "bias", "scale", "bias and scale")
+            tiles = ("1 tile", "more tiles")[registers["CHANNELS"]["tiles"] > 1]
+            cover_parameters((names[quant["bias"] + 2 * quant["scale"]], tiles))
+            cover_table(registers["RUN"]["table"])
+            if kind != "NONE":
+                own = registers["OPERAND"]["base"] == registers["TARGET"]["base"]
+                cover_operand("own target" if own else "elsewhere" if step["pixel_pitch"] else "broadcast")
+        if before is not None:
+            cover_after((before, kind))
+        return name
+
+    async def watch(self) -> None:
+        """What is said to be written is there."""
+        progress = self.ports.progress
+        while True:
+            await self.edge
+            completed, rows = progress.completed.get(), progress.rows.get()
+            while self.finished % 256 != completed:
+                addresses, _, values = self.expected[self.finished]
+                assert np.array_equal(self.memory[addresses], values), f"run {self.finished} is not wholly written"
+                self.finished += 1
+                self.finish_times.append(self.cycle - 1)
+                cover_progress("runs")
+            if rows:
+                assert progress.last_tile.get(), "rows of a tile that is not the last"
+                addresses, of_row, values = self.expected[self.finished]
+                assert rows <= of_row.max() + 1, f"{rows} rows of {of_row.max() + 1}"
+                done = of_row < rows
+                assert np.array_equal(self.memory[addresses[done]], values[done]), f"row {rows - 1} is not written"
+                cover_progress("rows of the last tile")
+
+    async def settled(self, limit: int = 60_000) -> None:
+        await self.until(lambda: self.finished == len(self.jobs), limit, "all runs")
+        await self.clocks(20)
+        ports = self.ports
+        assert not ports.busy.get() and not ports.active.get() and not ports.error.valid.get()
+        self.tokens.finish()
+        for name, source in (("words", self.words), ("side rows", self.side), ("vectors", self.vectors)):
+            assert source.idle, f"{name} are left over"
+        wrong = np.flatnonzero(self.memory != self.golden)
+        assert not len(wrong), f"{len(wrong)} bytes of the scratchpad differ, the first at {wrong[0]}"
+
+
+def mixture(bench: OutputBench, kinds: Sequence[int] = (0, 0, 1, 2, 3, 4, 4)) -> list[Job]:
+    """Runs of these kinds (operations, 4 for SOFTMAX) in random order."""
+    jobs = []
+    for number, kind in enumerate(bench.rng.permutation(kinds)):
+        if kind == 4:
+            jobs.append(softmax_job(bench, bench.integers(1, 2), bench.integers(1, 9), number))
+        else:
+            jobs.append(drain_job(bench, Operation(int(kind)), bench.chance(0.3), number))
+    return jobs
+
+
+@testcase(OutputBench)
+async def random_runs(bench: OutputBench) -> None:
+    """Runs of all kinds one after another, with each port pausing in each way."""
+    await bench.load_tables()
+    for style in STYLES:
+        for part in ("words", "side", "vectors", "read", "write"):
+            bench.plan(mixture(bench, (0, bench.integers(1, 3), bench.integers(0, 4))))
+            bench.begin(**{part: style})
+            bench.send()
+            await bench.settled()
+            await bench.restart()
+
+
+@testcase(OutputBench)
+async def everything_stalls(bench: OutputBench) -> None:
+    """Many runs with all ports pausing."""
+    await bench.load_tables()
+    for _ in range(bench.count(1)):
+        bench.plan([job for _ in range(4) for job in mixture(bench)])
+        bench.begin(*(bench.choose(*STYLES) for _ in range(5)))
+        bench.send()
+        await bench.settled()
+        await bench.restart()
+
+
+@testcase(OutputBench)
+async def speed(bench: OutputBench) -> None:
+    """A beat a cycle over vectors, blocks and tiles, one in four with a second operand; runs follow at once."""
+    columns = bench.config.columns
+    beats = -(-columns // bench.config.requant_lanes)
+    fixed = {"height": 4, "width": 5, "tiles": 2, "tile": columns, "last": columns, "block": (2, 3), "streamed": (1, 1)}
+    for operation, period in ((Operation.NONE, 1), (Operation.MUL, 4)):
+        jobs = [drain_job(bench, operation, **fixed) for _ in range(3)]
+        for job in jobs:
+            job.registers["OPERAND"] = job.registers["TARGET"].copy()
+            job.registers["OPERAND_STEP"] |= {
+                "pixel_pitch": job.registers["CHANNELS"]["pixel_pitch"],
+                "tile_step": columns,
+            }
+        bench.plan(jobs)
+        bench.begin()
+        bench.tokens.pace = lambda: True
+        bench.send()
+        await bench.settled()
+        gaps = np.diff(bench.writes.times)
+        inner = np.delete(gaps, [4 * 5 * 2 * beats - 1, 2 * 4 * 5 * 2 * beats - 1])
+        assert (inner == period).all(), f"gaps between writes: {np.unique(inner)}"
+        if operation == Operation.NONE:
+            between = gaps[[4 * 5 * 2 * beats - 1, 2 * 4 * 5 * 2 * beats - 1]]
+            assert (between <= 4).all() or bench.config.requant_lanes > 1, f"{between} cycles between runs"
+        await bench.restart()
+
+
+@testcase(OutputBench)
+async def refuses_illegal_runs(bench: OutputBench) -> None:
+    """ILLEGAL_VALUE for exactly what tensaw.spec.limits refuses, with the run's tag, and nothing written."""
+    for word, field, value in BROKEN:
+        for kind in ("DRAIN", "DRAIN with operand", "SOFTMAX"):
+            if kind == "SOFTMAX":
+                job = softmax_job(bench, 1, 3, tag=77)
+            else:
+                operation = Operation.NONE if kind == "DRAIN" else bench.choose(*list(Operation)[1:])
+                tile = bench.config.columns
+                job = drain_job(
+                    bench, operation, tag=77, tile=tile, last=tile, tiles=1, height=1, width=1, block=(1, 2)
+                )
+            job.registers[word][field] = value
+            illegal = refusal(bench.config, Unit.OUTPUT, job.registers) is not None
+            bench.begin()
+            bench.expected.append((np.zeros(1, int), np.zeros(1, int), bench.memory[:1]))
+            bench.tokens.expect(job.registers["RUN"]["wait"], job.registers["RUN"]["signal"])
+            before = bench.memory.copy()
+            bench.words.send(*job.words)
+            await bench.until(lambda: bench.words.idle and bool(bench.tokens.take_times), 60, "the run to start")
+            await bench.clocks(20)
+            error = bench.ports.error
+            where = f"{word}.{field} = {value} in {kind}"
+            assert bool(error.valid.get()) == illegal, where
+            cover_refused((f"{word}.{field} {value}", kind))
+            if illegal:
+                assert (error.code.get(), error.tag.get()) == (ErrorCode.ILLEGAL_VALUE, 77), where
+                assert np.array_equal(before, bench.memory) and not bench.writes.taken
+                cover_error("ILLEGAL_VALUE")
+            await bench.restart()
+
+
+@testcase(OutputBench)
+async def illegal_words_and_halt(bench: OutputBench) -> None:
+    """A word that OUTPUT does not have is ILLEGAL_COMMAND with the word; while halted no run starts."""
+    ports = bench.ports
+    bench.begin()
+    word = encode("OUTPUT.RUN") | 40 << 54
+    bench.words.send(word)
+    await bench.until(lambda: bool(ports.error.valid.get()), 60, "the error")
+    assert (ports.error.code.get(), ports.error.address.get()) == (ErrorCode.ILLEGAL_COMMAND, word)
+    cover_error("ILLEGAL_COMMAND")
+    await bench.restart()
+    bench.plan([drain_job(bench)])
+    bench.begin()
+    ports.halt.set(1)
+    bench.send()
+    await bench.clocks(60)
+    assert not bench.tokens.take_times and ports.busy.get()
+    ports.halt.set(0)
+    await bench.settled()
+
+
+@testcase(OutputBench)
+async def reset_in_a_run(bench: OutputBench) -> None:
+    """After a reset at any time nothing of the old runs is written, and new ones are whole."""
+    await bench.load_tables()
+    for _ in range(bench.count(7)):
+        bench.plan(mixture(bench))
+        bench.begin()
+        bench.send()
+        await bench.clocks(bench.integers(10, 160))
+        await bench.restart()
+        bench.plan([drain_job(bench, Operation.ADD), drain_job(bench)])
+        bench.begin()
+        bench.send()
+        await bench.settled()
+        await bench.restart()

@@ -1,0 +1,313 @@
+"""The read manager: three askers' data over one AXI4 port, with cocotbext-axi's memory behind it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from cocotbext.axi import AxiResp
+from common.axi import AxiMemory
+from common.bench import Bench, testcase
+from common.coverage import Cover
+from common.pauses import STYLES, Pace, make_pace
+from common.regions import Window, random_access, set_windows, splits
+from common.streams import Source
+
+from tensaw.spec.registers import ErrorCode
+
+ASKERS = ("fetch", "load", "weight")
+
+COVER = Cover("read_manager")
+cover_asker = COVER.cross("bursts of", ASKERS, ("1", "2", "more"))
+cover_stall = COVER.cross("stall", ("ar", "r", "asker"), STYLES)
+cover_page = COVER.point("4 KiB boundary", ("crosses it", "ends at it", "elsewhere"))
+cover_full = COVER.point("credit", ("exactly a burst", "less than a burst", "plenty"))
+cover_outstanding = COVER.point("outstanding", ("one", "as many as allowed"))
+cover_order = COVER.point("goes first", ("fetch before load", "load before weight", "weight after three of load"))
+cover_error = COVER.cross("error", ASKERS, ("READ_SLVERR", "READ_DECERR", "OUTSIDE_REGION"))
+
+BASE, SIZE = 0x1000, 0x6000
+
+
+class Asker:
+    """One asker: makes requests, has room for some beats, takes them at a pace, compares them with memory."""
+
+    def __init__(self, bench: ReadBench, name: str, pace: Pace, room: int) -> None:
+        self.bench, self.name, self.pace, self.room = bench, name, pace, room
+        self.port = getattr(bench.ports, name)
+        self.requests = Source(bench, self.port.request, make_pace(bench.rng, "never"))
+        self.expected: deque[bytes] = deque()
+        self.held = 0
+        """Beats taken that fill its room."""
+        self.taken = 0
+        self.error: tuple[int, int] | None = None
+        self.emptying = make_pace(bench.rng, "often")
+        bench.start_soon(self.receive())
+
+    def ask(self, region: int, offset: int, count: int) -> None:
+        self.requests.send({"region": region, "offset": offset, "bytes": count})
+
+    def send(self, region: int, offset: int, count: int) -> None:
+        """Ask, and expect the data."""
+        bench, beat = self.bench, self.bench.config.bus_bytes
+        base = bench.windows[region].base
+        self.ask(region, offset, count)
+        for address, beats in splits(bench, base, offset, count):
+            for number in range(beats):
+                self.expected.append(bench.memory.load(address + number * beat, beat))
+
+    async def receive(self) -> None:
+        """Room shrinks with each beat taken and grows again while it is emptied; it must always suffice."""
+        port, beat = self.port, self.bench.config.bus_bytes
+        waiting: int | None = None
+        while True:
+            ready = self.pace()
+            port.data.ready.set(int(ready))
+            port.credit.set(self.room - self.held)
+            await self.bench.edge
+            if self.held and self.emptying():
+                self.held -= 1
+            if port.error.valid.get() and self.error is None:
+                self.error = port.error.code.get(), port.error.address.get()
+            if not port.data.valid.get():
+                assert waiting is None or self.bench.halted, f"{self.name}: data was withdrawn"
+                waiting = None
+                continue
+            bits = port.data.payload.bits()
+            assert waiting in (None, bits), f"{self.name}: data changed while it waited"
+            waiting = None if ready else bits
+            if not ready or self.error is not None:
+                continue
+            assert self.held < self.room, f"{self.name}: a beat for which there is no room"
+            assert self.expected, f"{self.name}: data that nobody asked for"
+            wanted = self.expected.popleft()
+            assert bits.to_bytes(beat, "little") == wanted, f"{self.name}: beat {self.taken} is wrong"
+            self.taken += 1
+            self.held += 1
+
+    @property
+    def idle(self) -> bool:
+        return self.requests.idle and not self.expected
+
+
+class ReadBench(Bench):
+    """Three askers in front, a memory behind; made once in a test."""
+
+    halted = False
+
+    def begin(self, rooms: tuple[int, int, int] = (1000, 1000, 1000), style: str = "never") -> None:
+        self.windows = [
+            Window(BASE, SIZE),
+            Window(BASE + 0x800, 0x2000),
+            Window(BASE + 0x10, 0x4321),
+            Window(0, 64, 0, 1),
+        ]
+        set_windows(self.ports.regions, self.windows)
+        self.memory = AxiMemory(self, "axi_", 0x8000, write=False)
+        self.askers = {
+            name: Asker(self, name, make_pace(self.rng, style), room) for name, room in zip(ASKERS, rooms, strict=True)
+        }
+        self.beats = 0
+        self.start_soon(self.count_beats())
+
+    def pause(self, ar: str, r: str, asker: str) -> None:
+        self.memory.set_paces({"ar": make_pace(self.rng, ar), "r": make_pace(self.rng, r)})
+        for one in self.askers.values():
+            one.pace = make_pace(self.rng, asker)
+        for part, style in (("ar", ar), ("r", r), ("asker", asker)):
+            cover_stall((part, style))
+
+    async def count_beats(self) -> None:
+        dut = self.dut
+        while True:
+            await self.edge
+            beat = self.ports.beats.get()
+            assert beat == (int(dut.axi__rvalid.value) and int(dut.axi__rready.value))
+            self.beats += beat
+
+    def send(self, name: str, longest: int = 300) -> None:
+        region = self.integers(0, 2)
+        offset, count = random_access(self, self.windows[region], longest)
+        self.askers[name].send(region, offset, count)
+        parts = splits(self, self.windows[region].base, offset, count)
+        cover_asker((name, {1: "1", 2: "2"}.get(len(parts), "more")))
+        end = self.windows[region].base + offset + count
+        start = end - count
+        crosses = start // 4096 != (end - 1) // 4096
+        cover_page("crosses it" if crosses else "ends at it" if end % 4096 == 0 else "elsewhere")
+
+    async def reset_all(self) -> None:
+        """A reset with the bus idle, as every start of the NPU makes it. Memory and askers go on."""
+        for asker in self.askers.values():
+            asker.requests.withdraw()
+            asker.expected.clear()
+        self.dut.rst.value = 1
+        self.ports.halt.set(0)
+        await self.clocks(3)
+        self.dut.rst.value = 0
+        for asker in self.askers.values():
+            asker.error = None
+        await self.clocks(2)
+
+    async def settled(self, limit: int = 30_000) -> None:
+        await self.until(lambda: all(asker.idle for asker in self.askers.values()), limit, "all data")
+        await self.clocks(10)
+        assert self.ports.idle.get() and all(asker.error is None for asker in self.askers.values())
+
+
+@testcase(ReadBench)
+async def random_reads(bench: ReadBench) -> None:
+    """All askers at once, each with its own data in order, with the bus and the askers pausing in each way."""
+    bench.begin()
+    for style in STYLES:
+        for part in range(3):
+            styles = ["never", "never", "never"]
+            styles[part] = style
+            bench.pause(*styles)
+            for _ in range(bench.count(3)):
+                for name in ASKERS:
+                    bench.send(name)
+            await bench.settled()
+    assert bench.beats == sum(asker.taken for asker in bench.askers.values())
+
+
+@testcase(ReadBench)
+async def little_room(bench: ReadBench) -> None:
+    """Nothing is asked for that its asker has no room for; the others are not held up."""
+    burst = bench.config.burst_beats
+    bench.begin((burst, burst, burst))
+    bench.pause("rarely", "never", "never")
+    for _ in range(bench.count(5)):
+        for asker in ASKERS:
+            bench.send(asker)
+    await bench.settled()
+    cover_full("exactly a burst")
+    # One without room for a whole burst gets nothing, until it has.
+    poor = bench.askers["load"]
+    poor.room = burst - 1
+    await bench.clocks(3)
+    bench.askers["load"].send(0, 0, burst * bench.config.bus_bytes)
+    for _ in range(4):
+        bench.send("fetch")
+        bench.send("weight")
+    before = poor.taken
+    await bench.until(lambda: bench.askers["fetch"].idle and bench.askers["weight"].idle, 9000, "the others")
+    assert poor.taken == before or burst == 1
+    cover_full("less than a burst")
+    poor.room = 2 * burst
+    await bench.settled()
+    cover_full("plenty")
+
+
+@testcase(ReadBench)
+async def outstanding(bench: ReadBench) -> None:
+    """As many bursts as allowed are on their way, no more; a beat a cycle through them."""
+    bench.begin()
+    config = bench.config
+    bench.memory.set_paces({"r": lambda: False})
+    bench.askers["load"].send(0, 0, 0x1000)
+    bench.askers["weight"].send(0, 0x1000, 0x1000)
+    await bench.clocks(8 * config.outstanding_reads + 60)
+    # Address phases that the memory has taken, and those that wait in the block's own buffers.
+    most = len(bench.memory.reads)
+    assert most <= config.outstanding_reads
+    cover_outstanding("as many as allowed" if most == min(config.outstanding_reads, 4) or most >= 3 else "one")
+    assert not bench.ports.idle.get()
+    bench.memory.set_paces({"r": lambda: True})
+    await bench.settled(90_000)
+    cover_outstanding("one")
+
+
+@testcase(ReadBench)
+async def priorities(bench: ReadBench) -> None:
+    """fetch goes before load, load before weight, but weight has its turn after three bursts of load."""
+    bench.begin()
+    beat, burst = bench.config.bus_bytes, bench.config.burst_beats
+    size = 8 * beat * burst
+    blocked = {"ar": False}
+    bench.memory.set_paces({"ar": lambda: blocked["ar"]})
+    await bench.clocks(4)
+    for name, offset in (("weight", 0), ("load", 0x2000), ("fetch", 0x4000)):
+        bench.askers[name].send(0, offset, min(size, 0x1000))
+    await bench.clocks(30)
+    blocked["ar"] = True
+    await bench.settled(90_000)
+    order = [(address - BASE) // 0x2000 for address, _ in bench.memory.reads]  # 0 weight, 1 load, 2 fetch
+    rest = order[4:]  # the first ones were chosen before all had asked
+    last_fetch = max((i for i, who in enumerate(rest) if who == 2), default=-1)
+    if 2 in rest:
+        assert all(who == 2 for who in rest[: last_fetch + 1]), f"fetch waited: {order}"
+        cover_order("fetch before load")
+    both = rest[last_fetch + 1 :]
+    while both and both[-1] != 0:
+        both.pop()
+    run = 0
+    for place, who in enumerate(both):
+        if 1 not in both[place:]:
+            break
+        if who == 1:
+            run += 1
+            cover_order("load before weight")
+            assert run <= 3, f"weight waits for too many bursts of load: {order}"
+        else:
+            cover_order("weight after three of load" if run == 3 else None)
+            run = 0
+
+
+@testcase(ReadBench)
+async def errors(bench: ReadBench) -> None:
+    """A failing beat, or an access outside, is told to its asker, with the burst's address; others go on."""
+    beat = bench.config.bus_bytes
+    bench.begin()
+    for number, name in enumerate(ASKERS):
+        for what in ("READ_SLVERR", "READ_DECERR", "OUTSIDE_REGION"):
+            asker = bench.askers[name]
+            bench.memory.fail.clear()
+            for other in ASKERS:
+                bench.send(other, 100)
+            await bench.settled()
+            offset, count = 0x1100 + 64 * number, 5 * beat
+            parts = splits(bench, BASE, offset, count)
+            if what == "OUTSIDE_REGION":
+                offset = SIZE - count + 1
+                address = BASE + offset
+            else:
+                resp = AxiResp.SLVERR if what == "READ_SLVERR" else AxiResp.DECERR
+                bench.memory.fail[BASE + offset + bench.integers(0, 4) * beat] = resp
+                address = None
+            (asker.ask if what == "OUTSIDE_REGION" else asker.send)(0, offset, count)
+            await bench.until(lambda asker=asker: asker.error is not None, 900, what)
+            assert asker.error is not None and asker.error[0] == ErrorCode[what]
+            if address is None:
+                assert asker.error[1] in [start for start, _ in parts], f"{asker.error[1]:#x} of {parts}"
+            else:
+                assert asker.error[1] == address
+            for other in ASKERS:
+                assert other == name or bench.askers[other].error is None, f"{other} hears of the error of {name}"
+            cover_error((name, what))
+            await bench.until(lambda: bool(bench.ports.idle.get()), 900, "idle")
+            await bench.reset_all()
+
+
+@testcase(ReadBench)
+async def halt(bench: ReadBench) -> None:
+    """While halted no burst is issued, what is on its way is taken and dropped, then the manager is idle."""
+    bench.begin()
+    for _ in range(bench.count(6)):
+        bench.pause("never", bench.choose(*STYLES[:3]), "never")
+        for name in ASKERS:
+            bench.askers[name].send(0, bench.integers(0, 0x4000), 0x600)
+        await bench.clocks(bench.integers(5, 60))
+        bench.halted = True
+        bench.ports.halt.set(1)
+        await bench.clocks(3)
+        taken = [asker.taken for asker in bench.askers.values()]
+        await bench.until(lambda: bool(bench.ports.idle.get()), 3000, "idle")
+        issued = len(bench.memory.reads)
+        await bench.clocks(30)
+        assert len(bench.memory.reads) == issued and bench.ports.idle.get()
+        assert taken == [asker.taken for asker in bench.askers.values()], "data was handed on while halted"
+        await bench.reset_all()
+        bench.halted = False
+        for name in ASKERS:
+            bench.send(name)
+        await bench.settled()
