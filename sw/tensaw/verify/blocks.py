@@ -199,6 +199,7 @@ BLOCKS: dict[str, Block] = {
               configs=(FAST, "r5c7b16"), simulators=_BOTH),
         Block("write_manager", "tensaw.rtl.bus.write_manager:WriteManager", "tensaw_write_manager",
               configs=(FAST, "r5c7b16")),
+        Block("npu", "tensaw.rtl.npu:Npu", "tensaw_npu", configs=(FAST,)),
     )
 }  # fmt: skip
 """By name, from the array outwards."""
