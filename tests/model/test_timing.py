@@ -7,9 +7,9 @@ import pytest
 
 from tensaw.harness.profile import ArrayState
 from tensaw.model.timing import estimate
-from tensaw.model.timing_bus import UNKNOWN, Asker, ReadBus, Ring
+from tensaw.model.timing_bus import UNKNOWN, Asker, Burst, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News
-from tensaw.model.timing_scratchpad import ArrayReads, StepReads
+from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites, RowWrites, StepReads
 from tensaw.spec.config import PRESETS, NpuConfig
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import assemble
@@ -173,3 +173,42 @@ def test_a_store_waits_for_banks_that_the_array_reads() -> None:
     assert [reads.free(202, bank * 16) for bank in range(4)] == [False, False, False, True]
     assert reads.free(210, 0)
     assert [reads.free(222, bank * 16) for bank in range(4)] == [False, False, True, False]
+
+
+class SlowAsker(Asker):
+    """Takes ten cycles for each beat of its bursts."""
+
+    holds = True
+
+    def arrive(self, burst: Burst, first: int) -> int:
+        return super().arrive(burst, first) + 9 * burst.beats
+
+
+def test_who_holds_up_its_bursts_holds_up_those_behind() -> None:
+    kernel = Kernel()
+    askers = Asker(kernel, BASE), SlowAsker(kernel, BASE), Asker(kernel, BASE)
+    bus = ReadBus(kernel, BASE, 10, askers)
+    slow, other = askers[1].ask(0, 256, 0), askers[2].ask(0, 256, 0)
+    bus.look(3)
+    kernel.run()
+    # Granted in turn from cycle 3 on, the slow asker first; two bursts of 16 beats each.
+    assert slow.arrivals[0] == (15, 16)
+    assert other.arrivals[0][0] >= 15 + 160
+    assert sorted(slow.arrivals + other.arrivals)[-1][0] >= 15 + 2 * 160
+    assert bus.idle == 15 + 2 * 160 + 2 * 16
+
+
+def test_a_load_waits_for_banks_that_output_writes() -> None:
+    writes = OutputWrites(BASE)  # words of 16 bytes in four banks, beats of 8 bytes
+    assert writes.delay(0, 0, 16) == 0
+    # Four positions of 16 channels in four beats each, a word apart: each bank is written for four cycles.
+    writes.add(RowWrites(100, 115, 4, 4, 4, 0, 16, 16))
+    assert writes.delay(80, 0, 16) == 0, "over before the writes begin"
+    assert writes.delay(100, 64, 2) == 4, "bank 0 is free when position 1 is written"
+    assert writes.delay(108, 0, 2) == 0, "bank 0 is free while bank 2 is written"
+    assert writes.delay(112, 5 * 16 + 12, 1) == 0, "banks 1 and 2"
+    assert writes.delay(112, 6 * 16 + 12, 1) == 4, "banks 2 and 3"
+    assert writes.delay(116, 3 * 16, 1) == 0
+    # Fewer positions than cycles: one write every three cycles, all to bank 0.
+    writes.add(RowWrites(200, 209, 4, 1, 16, 0, 64, 16))
+    assert [writes.delay(cycle, 0, 1) for cycle in (200, 201, 203, 205, 206, 209)] == [1, 0, 1, 0, 1, 1]

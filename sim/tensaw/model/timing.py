@@ -2,9 +2,8 @@
 
 Every unit executes the program's command words as the hardware does, in time only, at the granularity of weight tiles
 for the array, of output rows where layers follow each other and at the output stage, and of bursts at the memory port.
-What it leaves out: conflicts at the scratchpad between LOAD's and OUTPUT's writes and between second operands and the
-array's reads, and the values on which softmax's normalisation depends. Its error against the RTL is in
-``docs/timing_accuracy.md``.
+What it leaves out: conflicts at the scratchpad between second operands and the array's reads, and the values on which
+softmax's normalisation depends. Its error against the RTL is in ``docs/timing_accuracy.md``.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 
 from tensaw.harness.profile import Profile
 from tensaw.model.timing_array import ArrayUnit
-from tensaw.model.timing_bus import Asker, ReadBus, Ring
-from tensaw.model.timing_dma import LoadUnit, StoreUnit, WeightAsker, WeightUnit
+from tensaw.model.timing_bus import ReadBus, Ring
+from tensaw.model.timing_dma import LoadAsker, LoadUnit, StoreUnit, WeightAsker, WeightUnit
 from tensaw.model.timing_kernel import Kernel
 from tensaw.model.timing_link import Link
 from tensaw.model.timing_output import OutputUnit
 from tensaw.model.timing_program import Dispatcher, FetchAsker, Port, Tokens, plan_actions
-from tensaw.model.timing_scratchpad import ArrayReads
+from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import Unit, decode
@@ -51,7 +50,9 @@ def estimate(program: Program, read_latency: int = 32, write_latency: int = 8) -
     kernel, trace = Kernel(), Trace()
     reads = ArrayReads(config)
     ring, link, tokens = Ring(kernel, config), Link(kernel), Tokens(kernel)
-    fetch, load, weight = FetchAsker(kernel, config), Asker(kernel, config), WeightAsker(kernel, config, ring)
+    writes = OutputWrites(config)
+    fetch, load = FetchAsker(kernel, config), LoadAsker(kernel, config, writes)
+    weight = WeightAsker(kernel, config, ring)
     bus = ReadBus(kernel, config, read_latency, (fetch, load, weight))
     ports = {unit: Port(kernel, config.queue_depth) for unit in Unit if unit != Unit.CONTROL}
     plan = plan_actions(decode(int(word)) for word in program.words)
@@ -59,7 +60,7 @@ def estimate(program: Program, read_latency: int = 32, write_latency: int = 8) -
     WeightUnit(kernel, ports[Unit.WEIGHT], bus, weight, trace)
     LoadUnit(kernel, config, ports[Unit.LOAD], tokens, bus, load, trace)
     ArrayUnit(kernel, config, ports[Unit.ARRAY], tokens, bus, ring, link, reads, trace)
-    output = OutputUnit(kernel, config, ports[Unit.OUTPUT], tokens, link, trace)
+    output = OutputUnit(kernel, config, ports[Unit.OUTPUT], tokens, link, writes, trace)
     store = StoreUnit(kernel, config, ports[Unit.STORE], tokens, write_latency, reads, trace)
     kernel.run()
     stuck = [unit.name for unit, port in ports.items() if port.offer is not None or port.queue]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tensaw.model.timing_kernel import Kernel, News
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["Access", "Asker", "ReadBus", "Ring"]
+__all__ = ["Access", "Asker", "Burst", "ReadBus", "Ring"]
 
 BOUNDARY = 4096
 """Bytes: no burst crosses a multiple of this."""
@@ -21,12 +21,13 @@ UNKNOWN = 1 << 62
 
 @dataclass(eq=False)
 class Access:
-    """A linear read. ``arrivals``: (cycle of the first beat at the asker, beats) of each burst granted so far; ``end``:
-    cycle of its last beat, once known."""
+    """A linear read. ``arrivals``: (cycle of the first beat at the asker, beats) of each burst of which that is known;
+    ``end``: cycle of its last beat, once known. ``target``: where in the scratchpad byte 0 of its first beat goes."""
 
     beat: int
     left: int
     taken: int
+    target: int = 0
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     end: int | None = None
 
@@ -34,9 +35,12 @@ class Access:
 class Asker:
     """One of the askers of the read manager, with its burst splitter: one access in work, one waiting behind it."""
 
+    holds = False
+    """Whether it may take longer than a cycle for a beat."""
+
     def __init__(self, kernel: Kernel, config: NpuConfig) -> None:
         self.granted = News(kernel)
-        """A burst was granted."""
+        """A burst was granted, or it is known when one arrives."""
         self.issued = 0
         """Beats of all bursts granted."""
         self.working: Access | None = None
@@ -48,11 +52,11 @@ class Asker:
         self._bus_bytes = config.bus_bytes
         self._burst_beats = config.burst_beats
 
-    def ask(self, offset: int, size: int, cycle: int) -> Access:
-        """An access is taken in a cycle, which must not be before ``free``."""
+    def ask(self, offset: int, size: int, cycle: int, target: int = 0) -> Access:
+        """An access is taken in a cycle, which must not be before ``free``; its first byte goes to ``target``."""
         first = offset // self._bus_bytes
         last = (offset + size - 1) // self._bus_bytes
-        access = Access(first, last - first + 1, cycle)
+        access = Access(first, last - first + 1, cycle, target - offset % self._bus_bytes)
         if self.working is None:
             self.working, self.offered, self.free = access, max(cycle + 3, self.offered), cycle + 2
         else:
@@ -69,26 +73,49 @@ class Asker:
         """Cycle from which a burst of so many beats may be issued as far as the asker's own room goes."""
         return 0
 
-    def fire(self, cycle: int, first: int, beats: int) -> None:
-        """The burst on offer was granted in a cycle; its first beat arrives in cycle ``first``."""
-        access = self.working
+    def fire(self, cycle: int) -> Burst:
+        """The burst on offer was granted in a cycle."""
+        access, beats = self.working, self.burst()
         assert access is not None
-        access.arrivals.append((first, beats))
         access.beat += beats
         access.left -= beats
         self.issued += beats
         self.offered = cycle + 2
         if not access.left:
-            access.end = first + beats - 1
             self.working, self.asked = self.asked, None
             if self.working is not None:
                 self.offered = max(self.offered, self.working.taken + 3)
                 self.free = max(cycle + 1, self.working.taken + 2)
         self.granted.tell()
+        return Burst(self, access, beats, not access.left)
+
+    def arrive(self, burst: Burst, first: int) -> int:
+        """The first beat of a burst arrives in a cycle. Returns the cycle of the last one."""
+        end = first + burst.beats - 1
+        burst.access.arrivals.append((first, burst.beats))
+        if burst.last:
+            burst.access.end = end
+        self.granted.tell()
+        return end
+
+
+@dataclass(eq=False)
+class Burst:
+    """A burst on its way; ``earliest``: the cycle before which its first beat cannot be there."""
+
+    asker: Asker
+    access: Access
+    beats: int
+    last: bool
+    earliest: int = 0
 
 
 class ReadBus:
-    """The read manager and the memory behind it: fetch before load before weight, ``outstanding_reads`` bursts."""
+    """The read manager and the memory behind it: fetch before load before weight, ``outstanding_reads`` bursts.
+
+    Bursts arrive in the order in which they were granted. When they do is known at once, but for those of an asker that
+    may hold them up: of them, and of what is behind them, when the first beat is there.
+    """
 
     def __init__(self, kernel: Kernel, config: NpuConfig, latency: int, askers: tuple[Asker, Asker, Asker]) -> None:
         self._kernel = kernel
@@ -96,6 +123,7 @@ class ReadBus:
         self._askers = askers
         self._most = config.outstanding_reads
         self._ends: deque[int] = deque()
+        self._flying: deque[Burst] = deque()  # of which it is not known when they end
         self._data_free = 0
         self._overtaken = 0
         self._last_grant = -1
@@ -120,8 +148,9 @@ class ReadBus:
         ends = self._ends
         while ends and ends[0] < now:
             ends.popleft()
-        if len(ends) >= self._most:
-            self.look(ends[0] + 1)
+        if len(ends) + len(self._flying) >= self._most:
+            if ends:
+                self.look(ends[0] + 1)
             return
         times = [UNKNOWN] * 3
         for index, asker in enumerate(self._askers):
@@ -143,16 +172,31 @@ class ReadBus:
             if earliest < UNKNOWN:
                 self.look(earliest)
             return
-        asker = self._askers[chosen]
-        beats = asker.burst()
+        burst = self._askers[chosen].fire(now)
         # One cycle to the port, the memory's latency, one cycle back.
-        first = max(now + self._latency + 2, self._data_free)
-        self._data_free = self.idle = first + beats
-        ends.append(first + beats - 1)
-        self.beats += beats
+        burst.earliest = now + self._latency + 2
+        self.beats += burst.beats
         self._last_grant = now
-        asker.fire(now, first, beats)
+        self._flying.append(burst)
+        if len(self._flying) == 1:
+            self._deliver()
         self.look(now + 1)
+
+    def _deliver(self) -> None:
+        """Say when bursts arrive as far as that can be known now."""
+        now = self._kernel.now
+        while self._flying:
+            burst = self._flying[0]
+            first = max(burst.earliest, self._data_free)
+            if burst.asker.holds and first > now:
+                self._kernel.call(first, self._deliver)
+                return
+            self._flying.popleft()
+            end = burst.asker.arrive(burst, first)
+            self._data_free = self.idle = end + 1
+            self._ends.append(end)
+            if len(self._ends) + len(self._flying) >= self._most:
+                self.look(self._ends[0] + 1)
 
 
 class Ring:

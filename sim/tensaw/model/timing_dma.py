@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from tensaw.model.timing_bus import Access, Asker, ReadBus, Ring
+from tensaw.model.timing_bus import Access, Asker, Burst, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News, Process, Steps
 from tensaw.model.timing_program import Action, Port, Tokens
-from tensaw.model.timing_scratchpad import ArrayReads
+from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Peer
 
-__all__ = ["LoadUnit", "StoreUnit", "WeightAsker", "WeightUnit"]
+__all__ = ["LoadAsker", "LoadUnit", "StoreUnit", "WeightAsker", "WeightUnit"]
 
 ROWS_AHEAD = 8
 """Rows of a transfer that are asked for before their data path begins."""
@@ -32,9 +32,24 @@ class WeightAsker(Asker):
     def room(self, beats: int) -> int:
         return self.ring.room(self.issued + beats)
 
-    def fire(self, cycle: int, first: int, beats: int) -> None:
-        self.ring.arrive(first, beats)
-        super().fire(cycle, first, beats)
+    def arrive(self, burst: Burst, first: int) -> int:
+        self.ring.arrive(first, burst.beats)
+        return super().arrive(burst, first)
+
+
+class LoadAsker(Asker):
+    """Each beat is written to the scratchpad as it comes; OUTPUT's writes go before."""
+
+    holds = True
+
+    def __init__(self, kernel: Kernel, config: NpuConfig, writes: OutputWrites) -> None:
+        super().__init__(kernel, config)
+        self._writes = writes
+
+    def arrive(self, burst: Burst, first: int) -> int:
+        address = burst.access.target
+        burst.access.target += burst.beats * self._bus_bytes
+        return super().arrive(burst, first) + self._writes.delay(first + 1, address, burst.beats)
 
 
 class WeightUnit:
@@ -70,12 +85,14 @@ class WeightUnit:
             before = access
 
 
-def _rows(action: Action) -> Iterator[int]:
-    """Offsets in memory of the rows of a LOAD or STORE, in order."""
-    rows, pitch = action["ROWS"], action["ROW_PITCH"]["memory"]
+def _rows(action: Action) -> Iterator[tuple[int, int]]:
+    """Offsets in memory and addresses in the scratchpad of the rows of a LOAD or STORE, in order."""
+    count, row_pitch, plane_pitch = action["ROWS"]["count"], action["ROW_PITCH"], action["PLANE_PITCH"]
     for plane in range(action["PLANES"]["count"]):
-        start = action["MEMORY"]["offset"] + plane * action["PLANE_PITCH"]["memory"]
-        yield from range(start, start + rows["count"] * pitch, pitch) if pitch else [start] * rows["count"]
+        offset = action["MEMORY"]["offset"] + plane * plane_pitch["memory"]
+        address = action["SCRATCHPAD"]["address"] + plane * plane_pitch["scratchpad"]
+        for row in range(count):
+            yield offset + row * row_pitch["memory"], address + row * row_pitch["scratchpad"]
 
 
 class LoadUnit:
@@ -124,7 +141,7 @@ class LoadUnit:
         cycle += 2
         behind: deque[Access] = deque()  # rows whose data path has not begun, and the one before them
         access = None
-        for offset in _rows(action):
+        for offset, address in _rows(action):
             while asker.asked is not None:
                 yield asker.granted
             cycle = max(cycle, asker.free)
@@ -134,7 +151,7 @@ class LoadUnit:
                     yield asker.granted
                 cycle = max(cycle, oldest.end + 1)
             yield cycle
-            access = asker.ask(offset, size, cycle)
+            access = asker.ask(offset, size, cycle, address)
             behind.append(access)
             self._bus.look(asker.offered)
             cycle += 2
@@ -190,23 +207,19 @@ class StoreUnit:
     def _store(self, action: Action, cycle: int) -> Steps:
         """A run that starts in ``cycle``; returns the cycle in which it ends."""
         bus, longest = self._config.bus_bytes, self._config.burst_beats
-        size, pitch = action["ROWS"]["bytes"], action["ROW_PITCH"]["scratchpad"]
-        addresses = [
-            action["SCRATCHPAD"]["address"] + plane * action["PLANE_PITCH"]["scratchpad"] + row * pitch
-            for plane in range(action["PLANES"]["count"])
-            for row in range(action["ROWS"]["count"])
-        ]
+        size = action["ROWS"]["bytes"]
+        rows = action["ROWS"]["count"] * action["PLANES"]["count"]
         answers = self._answers
         moved = deque([0] * BUFFER, BUFFER)  # cycles in which the latest beats go to the bus
         read = 0  # cycle in which the latest beat is read
         free = fired = 0
         begun: deque[int] = deque()
         taken = cycle + 2
-        for number, (offset, address) in enumerate(zip(_rows(action), addresses, strict=True)):
+        for number, (offset, address) in enumerate(_rows(action)):
             taken = max(taken, free)
             if len(begun) == ROWS_AHEAD:
                 taken = max(taken, begun.popleft() + 1)
-            if number == len(addresses) - 1:
+            if number == rows - 1:
                 self._port.accept(taken)
             lane = offset % bus
             beat, left = offset // bus, (lane + size + bus - 1) // bus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tensaw.model.timing_kernel import Kernel, Process, Steps
 from tensaw.model.timing_link import FEEDER, Link, Written, array_latency
 from tensaw.model.timing_program import Action, Port, Tokens
+from tensaw.model.timing_scratchpad import OutputWrites, RowWrites
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, OutputKind, Peer
@@ -38,8 +39,12 @@ SOFTMAX_DIVISION = 2 + 13 + 63 + 1
 class OutputUnit:
     """OUTPUT. Its cycles follow from what the array tells, so it never has to wait for the clock."""
 
-    def __init__(self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, link: Link, trace: Trace) -> None:
+    def __init__(
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, link: Link, writes: OutputWrites,
+        trace: Trace,
+    ) -> None:  # fmt: skip
         self._config, self._port, self._tokens, self._link, self._trace = config, port, tokens, link, trace
+        self._writes = writes
         self._latency = FEEDER + array_latency(config) + SUMS_TO_QUEUE
         self._latest: tuple[int, int, int] | None = None  # the latest run's tag, its begin, and the cycle behind it
         self._free = 0  # cycle from which the next run can be taken
@@ -110,6 +115,7 @@ class OutputUnit:
         gap = COMBINED if combine else 1
         delay = (BYTES_COMBINED if combine else BYTES) + SHOWN
         height, width = out["height"], out["width"]
+        lanes, pixel_pitch, pitch = config.requant_lanes, channels["pixel_pitch"], action["TARGET"]["pitch"]
         rows = link.rows
         written = link.runs[-1]
         if combine:
@@ -117,7 +123,8 @@ class OutputUnit:
         last = cycle
         for tile in range(channels["tiles"]):
             final = tile == channels["tiles"] - 1
-            beats = -(-(channels["last"] if final else channels["tile"]) // config.requant_lanes)
+            beats = -(-(channels["last"] if final else channels["tile"]) // lanes)
+            base = action["TARGET"]["base"] + tile * channels["tile"]
             if streamed:
                 while len(link.filled) <= self._tiles:
                     yield link.from_array
@@ -125,7 +132,7 @@ class OutputUnit:
             for top in range(0, height, block["height"]):
                 for left in range(0, width, block["width"]):
                     count = 0
-                    for _ in range(top, min(top + block["height"], height)):
+                    for line in range(top, min(top + block["height"], height)):
                         while not rows:
                             yield link.from_array
                         row = rows.popleft()
@@ -137,6 +144,18 @@ class OutputUnit:
                         last = max(first + (row.count * beats - 1) * gap, end + (beats - 1) * gap)
                         cycle = last + gap
                         count += row.count
+                        self._writes.add(
+                            RowWrites(
+                                first + delay - SHOWN,
+                                last + delay - SHOWN,
+                                row.count,
+                                beats,
+                                lanes,
+                                base + line * pitch + left * pixel_pitch,
+                                pixel_pitch,
+                                channels["last"] if final else channels["tile"],
+                            )
+                        )
                         if final and left + block["width"] >= width:
                             written.rows.append(last + delay)
                             link.from_output.tell()

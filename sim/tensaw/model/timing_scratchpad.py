@@ -1,12 +1,14 @@
-"""Which banks of the scratchpad the array reads in a cycle: a STORE has to wait for the others."""
+"""Which banks of the scratchpad are used in a cycle by who comes first: by the array's reads, for which a STORE has to
+wait, and by OUTPUT's writes, for which a LOAD has to wait."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from tensaw.spec.config import BANKS, NpuConfig
 
-__all__ = ["ArrayReads", "StepReads"]
+__all__ = ["ArrayReads", "OutputWrites", "RowWrites", "StepReads"]
 
 READ_DELAY = 2
 """Cycles from giving a position to reading its words."""
@@ -77,3 +79,66 @@ class ArrayReads:
         for word in words:
             mask |= 1 << word % BANKS
         return mask
+
+
+@dataclass(slots=True)
+class RowWrites:
+    """Writes of ``count`` neighbouring output positions, the first in cycle ``start``, the last in cycle ``end``: of
+    each ``channels`` bytes, ``lanes`` at a time in ``beats`` writes. Position i begins at ``address + i * pitch``."""
+
+    start: int
+    end: int
+    count: int
+    beats: int
+    lanes: int
+    address: int
+    pitch: int
+    channels: int
+
+
+class OutputWrites:
+    """OUTPUT's writes in order. Asked for delays in ascending cycles only."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._word, self._bus_bytes = config.word_bytes, config.bus_bytes
+        self._rows: deque[RowWrites] = deque()
+
+    def add(self, row: RowWrites) -> None:
+        """The next writes."""
+        self._rows.append(row)
+
+    def delay(self, cycle: int, address: int, beats: int) -> int:
+        """Cycles by which so many beats come later that would be written from ``cycle`` on, one a cycle, from
+        ``address`` on."""
+        rows = self._rows
+        while rows and rows[0].end < cycle:
+            rows.popleft()
+        if not rows or rows[0].start >= cycle + beats:
+            return 0
+        now = cycle
+        for beat in range(beats):
+            first = (address + beat * self._bus_bytes) // self._word
+            last = (address + (beat + 1) * self._bus_bytes - 1) // self._word
+            wanted = 1 << first % BANKS | 1 << last % BANKS
+            while self._banks(now) & wanted:
+                now += 1
+            now += 1
+        return now - cycle - beats
+
+    def _banks(self, cycle: int) -> int:
+        """Bit b: bank b is written in a cycle."""
+        rows = self._rows
+        while rows and rows[0].end < cycle:
+            rows.popleft()
+        if not rows or rows[0].start > cycle:
+            return 0
+        row = rows[0]
+        writes, span = row.count * row.beats - 1, row.end - row.start
+        # Write k is made in cycle start + k * span / writes.
+        number = -(-(cycle - row.start) * writes // span) if span else 0
+        if writes and number * span // writes != cycle - row.start:
+            return 0
+        position, beat = divmod(number, row.beats)
+        address = row.address + position * row.pitch + beat * row.lanes
+        size = min(row.lanes, row.channels - beat * row.lanes)
+        return 1 << address // self._word % BANKS | 1 << (address + size - 1) // self._word % BANKS

@@ -238,7 +238,11 @@ def _notes(built: _Built, words: int) -> dict[str, object]:
     stages, plan = built.network.stages, built.plan
     return {
         "scratchpad_peak_bytes": plan.peak,
-        "spilled_tensors": sorted(name for name in plan.lives if name not in plan.addresses),
+        "spilled_tensors": sorted(
+            name
+            for name, storage in built.network.storages.items()
+            if name not in plan.addresses and storage.home is not None and storage.home[0] == SCRATCH
+        ),
         "fused": {stage.op.name: [op.name for op in stage.ops[1:]] for stage in stages if len(stage.ops) > 1},
         "words": words,
         "runs": len(built.builder.actions),

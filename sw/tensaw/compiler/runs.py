@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "Drain",
     "SecondOperand",
     "block_shape",
+    "position_cycles",
     "quant_fields",
     "scale_fields",
     "second_registers",
@@ -103,12 +106,7 @@ class ArrayRun:
     def cycles(self, config: NpuConfig, block: tuple[int, int]) -> int:
         """Cycles of the run if weights and inputs are always there: each kernel step takes its positions, but at least
         as long as the next step's weight rows need to shift in."""
-        height, width = self.size
-        cycles = 0
-        for block_height, many_y in _extents(height, block[0]):
-            for block_width, many_x in _extents(width, block[1]):
-                streamed = self.streamed(block_height, block_width, config.taps)
-                cycles += many_y * many_x * max(streamed, self.weight_rows)
+        cycles = position_cycles(self.size, block, self.weight_rows, lambda h, w: self.streamed(h, w, config.taps))
         return cycles * self.steps * self.tiles
 
 
@@ -148,6 +146,19 @@ class Drain:
             base = second.base + y * second.pitch + x * second.pixel_pitch
             second = dataclasses.replace(second, base=base)
         return dataclasses.replace(self, base=self.base + y * self.pitch + x * self.pixel_pitch, second=second)
+
+
+def position_cycles(
+    size: tuple[int, int], block: tuple[int, int], weight_rows: int,
+    streamed: Callable[[int, int], int] = operator.mul,
+) -> int:  # fmt: skip
+    """Cycles of one kernel step over positions of a size in blocks: ``streamed`` (height, width) of each block, but at
+    least as many as the next step's weight rows need to shift in."""
+    return sum(
+        many_y * many_x * max(streamed(height, width), weight_rows)
+        for height, many_y in _extents(size[0], block[0])
+        for width, many_x in _extents(size[1], block[1])
+    )
 
 
 def _extents(total: int, block: int) -> list[tuple[int, int]]:

@@ -13,13 +13,15 @@ from tensaw.compiler.ir import Requantise
 from tensaw.compiler.regions import Box, Image, Layout, View
 from tensaw.compiler.runs import Drain, SecondOperand
 from tensaw.compiler.stages import Operand, Stage
-from tensaw.spec.config import NpuConfig
+from tensaw.spec.config import BANKS, NpuConfig
 from tensaw.spec.isa import Operation, TableKind
 
-__all__ = ["Lowering", "broadcast_box", "span_needed"]
+__all__ = ["Lowering", "broadcast_box", "span_needed", "spread_layout"]
 
 MOST_STEPS = 255
 """Kernel steps in one direction, and rows between them."""
+COMBINED_CYCLES = 4
+"""Cycles of the output stage for a beat with a second operand."""
 
 
 def span_needed(start: int, stop: int, stride: int, reach: int, before: int, size: int) -> tuple[int, int]:
@@ -46,6 +48,12 @@ def broadcast_box(box: Box, image: Image, operand: Image) -> Box:
     return Box(y0, y1, x0, x1, c0, c1)
 
 
+def spread_layout(config: NpuConfig, channels: int) -> Layout:
+    """Layout of pixels of which the array reads the same bytes one after the other: never all from the same bank, which
+    nobody else could read for the length of a kernel step."""
+    return Layout(channels + config.word_bytes if channels % (BANKS * config.word_bytes) == 0 else channels)
+
+
 class Lowering(ABC):
     """One stage's way onto the machine.
 
@@ -67,10 +75,30 @@ class Lowering(ABC):
         self.channel_step = min(config.columns, self.image.channels)
         self.per_image = self.image.batch > 1
 
+    def weight_bytes(self, channels: int) -> int:
+        """Bytes of the weight stream for so many output channels, for estimates."""
+        return 0
+
     @property
     def stream_bytes(self) -> int:
-        """Bytes of weights for the whole output, for estimates."""
-        return 0
+        """Bytes of the weight stream for the whole output, for estimates."""
+        return self.weight_bytes(self.image.channels)
+
+    @property
+    def splits_freely(self) -> bool:
+        """Whether its boxes may be cut between rows: the ring keeps the weights, and has room for what follows."""
+        return self.image.batch == 1 and self.stream_bytes <= self.config.weight_bytes // 4
+
+    def array_cycles(self, height: int, width: int, channels: int) -> int:
+        """Estimate of the array's cycles for a box of the output."""
+        return height * width * -(-channels // self.config.columns)
+
+    def box_cycles(self, height: int, width: int, channels: int) -> int:
+        """Estimate of the cycles for a box of the output if nothing has to be waited for."""
+        tiles = -(-channels // self.config.columns)
+        beats = -(-min(channels, self.config.columns) // self.config.requant_lanes)
+        output = height * width * tiles * beats * (1 if self.stage.second is None else COMBINED_CYCLES)
+        return max(self.array_cycles(height, width, channels), output)
 
     @property
     def macs(self) -> int:
@@ -82,11 +110,18 @@ class Lowering(ABC):
         return self.layouts.get(operand.storage) or Layout(operand.image.channels)
 
     def part_layout(self, operand: Operand, box: Box) -> Layout:
-        """Layout of a buffer that holds ``box`` of an operand."""
+        """Layout of a buffer that holds ``box`` of an operand or of the output.
+
+        What the array does not read is dense where that is possible: it then moves in long bursts.
+        """
         whole = self.layout(operand)
-        if box.channels == operand.image.channels:
-            return whole
-        return dataclasses.replace(whole, pixel_pitch=box.channels)
+        if whole.row_align > 1:
+            return (
+                whole
+                if box.channels == operand.image.channels
+                else dataclasses.replace(whole, pixel_pitch=box.channels)
+            )
+        return spread_layout(self.config, box.channels)
 
     def needs(self, index: int, box: Box) -> Box:
         """The part of operand ``index`` that output ``box`` needs; may be empty."""

@@ -14,7 +14,7 @@ from tensaw.compiler.lowering.packing import Kernel, Packing, choose_packing, pa
 from tensaw.compiler.lowering.parameters import channel_parameters
 from tensaw.compiler.lowering.window import Window
 from tensaw.compiler.regions import Box, Layout, View
-from tensaw.compiler.runs import ArrayRun
+from tensaw.compiler.runs import ArrayRun, block_shape, position_cycles
 from tensaw.compiler.stages import Stage
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import UnsupportedError
@@ -71,6 +71,7 @@ class ConvLowering(Lowering):
         sums = self._weights.astype(np.int64).sum(axis=(2, 3, 4)).reshape(-1)
         self._parameters = channel_parameters(op.bias, op.input_zero_point, sums, op.requantise)
         packing = self._packing(self.layout(stage.inputs[0]).pixel_pitch, self.layout(stage.output).pixel_pitch)
+        self._whole_packing = packing
         self.width_step = packing.pixels
         if groups > 1:
             self.channel_step = packing.tile if outputs <= config.columns else outputs
@@ -82,9 +83,23 @@ class ConvLowering(Lowering):
         kernel, image = self._kernel, self.image
         return image.size * kernel.height * kernel.width * kernel.inputs
 
-    @property
-    def stream_bytes(self) -> int:
-        return self._weights.size + 9 * self.image.channels
+    def weight_bytes(self, channels: int) -> int:
+        packing, side = self._whole_packing, 4 if self._parameters.requantise.multiplier.size == 1 else 9
+        steps = self._kernel.height * packing.x_steps * packing.chunks
+        return self._tiles(channels) * (side + steps * packing.rows) * self.config.weight_row_bytes
+
+    def _tiles(self, channels: int) -> int:
+        """Tiles of so many output channels."""
+        if self._kernel.groups == 1 or self._kernel.outputs <= self.config.columns:
+            return -(-channels // self._whole_packing.tile)
+        return -(-channels // self._kernel.outputs) * -(-self._kernel.outputs // self.config.columns)
+
+    def array_cycles(self, height: int, width: int, channels: int) -> int:
+        packing = self._whole_packing
+        steps = self._kernel.height * packing.x_steps * packing.chunks
+        width = -(-width // packing.pixels)
+        block = block_shape(height, width, self.config.acc_half)
+        return self._tiles(channels) * steps * position_cycles((height, width), block, packing.rows + 1)
 
     def cycles(self) -> int:
         """Estimate for the whole image, to compare with other ways."""

@@ -81,9 +81,12 @@ class DepthwiseLowering(Lowering):
     def macs(self) -> int:
         return self.image.size * self.window.kernel[0] * self.window.kernel[1]
 
-    @property
-    def stream_bytes(self) -> int:
-        return self._op.weights.size + 9 * self.image.channels
+    def weight_bytes(self, channels: int) -> int:
+        kernel = self.window.kernel
+        return channels * (kernel[0] * kernel[1] + 9)
+
+    def array_cycles(self, height: int, width: int, channels: int) -> int:
+        return self.cycles() * height * width * channels // self.image.size
 
     @staticmethod
     def suits(stage: Stage, config: NpuConfig) -> bool:

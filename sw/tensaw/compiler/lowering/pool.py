@@ -69,6 +69,9 @@ class PoolLowering(Lowering):
         check_kernel(stage, op.kernel)
         self.channel_step = channel_tile(config, self.image.channels)
 
+    def array_cycles(self, height: int, width: int, channels: int) -> int:
+        return self.window.kernel[0] * self.window.kernel[1] * super().array_cycles(height, width, channels)
+
     def input_box(self, index: int, box: Box) -> Box:
         return self.window.needs(box, box.c0, box.c1)
 
@@ -115,6 +118,9 @@ class MeanLowering(Lowering):
         self.window = Window(kernel, (1, 1), (1, 1), (0, 0), image, 1)
         check_kernel(stage, kernel)
         self.channel_step = channel_tile(config, self.image.channels)
+
+    def array_cycles(self, height: int, width: int, channels: int) -> int:
+        return self.window.kernel[0] * self.window.kernel[1] * super().array_cycles(height, width, channels)
 
     def input_box(self, index: int, box: Box) -> Box:
         return self.window.needs(box, box.c0, box.c1)

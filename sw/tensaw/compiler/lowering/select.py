@@ -16,7 +16,7 @@ from tensaw.compiler.ir import (
     Pool2d,
     Softmax,
 )
-from tensaw.compiler.lowering.base import Lowering
+from tensaw.compiler.lowering.base import Lowering, spread_layout
 from tensaw.compiler.lowering.conv import ConvLowering
 from tensaw.compiler.lowering.copy import ConcatLowering, CopyLowering, PadLowering
 from tensaw.compiler.lowering.depthwise import DepthwiseLowering, depthwise_layout
@@ -52,13 +52,16 @@ def lower(config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> Low
 
 
 def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
-    """Layouts by storage, for those that are not dense: what depthwise readers like best."""
+    """Layouts by storage, for those that are not dense: what their readers like best, above all depthwise ones."""
     layouts = {}
-    for stage in network.stages:
-        if DepthwiseLowering.suits(stage, config):
-            operand = stage.inputs[0]
-            op = stage.op
-            assert isinstance(op, DepthwiseConv2d)
-            if not network.storages[operand.storage].dense:
-                layouts[operand.storage] = depthwise_layout(config, operand.image, op.dilation[0])
+    for stage in sorted(network.stages, key=lambda stage: DepthwiseLowering.suits(stage, config)):
+        for operand in stage.inputs:
+            image = operand.image
+            if network.storages[operand.storage].dense or image.rows * image.width == 1:
+                continue
+            if DepthwiseLowering.suits(stage, config):
+                assert isinstance(stage.op, DepthwiseConv2d)
+                layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation[0])
+            elif (layout := spread_layout(config, image.channels)).pixel_pitch != image.channels:
+                layouts[operand.storage] = layout
     return layouts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from tensaw.compiler.builder import Builder
 from tensaw.compiler.lowering.base import Lowering
-from tensaw.compiler.planner.memory import MemoryPlan
+from tensaw.compiler.planner.memory import MOST_BANDS, MemoryPlan
 from tensaw.compiler.regions import Box, View
 from tensaw.compiler.stages import Network, Operand
 from tensaw.spec.config import NpuConfig
@@ -15,7 +16,8 @@ from tensaw.spec.config import NpuConfig
 __all__ = ["execute"]
 
 _BAND_BYTES = 1024
-_MOST_BANDS = 8
+_LOSS = 1.02
+"""How much longer a box may take for being cut into bands."""
 
 
 class _Slots:
@@ -73,9 +75,9 @@ class _Executor:
                     boxes = self.split(lowering, number, boxes[0], bands)
         address = self.plan.staging[index]
         slots = []
-        for size in plan.sizes:
-            slots.append(_Slots(address, size, plan.copies))
-            address += size * plan.copies
+        for size, copies in zip(plan.sizes, plan.copies, strict=True):
+            slots.append(_Slots(address, size, copies))
+            address += size * copies
         for box in boxes:
             builder.tile("" if len(boxes) == 1 else str(box))
             views = [self.operand_view(lowering, n, box, slots[n]) for n in range(len(stage.operands))]
@@ -84,13 +86,9 @@ class _Executor:
             if out is None:
                 out = slots[-1].take(box, lowering, stage.output)
             lowering.emit(builder, box, views, out)
-            if staged:
+            if staged or self.network.storages[stage.output.storage].stored:
                 builder.save(self.home(stage.output), stage.output.image, box, out)
         self.here.add(stage.output.storage)
-        whole = self.view(lowering, stage.output)
-        if whole is not None and self.network.storages[stage.output.storage].stored:
-            builder.tile("store " + stage.output.tensor)
-            builder.save(self.home(stage.output), stage.output.image, stage.output.image.whole, whole)
 
     def operand_view(self, lowering: Lowering, number: int, box: Box, slots: _Slots) -> View:
         operand = lowering.stage.operands[number]
@@ -109,26 +107,27 @@ class _Executor:
     def bands(self, operand: Operand) -> list[Box]:
         """Rows in which a tensor is loaded: several if it is large, so that work begins with the first."""
         image = operand.image
-        count = min(max(image.size // _BAND_BYTES, 1), _MOST_BANDS, image.rows)
+        count = min(max(image.size // _BAND_BYTES, 1), MOST_BANDS, image.rows)
         height = -(-image.rows // count)
         return [
             Box(y, min(y + height, image.rows), 0, image.width, 0, image.channels) for y in range(0, image.rows, height)
         ]
 
     def split(self, lowering: Lowering, number: int, box: Box, bands: list[Box]) -> tuple[Box, ...]:
-        """A box that reads an operand still being loaded, cut where the rows that have arrived end."""
-        if lowering.image.batch > 1 or lowering.stream_bytes > self.config.weight_bytes // 4:
+        """A box that reads an operand still being loaded, cut where the rows that have arrived end, but not into parts
+        so small that the array would wait for its weights."""
+        if not lowering.splits_freely:
             return (box,)
+        most = _LOSS * lowering.box_cycles(box.height, box.width, box.channels) / box.height
         cuts = [box.y0]
+        row = box.y0
         for band in bands[:-1]:
-            row = cuts[-1]
             while row < box.y1 and lowering.needs(number, dataclasses.replace(box, y0=row, y1=row + 1)).y1 <= band.y1:
                 row += 1
-            if row > cuts[-1]:
+            parts = row - cuts[-1], box.y1 - row
+            if all(n and lowering.box_cycles(n, box.width, box.channels) <= most * n for n in parts):
                 cuts.append(row)
-        if cuts[-1] < box.y1:
-            cuts.append(box.y1)
-        return tuple(dataclasses.replace(box, y0=y0, y1=y1) for y0, y1 in zip(cuts, cuts[1:], strict=False))
+        return tuple(dataclasses.replace(box, y0=y0, y1=y1) for y0, y1 in itertools.pairwise((*cuts, box.y1)))
 
 
 def execute(

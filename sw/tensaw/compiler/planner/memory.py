@@ -8,7 +8,7 @@ where no box fits there, or only small ones at a price, more is spilled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from tensaw.compiler.lowering.base import Lowering
@@ -18,7 +18,11 @@ from tensaw.compiler.stages import Network
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import UnsupportedError
 
-__all__ = ["MemoryPlan", "plan_memory"]
+__all__ = ["MOST_BANDS", "MemoryPlan", "plan_memory"]
+
+
+MOST_BANDS = 8
+"""Bands in which a resident tensor is loaded."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,11 @@ class _Planner:
         else:
             self.resident.remove(self.failed)
 
-    def gap(self, stage: int, addresses: dict[str, int]) -> tuple[int, int]:
-        """(address, bytes) of the largest gap during a stage."""
+    def gap(self, stage: int, addresses: dict[str, int], without: Set[str] = frozenset()) -> tuple[int, int]:
+        """(address, bytes) of the largest gap during a stage, if some storages were not resident."""
         best, address = (0, 0), 0
-        for start, end in sorted((addresses[n], addresses[n] + self.sizes[n]) for n in self.live(stage)):
+        names = [name for name in self.live(stage) if name not in without]
+        for start, end in sorted((addresses[name], addresses[name] + self.sizes[name]) for name in names):
             best = max(best, (start - address, address), key=lambda item: item[0])
             address = max(address, end)
         best = max(best, (self.config.scratchpad_bytes - address, address), key=lambda item: item[0])
@@ -135,6 +140,9 @@ class _Planner:
             if any(self.staged(index)) and self.cramped(index, lowering, plan):
                 self.spill_at(index)
                 return None
+            if passing := self.better_staged(index, lowering, plan, addresses):
+                self.resident -= passing
+                return None
             tiles.append(plan)
             staging.append(address)
             peak = max(peak, sum(self.sizes[name] for name in self.live(index)) + plan.staging)
@@ -150,6 +158,23 @@ class _Planner:
         roomy = self.cut(index, everything, self.config.scratchpad_bytes)
         # Its bytes cross the bus when they are made and when they are read.
         return roomy is not None and plan.cost > roomy.cost + 3 * largest / self.config.bus_bytes
+
+    def better_staged(self, index: int, lowering: Lowering, plan: TilePlan, addresses: dict[str, int]) -> set[str]:
+        """The storages that live in this stage alone, from memory or to it, if boxes that come and go take less time
+        than the whole of them does."""
+        passing = {name for name in self.live(index) if self.lives[name] == (index, index)}
+        if not passing:
+            return passing
+        item = self.network.stages[index]
+        staged = tuple(
+            operand.storage in passing or operand.storage not in self.resident
+            for operand in (*item.operands, item.output)
+        )
+        _, size = self.gap(index, addresses, passing)
+        boxes = self.cut(index, staged, size)
+        bands = MOST_BANDS if lowering.splits_freely else 1
+        apart = sum(self.sizes[name] for name in passing) / self.config.bus_bytes / bands
+        return passing if boxes is not None and boxes.cost < plan.cost + apart else set()
 
     def too_small(self, lowering: Lowering) -> UnsupportedError:
         """The scratchpad cannot hold what a single output position needs."""
