@@ -337,6 +337,7 @@ async def follow(bench: FeederBench, completed: int, number: int, rows_written: 
             progress["last"] = 1
         else:
             progress["rows"] += 1
+    progress["completed"] = number + 1
     ports.progress.completed.set((number + 1) % 256)
     ports.progress.rows.set(0)
     ports.progress.last_tile.set(0)

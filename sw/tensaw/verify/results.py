@@ -76,6 +76,8 @@ def read_tests(path: Path, clock_ns: float) -> tuple[BenchTest, ...]:
     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
         properties = {item.get("name"): item.get("value", "") for item in case.iter("property")}
         bad = [item for kind in ("failure", "error", "skipped") for item in case.iter(kind)]
+        if any("RegressionTerminated" in str(item.get("type")) for item in bad):
+            continue  # not begun: an earlier failure has ended the run
         text = "\n".join((item.text or item.get("message") or item.tag).strip() for item in bad)
         cycles = round(float(properties.get("sim_time_duration") or 0) / clock_ns)
         tests.append(BenchTest(str(case.get("name")), text, float(case.get("time", 0)), cycles))
