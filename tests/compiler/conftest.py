@@ -11,6 +11,7 @@ from tensaw.compiler.ir import Graph
 from tensaw.compiler.pipeline import CompileOptions, compile_graph
 from tensaw.model.graph import run_graph
 from tensaw.model.machine import Machine
+from tensaw.regress.configs import random_config
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.program import Binding, Program
 
@@ -63,29 +64,6 @@ def agree() -> Agree:
         return program
 
     return check
-
-
-def random_config(rng: np.random.Generator) -> NpuConfig:
-    """A legal configuration: any shape, memories from the smallest legal size upwards."""
-    sizes = (2, 3, 4, 5, 7, 8, 10, 12, 16, 24, 32, 64)
-    columns = int(rng.choice(sizes))
-    config = NpuConfig(
-        rows=int(rng.choice(sizes)),
-        columns=columns,
-        bus_bytes=int(rng.choice((8, 16))),
-        weight_bytes=96 << 10,
-        scratchpad_bytes=1 << 20,
-        requant_lanes=int(rng.integers(1, columns + 1)),
-        queue_depth=int(rng.integers(16, 100)),
-        acc_entries=int(rng.choice((8, 16, 64, 512))),
-    )
-    step = 4 * config.word_bytes
-    scratchpad = max(int(rng.choice((8 * step, 32 * step, 4096, 16384, 1 << 17))) // step, 8) * step
-    scratchpad = max(scratchpad, -(-512 // step) * step)
-    unit = config.weight_word_bytes
-    least = 2 * (config.rows + 9) * config.weight_row_bytes + 2 * config.burst_beats * config.bus_bytes
-    weights = int(rng.choice((least, 2 * least, 96 << 10)))
-    return config.replace(scratchpad_bytes=scratchpad, weight_bytes=-(-weights // unit) * unit)
 
 
 @pytest.fixture

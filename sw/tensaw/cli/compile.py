@@ -38,7 +38,7 @@ def print_operators(arguments: argparse.Namespace, reports: Sequence[OperatorRep
     compiled = any(report.bound_by for report in reports)
     rows = []
     for report in reports:
-        row = (str(report.index), report.type, terminal.short_name(report.name), _shorten(report.runs_on))
+        row = (str(report.index), report.type, terminal.short_name(report.name), report.runs_on)
         rows.append((*row, report.bound_by, report.cycles if report.bound_by else "") if compiled else row)
     columns = ("#", "operator", "output", "runs on", "bound by", "cycles, by estimate")
     terminal.print_table(console, columns if compiled else columns[:4], rows)
@@ -46,12 +46,6 @@ def print_operators(arguments: argparse.Namespace, reports: Sequence[OperatorRep
         if report.reason:
             text = f"#{report.index} {report.type} {terminal.short_name(report.name)!r}: {report.reason} {report.fix}"
             console.print(text.rstrip(), markup=False)
-
-
-def _shorten(text: str) -> str:
-    """``output stage of LONG NAME`` with the name made short."""
-    what, of, name = text.partition(" of ")
-    return f"{what}{of}{terminal.short_name(name)}"
 
 
 def execute(arguments: argparse.Namespace) -> int:

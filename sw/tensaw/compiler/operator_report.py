@@ -63,8 +63,8 @@ def describe_operators(
     config: NpuConfig,
     removed: Mapping[str, tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """An entry (JSON values) for each operator of the graph that the compiler was given. ``removed``: by operator, how
-    many of how many channels were left out."""
+    """An entry (JSON values) for each operator of the graph that the compiler was given; ``of`` is the result of the
+    operator that it is a part of. ``removed``: by operator, how many of how many channels were left out."""
     entries: dict[str, dict[str, Any]] = {}
     main_of: dict[str, tuple[int, str]] = {}
     for index, lowering in enumerate(lowerings):
@@ -72,9 +72,9 @@ def describe_operators(
         bound_by, cycles = bound(costs[index], weight_bytes[index], config)
         entries[main.name] = {"runs_on": lowering.unit, "layer": index, "bound_by": bound_by, "cycles": cycles}
         for op in added:
-            entries[op.name] = {"runs_on": f"{_part(op)} of {main.name}", "layer": index}
+            entries[op.name] = {"runs_on": _part(op), "of": main.output, "layer": index}
         for name in lowering.stage.op.inputs:
-            main_of.setdefault(name, (index, main.name))
+            main_of.setdefault(name, (index, main.output))
     result = []
     for op in graph.ops:
         entry = entries.get(op.name)
@@ -82,7 +82,7 @@ def describe_operators(
             entry = {"runs_on": "no operation: the same bytes", "layer": None}
         if entry is None and isinstance(op, Pad) and op.inputs[0] in main_of:
             layer, name = main_of[op.inputs[0]]
-            entry = {"runs_on": f"window of {name}", "layer": layer}
+            entry = {"runs_on": "window", "of": name, "layer": layer}
         gone = dict(zip(("removed_channels", "channels"), removed.get(op.name, ()), strict=False))
         result.append({"name": op.output, "kind": op.kind, **(entry or {"runs_on": "nowhere", "layer": None}), **gone})
     return result
@@ -106,16 +106,24 @@ def _part(op: Op) -> str:
 def operator_report(verdicts: Sequence[OperatorVerdict], program: Program | None = None) -> list[OperatorReport]:
     """One entry for each operator of the file; without a program it is only known which ones are refused."""
     known = {} if program is None else {entry["name"]: entry for entry in program.notes.get("operators", [])}
+    # Of two rows with one tensor, such as an ONNX Conv and its QuantizeLinear, the one that computes it.
+    ordered = sorted(verdicts, key=lambda verdict: bool(verdict.result))
+    places = {verdict.result or verdict.name: f"operator {verdict.index}, {verdict.type}" for verdict in ordered}
     result = []
     for verdict in verdicts:
         file = verdict.index, verdict.type, verdict.name
+        entry = known.get(verdict.result or verdict.name)
         if not verdict.ok:
             result.append(OperatorReport(*file, runs_on="refused", reason=verdict.reason, fix=verdict.fix))
+        elif verdict.note and not verdict.result:
+            result.append(OperatorReport(*file, runs_on=verdict.note))
         elif program is None:
             result.append(OperatorReport(*file, runs_on="NPU"))
-        elif verdict.name not in known:
+        elif entry is None:
             result.append(OperatorReport(*file, runs_on="part of a neighbouring operator"))
         else:
-            entry = {key: value for key, value in known[verdict.name].items() if key not in ("name", "kind")}
-            result.append(OperatorReport(*file, **entry))
+            values = {key: value for key, value in entry.items() if key not in ("name", "kind", "of")}
+            if "of" in entry:
+                values["runs_on"] = f"{entry['runs_on']} of {places.get(entry['of'], entry['of'])}"
+            result.append(OperatorReport(*file, **values))
     return result

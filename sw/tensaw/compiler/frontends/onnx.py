@@ -18,6 +18,7 @@ from tensaw.compiler.frontends import (
     onnx_shape,
 )
 from tensaw.compiler.frontends.onnx_builder import Builder
+from tensaw.compiler.frontends.onnx_fates import Fates
 from tensaw.compiler.frontends.onnx_parse import Model, Node, parse
 from tensaw.compiler.frontends.onnx_ports import input_value, output_port
 from tensaw.compiler.frontends.onnx_registry import OPERATORS, Call, Refusal, handler
@@ -69,13 +70,16 @@ def survey_onnx(data: bytes, name: str) -> list[OperatorVerdict]:
     walk = _Walk(model)
     refused: dict[int, tuple[str, str]] = {}
     lost: set[str] = set()
+    fates = Fates(model.nodes)
     for node in model.nodes:
         try:
             if lost.intersection(node.inputs):
                 lost.update(node.outputs)
                 handler(node, name)
             else:
+                before = len(walk.builder.graph.ops)
                 walk.translate(node)
+                fates.saw(node, walk.values, walk.builder.graph.ops[before:])
         except Refusal as refusal:
             # A result's arithmetic is fixed where it is quantised; the blame is its operator's.
             refused[refusal.node.index] = (refusal.rule, refusal.fix)
@@ -83,11 +87,13 @@ def survey_onnx(data: bytes, name: str) -> list[OperatorVerdict]:
         except TensawError as error:
             refused[node.index] = (str(error), "")
             lost.update(node.outputs)
+    fates.outputs([port.name for port in model.outputs])
     verdicts = []
     for node in model.nodes:
         reason, fix = refused.get(node.index, ("", ""))
         ok = node.index not in refused
-        verdicts.append(OperatorVerdict(node.index, node.op_type, node.outputs[0], ok, reason, fix))
+        fate = (fates.result(node), fates.notes.get(node.index, "")) if ok else ("", "")
+        verdicts.append(OperatorVerdict(node.index, node.op_type, node.outputs[0], ok, reason, fix, *fate))
     return verdicts
 
 

@@ -12,7 +12,8 @@ class OperatorVerdict:
     """Whether an operator can be compiled.
 
     ``index`` and ``type`` are the file's, ``name`` is its output tensor. ``reason`` and ``fix`` are sentences, empty
-    where ``ok``.
+    where ``ok``. ``result`` is the IR tensor of the operator that it becomes, if it is not called ``name``; ``note``
+    says what becomes of one that is no IR operator.
     """
 
     index: int
@@ -21,3 +22,5 @@ class OperatorVerdict:
     ok: bool
     reason: str = ""
     fix: str = ""
+    result: str = ""
+    note: str = ""
