@@ -164,6 +164,19 @@ async def far_apart(bench: SoftmaxBench) -> None:
 
 
 @testcase(SoftmaxBench)
+async def rounds_each_term(bench: SoftmaxBench) -> None:
+    """So many terms of half a unit of the sum that rounding them up one by one shows in the output."""
+    table = np.full(256, 1 << 11, np.int64)
+    table[0] = (1 << 31) - 1
+    await bench.load_table(table)
+    bench.begin()
+    width = 3200
+    bench.memory[:] = bench.rng.integers(-128, 100, len(bench.memory))
+    bench.memory[::width] = 100  # one in each row, wherever it begins
+    await bench.run(1, width)
+
+
+@testcase(SoftmaxBench)
 async def reset_in_a_run(bench: SoftmaxBench) -> None:
     """A reset ends a run; the next one is right, with the table that was loaded before."""
     await bench.load_table(exponent_table(PLAIN))
