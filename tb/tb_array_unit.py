@@ -65,6 +65,7 @@ class ArrayUnitBench(Bench):
             cover_groups(run["RUN"]["groups"] or None)
             before = mode
         await self.until(lambda: not self.vectors.left and not self.tokens.left, 200_000, "all results")
+        await self.until(lambda: self.side_rows >= wanted_side, 20_000, f"all of {wanted_side} side rows")
         await self.clocks(60)
         self.vectors.finish()
         self.tokens.finish()
