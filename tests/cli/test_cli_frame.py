@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import resource
@@ -126,12 +127,20 @@ def test_refusals_of_output_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refusals_of_output_folders(tmp_path: Path) -> None:
+def _like_proc(*_: object, **__: object) -> None:
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+
+def test_refusals_of_output_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be used: it is a file"):
         files.require_folder(tmp_path / "file")
     with pytest.raises(InputError, match="cannot be created: the folder .* does not exist; create it first"):
         files.require_folder(tmp_path / "none" / "new")
+    monkeypatch.setattr(Path, "mkdir", _like_proc)
+    with pytest.raises(InputError, match="new' cannot be created: No such file or directory"):
+        files.require_folder(tmp_path / "new")
+    monkeypatch.undo()
     files.require_folder(tmp_path / "new")
     assert (tmp_path / "new").is_dir()
 

@@ -170,4 +170,7 @@ def test_a_reference_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04")
     arguments = ["check", str(TFLITE), "--sim", "golden", "--against"]
     assert "The arrays in 'x.npz' cannot be read" in mistake(tmp_path, *arguments, "x.npz")
+    (tmp_path / "x.npz").write_text("some text")
+    expected = "The arrays in 'x.npz' cannot be read: it is no archive of NumPy's. Give an .npz file, as numpy.savez"
+    assert expected in mistake(tmp_path, *arguments, "x.npz")
     assert "There is no file 'y.npz' to check against." in mistake(tmp_path, *arguments, "y.npz")

@@ -61,7 +61,7 @@ def test_float_ports_are_scaled_back():
         (PLAIN, {"x": np.int8(0)}, "The input 'x' must have the shape 2×3, not of a single number."),
         (
             PLAIN, {"x": np.zeros((2, 3))},
-            "The input 'x' must be int8, not float64. Quantise it first: round(x / 0.5) + -3.",
+            "The input 'x' must be int8, not float64. Quantise it first: round(x / 0.5) - 3.",
         ),
         (PLAIN, {"x": np.zeros((2, 3), np.int64)}, "The input 'x' must be int8, not int64."),
         (

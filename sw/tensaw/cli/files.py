@@ -41,7 +41,9 @@ def require_folder(path: Path) -> None:
         path.mkdir(exist_ok=True)
     except FileExistsError:
         raise InputError(f"The output folder {str(path)!r} cannot be used: it is a file.") from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.absolute().parent.is_dir():  # a place where nothing can be created, such as /proc
+            raise InputError(f"The output folder {str(path)!r} cannot be created: {error.strerror}.") from None
         raise InputError(
             f"The output folder {str(path)!r} cannot be created: the folder {str(path.parent)!r} does not exist; "
             "create it first."

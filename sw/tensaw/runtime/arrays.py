@@ -24,7 +24,11 @@ def load_arrays(path: Path) -> Arrays:
     """The arrays of an ``.npz`` file, by name. Raises InputError if it is none, or holds Python objects."""
     try:
         # From memory: NumPy leaves the file open where the archive is damaged.
-        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        content = path.read_bytes()
+        if not content.startswith((b"PK", b"\x93NUMPY")):
+            # NumPy takes anything else for a pickle, and says so.
+            raise ValueError("it is no archive of NumPy's")
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("it holds a single array without a name")
         return {name: archive[name] for name in archive.files}

@@ -55,7 +55,9 @@ def to_bytes(binding: Binding, array: npt.ArrayLike) -> Bytes:
     elif values.dtype != np.dtype(binding.dtype):
         hint = ""
         if values.dtype.kind == "f":
-            hint = f" Quantise it first: round(x / {binding.scale:g}) + {_file_zero_point(binding)}."
+            zero_point = _file_zero_point(binding)
+            sign = "-" if zero_point < 0 else "+"
+            hint = f" Quantise it first: round(x / {binding.scale:g}) {sign} {abs(zero_point)}."
         raise InputError(f"The input {binding.name!r} must be {binding.dtype}, not {values.dtype}.{hint}")
     elif binding.dtype == "uint8":
         small = (values ^ 0x80).view(np.int8)
