@@ -44,8 +44,10 @@ class _Generator:
         return float(10 ** self.rng.uniform(-2.5, -0.5)), zero_point
 
     def out(self, scale: float) -> dict[str, Any]:
-        """A random output zero point, and a scale around ``scale``."""
-        return {"out_scale": float(scale * self.rng.uniform(0.4, 2.5)), "out_zp": self.quantisation()[1]}
+        """A random output zero point, and a scale around ``scale``, but never so far out that products of products
+        leave what can be requantised."""
+        wanted = float(scale * self.rng.uniform(0.4, 2.5))
+        return {"out_scale": min(max(wanted, 1e-5), 1e5), "out_zp": self.quantisation()[1]}
 
     def weights(self, shape: tuple[int, ...], taps: int, channels: int) -> dict[str, Any]:
         """Weights, biases and scales that keep the results within a few times the output's range."""
