@@ -21,6 +21,7 @@ class AlignerBench(Bench):
         config = self.config
         size, width = config.word_bytes, max(config.rows, config.columns)
         by_column, pair = self.integers(0, 1), self.integers(0, 1)
+        groups, lanes = self.integers(1, config.groups), self.integers(1, config.rows)
         first = self.choose(0, size - 1, self.integers(0, size - 1))
         offsets = [self.integers(0, size - 1) for _ in range(3)]
         low, high = self.choose((0, width), (self.integers(0, width), self.integers(0, width)))
@@ -28,23 +29,22 @@ class AlignerBench(Bench):
             # Two words of one vector have the same offset.
             "offset": [first, first if pair else offsets[1], offsets[2]],
             "row_valid": self.choose(7, 7, self.integers(0, 7)),
-            "low": low, "high": high,
-            "lanes": self.integers(1, config.rows),
-            "by_column": by_column, "pair": pair, "groups": self.integers(1, config.groups),
+            "exists": sum(1 << lane for lane in range(low, high)),
+            "rows": 0 if by_column else (1 << lanes) - 1, "groups": (1 << groups) - 1 if by_column else 0, "pair": pair,
             "pad": self.integers(-128, 127),
         }  # fmt: skip
 
     def sample(self, slot: dict[str, Any]) -> None:
         size, width = self.config.word_bytes, max(self.config.rows, self.config.columns)
-        if not slot["by_column"]:
+        if not slot["groups"]:
             cover_mode("two words" if slot["pair"] and slot["offset"][0] + self.config.rows > size else "one word")
         else:
-            cover_mode(f"groups {slot['groups']}")
+            cover_mode(f"groups {slot['groups'].bit_count()}")
         cover_offset({0: "0", size - 1: "last byte"}.get(slot["offset"][0], "middle"))
-        left, right = slot["low"] > 0, slot["high"] < width
+        left, right = not slot["exists"] & 1, not slot["exists"] >> width - 1
         if not slot["row_valid"] & 1:
             cover_window("no row")
-        elif slot["low"] >= slot["high"]:
+        elif not slot["exists"]:
             cover_window("nothing")
         else:
             cover_window("both" if left and right else "left edge" if left else "right edge" if right else "all")
@@ -54,7 +54,7 @@ class AlignerBench(Bench):
         config, size = self.config, self.config.word_bytes
 
         def byte(group: int, lane: int) -> int:
-            if not (slot["row_valid"] >> group & 1 and slot["low"] <= lane < slot["high"]):
+            if not (slot["row_valid"] >> group & 1 and slot["exists"] >> lane & 1):
                 return slot["pad"]
             at = slot["offset"][group] + lane
             word = words[1] if group == 0 and slot["pair"] and at >= size else words[group]
@@ -62,11 +62,10 @@ class AlignerBench(Bench):
 
         lanes = np.zeros(config.rows, np.int64)
         columns = np.zeros((config.groups, config.columns), np.int64)
-        if slot["by_column"]:
-            for group in range(slot["groups"]):
-                columns[group] = [byte(group, column) for column in range(config.columns)]
-        else:
-            lanes[: slot["lanes"]] = [byte(0, lane) for lane in range(slot["lanes"])]
+        for group in range(slot["groups"].bit_length()):
+            columns[group] = [byte(group, column) for column in range(config.columns)]
+        taken = slot["rows"].bit_length()
+        lanes[:taken] = [byte(0, lane) for lane in range(taken)]
         return lanes, columns
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cocotb.triggers import Timer
 from common.array_runs import modes_of, positions, random_run
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
@@ -21,8 +22,6 @@ cover_decimation = COVER.point("decimation", (1, 2, 3, 4))
 cover_half = COVER.point("half", (0, 1))
 cover_overflow = COVER.point("overflow", ("by one", "fits exactly"))
 
-MASK = (1 << 24) - 1
-
 
 def cover_run(run: Registers) -> None:
     out, block = run["OUT"], run["BLOCK"]
@@ -38,54 +37,68 @@ def cover_run(run: Registers) -> None:
 
 
 class LoopsBench(Bench):
-    """Gives runs with the products that AddressProducts would make, takes positions at a random pace."""
+    """Gives runs, takes positions at a random pace."""
 
     def prepare(self) -> None:
         self.half = 0
+        self.half_period = self.period // 2
 
     async def start_run(self, run: Registers) -> None:
-        ports, pitch = self.ports, run["INPUT"]["pitch"]
+        ports = self.ports
         ports.setup.set(payload_of(Unit.ARRAY, run))
-        ports.row_pitch.set(run["STEP"]["row"] * pitch & MASK)
-        ports.kernel_pitch.set(run["KERNEL_Y"]["rows"] * pitch & MASK)
-        ports.origin.set(run["ORIGIN"]["y"] * pitch & MASK)
         ports.start.set(1)
         await self.clocks()
         ports.start.set(0)
         # From now on the run is the block's own.
-        self.randomise(ports.setup, ports.row_pitch, ports.kernel_pitch, ports.origin)
+        self.randomise(ports.setup)
+
+    async def middle(self) -> None:
+        """Into the middle of the cycle, where outputs have their values and inputs can follow."""
+        await Timer(self.half_period, "step")
 
     async def take(self, run: Registers, style: str) -> None:
-        """All positions of a run, each looked at in every cycle in which it stands."""
+        """All positions of a run, each looked at in every cycle in which it stands. None is late, but for the first one
+        and a block that is a single position."""
         ports, pace = self.ports, make_pace(self.rng, style)
-        block = 0
+        mask = (1 << self.config.address_bits) - 1
+        block, before = 0, None
         for position in positions(self.config, run):
             self.half ^= position.block != block
             block = position.block
-            go = False
+            base = (position.row_address - position.y * run["INPUT"]["pitch"]) & mask
+            wanted = {
+                "base": base, "x": position.x, "row_y": position.y, "keep": position.keep, "half": self.half,
+                "first": position.first, "last": position.last, "final": position.final,
+                "takes_weights": position.step_start and (run["RUN"]["mode"] != Mode.POOL or before is None),
+                "block_start": position.block_start, "follows": position.row_start and run["RUN"].get("follow", 0),
+                "run_end": position.run_end, "overflow": 0,
+            }  # fmt: skip
+            if position.keep:
+                wanted["index"] = position.index
+            alone = position.block_start and position.final and run["STEP"]["decimation"] == 1
+            go, late = False, 1 if before is None or alone else 0
             while not go:
+                await self.middle()
+                if not ports.active.get() and late:
+                    late -= 1
+                    ports.advance.set(0)
+                    await self.clocks()
+                    continue
+                assert ports.active.get() and ports.busy.get(), f"not active at {position}"
+                found = ports.position.get()
+                wrong = {name: found[name] for name in wanted if found[name] != int(wanted[name])}
+                assert not wrong, f"{wrong} of {position}"
                 go = pace()
                 ports.advance.set(int(go))
                 await self.clocks()
-                assert ports.active.get(), f"no longer active at {position}"
-                found = ports.position.get()
-                wanted = {
-                    "row_address": position.row_address, "x": position.x, "row_y": position.y, "keep": position.keep,
-                    "half": self.half, "first": position.first, "last": position.last, "final": position.final,
-                    "step_start": position.step_start, "block_start": position.block_start,
-                    "row_start": position.row_start, "run_end": position.run_end, "overflow": 0,
-                }  # fmt: skip
-                if position.keep:
-                    wanted["index"] = position.index
-                wrong = {name: found[name] for name in wanted if found[name] != int(wanted[name])}
-                assert not wrong, f"{wrong} of {position}"
             cover_half(self.half)
+            before = position
         self.half ^= 1
         ports.advance.set(0)
         held = ports.held.get()
         assert held["run"]["tag"] == run["RUN"]["tag"] and held["window"] == run["WINDOW"]
         await self.clocks()
-        assert not ports.active.get(), "active after the last position"
+        assert not ports.active.get() and not ports.busy.get(), "active after the last position"
 
     async def runs(self, runs: Iterable[Registers], *styles: str) -> None:
         for run in runs:
@@ -136,8 +149,13 @@ async def overflow(bench: LoopsBench) -> None:
             continue
         run["OUT"]["width"] = run["BLOCK"]["width"] = half + 1
         await bench.start_run(run)
+        await bench.clocks()
         bench.ports.advance.set(1)
-        for index in range(half + 1):
+        for _ in range(half):
             await bench.clocks()
-            assert bench.ports.position.get()["overflow"] == (index == half)
+            assert bench.ports.active.get() and not bench.ports.position.get()["overflow"]
+        bench.ports.advance.set(0)
+        for _ in range(3):
+            await bench.clocks()
+            assert bench.ports.position.get()["overflow"] and not bench.ports.active.get()
         cover_overflow("by one")

@@ -61,7 +61,7 @@ class Bench:
         self.ports: Any = make_ports(dut, _SETTINGS["ports"])
         self.edge = RisingEdge(dut.clk)
         self._tasks: list[Any] = []
-        self._period = get_sim_steps(_SETTINGS["clock_ns"], "ns")
+        self.period = get_sim_steps(_SETTINGS["clock_ns"], "ns")
 
     # What a block's bench may add ----------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Bench:
     @property
     def cycle(self) -> int:
         """Number of the present cycle, in which written values stand; values read at an edge are of ``cycle - 1``."""
-        return get_sim_time("step") // self._period
+        return get_sim_time("step") // self.period
 
     # Time ----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from tensaw.harness.profile import ArrayState
 from tensaw.model.timing import estimate
 from tensaw.model.timing_bus import UNKNOWN, Asker, Burst, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News
-from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites, RowWrites, StepReads
+from tensaw.model.timing_scratchpad import READ_DELAY, ArrayReads, OutputWrites, RowWrites, StepReads
 from tensaw.spec.config import PRESETS, NpuConfig
 from tensaw.spec.errors import InputError
 from tensaw.spec.isa import assemble
@@ -163,16 +163,16 @@ def test_a_store_waits_for_banks_that_the_array_reads() -> None:
     reads = ArrayReads(BASE)  # words of 16 bytes in four banks
     # Lines of ten positions, each 16 bytes from the middle of a word on: two words, the next position one further.
     reads.add(StepReads(100, 119, 10, None, 8, 160, 16, 16, 0, 0))
-    assert reads.free(101, 0)  # a position reads two cycles after it was given
-    assert [reads.free(102, bank * 16) for bank in range(4)] == [False, False, True, True]
-    assert [reads.free(103, bank * 16) for bank in range(4)] == [True, False, False, True]
-    assert [reads.free(104, bank * 16 + 1) for bank in range(4)] == [True, False, False, False]
-    assert reads.free(122, 0)
+    assert reads.free(99 + READ_DELAY, 0)  # a position reads some cycles after it was given
+    assert [reads.free(100 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, True, True]
+    assert [reads.free(101 + READ_DELAY, bank * 16) for bank in range(4)] == [True, False, False, True]
+    assert [reads.free(102 + READ_DELAY, bank * 16 + 1) for bank in range(4)] == [True, False, False, False]
+    assert reads.free(120 + READ_DELAY, 0)
     # Three kernel rows, an odd number of words apart, in three banks; a line begins where it was told to.
     reads.add(StepReads(200, 230, 5, [200, 220], 0, 48, 1, 9, 3, 16))
-    assert [reads.free(202, bank * 16) for bank in range(4)] == [False, False, False, True]
-    assert reads.free(210, 0)
-    assert [reads.free(222, bank * 16) for bank in range(4)] == [False, False, True, False]
+    assert [reads.free(200 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, False, True]
+    assert reads.free(208 + READ_DELAY, 0)
+    assert [reads.free(220 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, True, False]
 
 
 class SlowAsker(Asker):

@@ -120,6 +120,11 @@ class NpuConfig:
         return _power_of_two_at_least(max(self.rows, self.columns, self.bus_bytes))
 
     @property
+    def address_bits(self) -> int:
+        """Bits that address every byte of the scratchpad; addresses are computed modulo two to this power."""
+        return (self.scratchpad_bytes - 1).bit_length()
+
+    @property
     def weight_row_bytes(self) -> int:
         """Bytes of one weight row (one weight for each column) in memory and in the weight buffer: a power of two, at
         least 4. Columns beyond ``columns`` are ignored."""

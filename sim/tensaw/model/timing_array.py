@@ -23,8 +23,10 @@ from tensaw.spec.isa import Peer, TableKind
 
 __all__ = ["ArrayUnit"]
 
-PREPARATION = 10
-"""Cycles from the loader's taking a run to the first in which the feeder can take it: products for its addresses."""
+PREPARATION = 2
+"""Cycles from the loader's taking a run or table to the first in which the feeder can take it."""
+ENTRY = 2
+"""Cycles from the feeder's taking a run to its first position."""
 GAP = 3
 """Cycles without a position in which the output stage can take a lonely position's accumulators."""
 TABLE_BYTES = {TableKind.LOOKUP: 256, TableKind.EXPONENT: 1024}
@@ -69,7 +71,7 @@ class ArrayUnit:
             self._trace.add("array", action.tag, begin, self._last + 1)
 
     def _table(self, action: Action, taken: int, begin: int) -> Process:
-        start = yield from self._wait_tokens(action, begin, max(taken + 1, begin))
+        start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin))
         size = TABLE_BYTES[TableKind(action.fields["kind"])]
         end = yield from self._parameters.read_table(self._tail, size, start + 1)
         self._tail = self._ring.freed
@@ -118,7 +120,7 @@ class ArrayUnit:
                 position += len(shape.steps) * shape.rows
         if not shape.pool:
             yield from self._end_loading(shape, cursor, position)
-        self._tokens.give(Peer.ARRAY, action.fields["signal"], self._last + 2)
+        self._tokens.give(Peer.ARRAY, action.fields["signal"], self._last + 3)
 
     def _finish_loading(self, shape: Geometry, cursor: int, position: int) -> Process:
         """A POOL run's loader: the parameters of all tiles."""
@@ -142,18 +144,19 @@ class ArrayUnit:
 
     def _start(self, action: Action, taken: int, begin: int) -> Process:
         """The feeder takes the run."""
-        start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin))
+        start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin), ENTRY)
         self._port.accept(start)
-        self._last = start
+        self._last = start + ENTRY - 1
 
-    def _wait_tokens(self, action: Action, begin: int, ready: int) -> Steps:
-        """Cycle in which an action that is on offer from ``begin`` on and could start in ``ready`` has its tokens."""
+    def _wait_tokens(self, action: Action, begin: int, ready: int, entry: int = 1) -> Steps:
+        """Cycle in which an action that is on offer from ``begin`` on and could start in ``ready`` has its tokens; its
+        first position or row comes ``entry`` cycles later."""
         granted = [begin]
         yield from self._tokens.take(Peer.ARRAY, action.fields["wait"], granted)
         there = max(granted)
         start = max(ready, there)
         self._trace.wait_tokens(action.tag, begin, there)
-        self._trace.count(action.tag, ArrayState.OVERHEAD, start + 1 - there)
+        self._trace.count(action.tag, ArrayState.OVERHEAD, start + entry - there)
         return start
 
     def _load(self, begin: int, row: int, rows: int, freeing: bool) -> Steps:
@@ -184,7 +187,7 @@ class ArrayUnit:
         top += down
         y = top + shape.reach
         first = self._last + 1
-        behind = followed is not None and (fresh or followed.done is None or followed.done + 1 > first)
+        behind = followed is not None and (fresh or followed.done is None or followed.done + 2 > first)
         if behind:
             begin = yield from self._written(followed, y, first, shape.window, fresh)
             trace.count(tag, ArrayState.WAIT_FOLLOW, begin - first)
@@ -241,21 +244,21 @@ class ArrayUnit:
     def _written(self, followed: Written | None, y: int, cycle: int, window: int, fresh: bool) -> Steps:
         """Cycle, from ``cycle`` on, in which a row's first position can be given: input row y is written.
 
-        The tests are registered: that for the whole run is not valid in a run's first cycle, that for a row takes a
-        cycle more.
+        The tests are registered twice, that for a row not before the position is there; none is valid for a run's first
+        position in its first cycle.
         """
         assert followed is not None
         needed = min(y + 1, window)
         while True:
             done = followed.done
             if done is not None:
-                done = max(done + 1, cycle + fresh)
+                done = max(done + 2, cycle + fresh)
                 if done <= cycle:
                     return cycle
             if needed <= 0:
                 return cycle + 1
             if len(followed.rows) >= needed:
-                there = max(cycle, followed.rows[needed - 1]) + 1
+                there = max(cycle, followed.rows[needed - 1] + 1) + 1
                 return there if done is None else min(there, done)
             if done is not None:
                 return done

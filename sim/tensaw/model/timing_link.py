@@ -10,7 +10,7 @@ from tensaw.spec.config import NpuConfig
 
 __all__ = ["FEEDER", "Link", "Row", "Written", "array_latency"]
 
-FEEDER = 5
+FEEDER = 6
 """Cycles from giving a position to its bytes at the array."""
 
 

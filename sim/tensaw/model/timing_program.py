@@ -100,23 +100,33 @@ class Port:
         kernel.start(self._read())
 
     def _read(self) -> Process:
-        cycle = 0
+        cycle = 0  # from which a word in the register behind the queue can have its effect
+        free = 0  # from which the register can take the next one
         while True:
             while not self.queue:
                 yield self.pushed
             ready, action = self.queue[0]
-            cycle = max(cycle, ready)
-            yield cycle
+            free = max(free, ready)
+            yield free
             self.queue.popleft()
             self.popped.tell()
-            cycle += 1
+            cycle = max(cycle, free + 1)
+            free = cycle
             if action is not None:
-                action.pending = cycle
+                action.pending = cycle + 1
+                yield cycle
                 self.offer = action
                 self.offered.tell()
                 while self.offer is not None:
                     yield self._accepted
                 cycle = self._taken + 1
+            else:
+                cycle += 1
+
+    @property
+    def full(self) -> bool:
+        """The queue has no room; behind an action that is on offer one more word waits in the port."""
+        return len(self.queue) >= self.depth + (self.offer is not None)
 
     def accept(self, cycle: int) -> None:
         """The action on offer is taken in a cycle."""
@@ -174,7 +184,7 @@ class Dispatcher:
                 self.ended = cycle + 1
                 return
             port = self._ports[unit]
-            while len(port.queue) >= port.depth:
+            while port.full:
                 yield port.popped
                 cycle = max(cycle, self._kernel.now + 1)
                 yield cycle

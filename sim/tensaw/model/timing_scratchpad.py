@@ -10,7 +10,7 @@ from tensaw.spec.config import BANKS, NpuConfig
 
 __all__ = ["ArrayReads", "OutputWrites", "RowWrites", "StepReads"]
 
-READ_DELAY = 2
+READ_DELAY = 3
 """Cycles from giving a position to reading its words."""
 
 

@@ -126,10 +126,6 @@ BLOCKS: dict[str, Block] = {
             configs=(FAST, "r9c3b8", "r5c7b16", "r2c2b8"),
         ),
         Block("aligner", "tensaw.rtl.array.align:Aligner", "tensaw_aligner", configs=(FAST, "r9c3b8", "r5c7b16")),
-        Block(
-            "address_products", "tensaw.rtl.array.products:AddressProducts", "tensaw_address_products",
-            arguments=_nothing, configs=(FAST,),
-        ),
         Block("loops", "tensaw.rtl.array.loops:Loops", "tensaw_loops"),
         Block(
             "feeder", "tensaw.rtl.array.feeder:Feeder", "tensaw_feeder",

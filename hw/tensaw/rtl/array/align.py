@@ -16,21 +16,18 @@ __all__ = ["Aligner", "slot_layout"]
 def slot_layout(config: NpuConfig) -> data.StructLayout:
     """What the words of one position are to become.
 
-    ``offset``: byte in the word of each slot's first byte. ``row_valid``: slot g's row exists. ``low``, ``high``: lanes
-    low .. high-1 exist in the row. ``lanes``: number of array rows that take part. ``by_column``: the slots are vectors
-    for the columns (DEPTHWISE, POOL), else two neighbouring words of one vector for the rows. ``groups``: slots in use.
+    ``offset``: byte in the word of each slot's first byte. ``row_valid``: slot g's row exists. ``exists``: lanes that
+    exist in the row. ``rows``: array rows that take part. ``groups``: slots that are vectors for the columns
+    (DEPTHWISE, POOL). ``pair``: slots 0 and 1 are neighbouring words of one vector.
     """
-    lane = range(max(config.rows, config.columns) + 1)
     return data.StructLayout(
         {
             "offset": data.ArrayLayout(range(config.word_bytes), 3),
             "row_valid": 3,
-            "low": lane,
-            "high": lane,
-            "lanes": range(config.rows + 1),
-            "by_column": 1,
+            "exists": max(config.rows, config.columns),
+            "rows": config.rows,
+            "groups": config.groups,
             "pair": 1,
-            "groups": 2,
             "pad": signed(8),
         }
     )
@@ -79,8 +76,7 @@ class Aligner(wiring.Component):
         rotated = [_rotate(m, self.words[number], slot.offset[number], size, f"rotated{number}") for number in range(3)]
         width = max(config.rows, config.columns)
 
-        exists = Signal(width)
-        m.d.comb += exists.eq(Cat((slot.low <= lane) & (slot.high > lane) for lane in range(width)))
+        exists = slot.exists
 
         # A vector that crosses the end of its word goes on in the next one, which slot 1 holds.
         first_word = Signal(width)
@@ -92,14 +88,14 @@ class Aligner(wiring.Component):
             return Mux(first_word[lane] | ~slot.pair, low, high)
 
         for row in range(config.rows):
-            with m.If(slot.by_column | (slot.lanes <= row)):
+            with m.If(~slot.rows[row]):
                 m.d.sync += self.lanes[row].eq(0)
             with m.Else():
                 m.d.sync += self.lanes[row].eq(Mux(slot.row_valid[0] & exists[row], vector(row).as_signed(), slot.pad))
         for group in range(config.groups):
             for column in range(config.columns):
                 source = vector(column) if group == 0 else rotated[group][8 * column :][:8]
-                with m.If(~slot.by_column | (slot.groups <= group)):
+                with m.If(~slot.groups[group]):
                     m.d.sync += self.columns[group][column].eq(0)
                 with m.Else():
                     m.d.sync += self.columns[group][column].eq(

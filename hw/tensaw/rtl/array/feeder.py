@@ -12,7 +12,6 @@ from amaranth.utils import exact_log2
 from tensaw.rtl.array.accumulators import accumulate_layout
 from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops
-from tensaw.rtl.array.products import AddressProducts
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
@@ -75,15 +74,15 @@ class Feeder(wiring.Component):
 
     Timing
     ------
-    One position a cycle, across steps, blocks and tiles; one cycle lost from a run's last position to the next run's
-    first. A following run loses a cycle in each row while it is close behind the run it follows.
+    One position a cycle, across steps, blocks and tiles; two cycles lost from a run's last position to the next
+    run's first. A following run loses a cycle in each row while it is close behind the run it follows.
 
     Corner cases
     ------------
     Weights of a POOL run (the loader's ones) are taken once, at its first position.
     """
 
-    LATENCY = 5
+    LATENCY = 6
 
     run: Any
     take_mask: Signal
@@ -144,39 +143,29 @@ class Feeder(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         loops = place(m, platform, "loops", Loops, self._config)
-        issue, held_weights = Signal(), Signal()
+        issue = Signal()
         self._start_runs(m, platform, loops, issue)
-        self._decide(m, loops, issue, held_weights)
-        self._fetch(m, platform, loops, issue, held_weights)
+        self._decide(m, loops, issue)
+        self._fetch(m, platform, loops, issue)
         return m
 
     def _start_runs(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
-        """Tokens, legality, the products that addresses need; then the loops take the run."""
+        """Tokens and legality; then the loops take the run."""
         offer = self.run.payload
-        products = place(m, platform, "products", AddressProducts)
-        prepared = Signal()
         is_table = offer.action == Action.TABLE
-        # `products.done` still belongs to the previous run in the cycle in which the next is first seen.
-        m.d.comb += [
-            products.pitch.eq(offer.input.pitch),
-            products.row.eq(offer.step.row),
-            products.kernel_rows.eq(offer.kernel_y.rows),
-            products.y.eq(offer.origin.y),
-            products.start.eq(self.run.valid & ~prepared),
-            loops.setup.eq(offer),
-            loops.row_pitch.eq(products.row_pitch),
-            loops.kernel_pitch.eq(products.kernel_pitch),
-            loops.origin.eq(products.origin),
+        # Registered: the run on offer has been looked at, and is one that must be refused.
+        checked, illegal = Signal(), Signal()
+        m.d.sync += [
+            checked.eq(self.run.valid & ~self.run.ready),
+            illegal.eq(self._illegal(offer) & ~is_table),
         ]
-        m.d.sync += prepared.eq(self.run.valid & ~self.run.ready)
-
-        illegal, failed, table_running = Signal(), Signal(), Signal()
-        m.d.comb += illegal.eq(self._illegal(offer) & ~is_table)
-        can_start = self.run.valid & ~loops.active & ~failed & ~self.halt
+        failed, table_running = Signal(), Signal()
+        can_start = self.run.valid & checked & ~loops.busy & ~failed & ~self.halt
         start, table_start = Signal(), Signal()
         m.d.comb += [
-            start.eq(can_start & ~is_table & prepared & products.done & self.take_ready & ~illegal),
+            start.eq(can_start & ~is_table & self.take_ready & ~illegal),
             table_start.eq(can_start & is_table & ~table_running & self.take_ready),
+            loops.setup.eq(offer),
             loops.start.eq(start),
             self.take_mask.eq(Mux(is_table, offer.table.wait, offer.run.wait)),
             self.take.eq(start | table_start),
@@ -188,26 +177,26 @@ class Feeder(wiring.Component):
         with m.If(self.table_done):
             m.d.sync += table_running.eq(0)
 
-        overflow = loops.active & loops.position.overflow
+        overflow = loops.busy & loops.position.overflow
         tag = Signal(16)
-        m.d.comb += tag.eq(Mux(loops.active, loops.held.run.tag, Mux(is_table, offer.table.tag, offer.run.tag)))
+        m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, Mux(is_table, offer.table.tag, offer.run.tag)))
         with m.If(overflow | (can_start & illegal)):
             m.d.sync += failed.eq(1)
             with m.If(~failed):
                 m.d.sync += self.error.tag.eq(tag)
         m.d.comb += [self.error.valid.eq(failed), self.error.code.eq(ErrorCode.ILLEGAL_VALUE), self.tag.eq(tag)]
 
-        # The last position's bytes are read two cycles after it was issued; only then may others overwrite them.
-        finished = _after(m, issue & loops.position.run_end, 2, "finished")
-        finished_mask = _after(m, loops.held.run.signal, 1, "finished_mask")
+        # The last position's bytes are read three cycles after it was issued; only then may others overwrite them.
+        finished = _after(m, issue & loops.position.run_end, 3, "finished")
+        finished_mask = _after(m, loops.held.run.signal, 3, "finished_mask")
         m.d.comb += [
             self.give.eq(finished | (table_running & self.table_done)),
-            self.give_mask.eq(Mux(finished, _after(m, finished_mask, 1, "finished_mask2"), offer.table.signal)),
+            self.give_mask.eq(Mux(finished, finished_mask, offer.table.signal)),
         ]
 
         state = self.state
         m.d.comb += state.eq(FeederState.OVERHEAD)
-        with m.If(~loops.active):
+        with m.If(~loops.busy):
             with m.If(~self.run.valid):
                 m.d.comb += state.eq(FeederState.IDLE)
             with m.Elif(~self.take_ready & ~table_running):
@@ -240,43 +229,37 @@ class Feeder(wiring.Component):
         result |= (run.run.mode != Mode.POOL) & ((run.weights.rows == 0) | (run.weights.rows > config.rows))
         return result
 
-    def _decide(self, m: Module, loops: Loops, issue: Signal, hold: Signal) -> None:
+    def _decide(self, m: Module, loops: Loops, issue: Signal) -> None:
         """May this position be given now?"""
         run, position = loops.held, loops.position
-        # A POOL run keeps its ones: it takes weights at its first position only.
-        first_of_run = Signal()
-        with m.If(loops.start):
-            m.d.sync += first_of_run.eq(1)
-        with m.Elif(issue):
-            m.d.sync += first_of_run.eq(0)
-        m.d.comb += hold.eq((run.run.mode == Mode.POOL) & ~first_of_run)
-
-        # Both tests are registered: the first serves whole runs, the second needs a cycle with an unchanged position.
-        done, row_there, settled = Signal(), Signal(), Signal()
+        # What a run follows is done, or the row that a position waits for is written: registered twice. The position's
+        # own row needs a cycle in which the position stays.
         behind = Signal(signed(8))
-        m.d.comb += behind.eq(self.progress.completed - run.run.follow_run - 1)
+        reach, reach_held = Signal(9), Signal(9)  # rows from a position's own to the lowest that it needs
         rows = run.kernel_y.group_rows
-        reach = Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0))
-        lowest = Signal(signed(20))
-        m.d.comb += lowest.eq(position.row_y + Mux(run.run.mode == Mode.DEPTHWISE, reach, 0))
+        with m.If(run.run.mode == Mode.DEPTHWISE):
+            m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
+        over, in_work, complete = Signal(), Signal(), Signal()
+        reached = Signal(signed(18))
+        row_there = Signal()
+        m.d.comb += behind.eq(self.progress.completed - run.run.follow_run - 1)
         m.d.sync += [
-            done.eq(~loops.start & (behind >= 0)),
-            row_there.eq(
-                (lowest < 0)
-                | (behind == -1)
-                & self.progress.last_tile
-                & ((self.progress.rows > lowest) | (self.progress.rows >= run.window.height))
-            ),
-            settled.eq(loops.active & ~issue),
+            reach_held.eq(reach),
+            over.eq(behind >= 0),
+            in_work.eq((behind == -1) & self.progress.last_tile),
+            complete.eq(self.progress.rows >= run.window.height),
+            reached.eq(self.progress.rows - reach),
         ]
+        written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
+        m.d.sync += row_there.eq(loops.active & (over | (~issue & written)))
         no_weights, no_half, no_row = Signal(), Signal(), Signal()
         m.d.comb += [
-            no_weights.eq(position.step_start & ~hold & ~self.tile_ready),
+            no_weights.eq(position.takes_weights & ~self.tile_ready),
             no_half.eq(position.block_start & self.half_busy.bit_select(position.half, 1)),
-            no_row.eq(position.row_start & run.run.follow & ~done & ~(row_there & settled)),
-            issue.eq(loops.active & ~no_weights & ~no_half & ~no_row & ~position.overflow & ~self.halt),
+            no_row.eq(position.follows & ~row_there),
+            issue.eq(loops.active & ~no_weights & ~no_half & ~no_row & ~self.halt),
             loops.advance.eq(issue),
-            self.swap.eq(issue & position.step_start & ~hold),
+            self.swap.eq(issue & position.takes_weights),
             self.open.eq(issue & position.block_start),
             self.open_half.eq(position.half),
         ]
@@ -290,73 +273,107 @@ class Feeder(wiring.Component):
             with m.Elif(issue & position.keep):
                 m.d.comb += self.state.eq(FeederState.BUSY)
 
-    def _fetch(self, m: Module, platform: Any, loops: Loops, issue: Signal, hold: Signal) -> None:
-        """Five stages: row and byte addresses; group addresses and padding; two for the scratchpad; alignment."""
+    def _fetch(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
+        """Six stages: row times pitch; base address; addresses and lanes; two for the scratchpad; alignment."""
         config = self._config
         run, position = loops.held, loops.position
-        width = max(config.rows, config.columns)
-        size_bits = config.word_bytes.bit_length() - 1
+        address, width = config.address_bits, max(config.rows, config.columns)
+        size_bits = exact_log2(config.word_bytes)
+        lane_bits = (width - 1).bit_length()
+        depthwise, pool = run.run.mode == Mode.DEPTHWISE, run.run.mode == Mode.POOL
 
         # Stage 1. The run's fields still belong to this position here and in stage 2, no further.
         valid1 = Signal()
-        base, rows1 = Signal(24), [Signal(24, name=f"group{group}_row") for group in range(1, 3)]
+        product1, along1 = Signal(address), Signal(address)
         x1, y1 = Signal(signed(26)), Signal(signed(18))
-        pitch = run.kernel_y.group_pitch
+        right1, under1 = Signal(signed(27)), Signal(signed(19))  # bytes and rows from here to the window's end
+        row_number = Signal(address)  # modulo what addresses are counted by, as an unsigned factor
+        m.d.comb += row_number.eq(position.row_y)
         m.d.sync += [
             valid1.eq(issue),
+            product1.eq(row_number * run.input.pitch[:address]),
+            along1.eq(position.base + position.x),
             x1.eq(position.x),
             y1.eq(position.row_y),
-            base.eq(position.row_address + position.x),
-            rows1[0].eq(position.row_address + pitch),
-            rows1[1].eq(position.row_address + (pitch << 1)),
+            right1.eq(run.window.row_bytes - position.x),
+            under1.eq(run.window.height - position.row_y),
         ]
 
-        # Stage 2.
-        slot, registered = Signal(slot_layout(config)), Signal(slot_layout(config), name="registered_slot")
-        enable = Signal(3)
-        addresses = [Signal(24, name=f"address{number}") for number in range(3)]
-        depthwise, pool = run.run.mode == Mode.DEPTHWISE, run.run.mode == Mode.POOL
-        next_word = base + config.word_bytes
+        # Stage 2. Of lanes only the low bits count where the others do not decide already.
+        base, along = Signal(address), Signal(address)
+        rows = [Signal(address, name=f"group{group}_row") for group in range(3)]
+        passed = Signal(lane_bits)  # lanes left of the window, less one
+        left, far_left = Signal(), Signal()
+        there = Signal(lane_bits)  # lanes before the window's end
+        near_end, beyond = Signal(), Signal()
+        wanted = Signal(range(width + 1))
+        enable2 = Signal(3)
+        rows_wanted, by_row = Signal(range(config.rows + 1)), Signal()
+        by_column = Cat(
+            (depthwise & (run.run.groups > group)) | (pool if group == 0 else 0) for group in range(config.groups)
+        )
+        registered = Signal(slot_layout(config), name="registered_slot")
         m.d.sync += [
-            addresses[0].eq(base),
-            addresses[1].eq(Mux(depthwise, rows1[0] + x1, next_word)),
-            addresses[2].eq(rows1[1] + x1),
-            registered.low.eq(_clamp(-x1, width)),
-            registered.high.eq(_clamp(run.window.row_bytes - x1, width)),
-            registered.lanes.eq(run.weights.rows),
-            registered.by_column.eq(depthwise | pool),
+            base.eq(product1 + along1),
+            along.eq(along1),
+            passed.eq(~x1[:lane_bits]),
+            left.eq(x1 < 0),
+            far_left.eq(~x1[lane_bits:].all()),
+            there.eq(right1[:lane_bits]),
+            near_end.eq(right1[lane_bits:] == 0),
+            beyond.eq(right1 < 0),
+            wanted.eq(Mux(pool, config.columns, run.weights.rows)),
+            enable2.eq(Cat(valid1, valid1 & depthwise & run.run.groups[1], valid1 & depthwise & run.run.groups.all())),
+            rows_wanted.eq(run.weights.rows),
+            by_row.eq(~(depthwise | pool)),
             registered.pair.eq(~depthwise),
-            registered.groups.eq(Mux(depthwise, run.run.groups, 1)),
+            registered.groups.eq(by_column),
             registered.pad.eq(run.tiles.pad_value),
         ]
         for group in range(3):
-            y = Signal(signed(20), name=f"group{group}_y")
-            m.d.comb += y.eq(y1 + (run.kernel_y.group_rows * group))
-            m.d.sync += registered.row_valid[group].eq((y >= 0) & (y < run.window.height))
-        wanted = Mux(pool, config.columns, run.weights.rows)
+            down, further = run.kernel_y.group_rows * group, run.kernel_y.group_pitch[:address] * group
+            y, under = Signal(signed(20), name=f"group{group}_y"), Signal(signed(20), name=f"group{group}_under")
+            m.d.comb += [y.eq(y1 + down), under.eq(under1 - down)]
+            m.d.sync += [registered.row_valid[group].eq((y >= 0) & (under > 0)), rows[group].eq(product1 + further)]
+
+        # Stage 3.
+        slot = Signal(slot_layout(config))
+        enable = Signal(3)
+        addresses = [Signal(address, name=f"address{number}") for number in range(3)]
+        by_rows = ~registered.pair
         crosses = (base[:size_bits] + wanted) > config.word_bytes
         m.d.sync += [
-            enable[0].eq(valid1),
-            enable[1].eq(valid1 & Mux(depthwise, run.run.groups >= 2, crosses)),
-            enable[2].eq(valid1 & depthwise & (run.run.groups == 3)),
+            slot.eq(registered),
+            slot.rows.eq(Cat(by_row & (rows_wanted > row) for row in range(config.rows))),
+            slot.exists.eq(
+                Cat(
+                    (~left | (~far_left & (passed < lane if lane else 0)))
+                    & ~beyond
+                    & (~near_end | (there > lane if lane + 1 < 1 << lane_bits else 0))
+                    for lane in range(width)
+                )
+            ),
+            addresses[0].eq(base),
+            addresses[1].eq(Mux(by_rows, rows[1], base) + Mux(by_rows, along, config.word_bytes)),
+            addresses[2].eq(rows[2] + along),
+            enable.eq(Cat(enable2[0], Mux(by_rows, enable2[1], enable2[0] & crosses), enable2[2])),
         ]
-        m.d.comb += slot.eq(registered)
         for number in range(3):
-            m.d.comb += [
-                self.memory.address[number].eq(addresses[number] >> size_bits),
-                slot.offset[number].eq(addresses[number][:size_bits]),
-            ]
+            m.d.comb += self.memory.address[number].eq(addresses[number] >> size_bits)
         m.d.comb += self.memory.enable.eq(enable)
         banks = [address[size_bits:][: exact_log2(BANKS)] for address in addresses]
         for one, other in ((0, 1), (0, 2), (1, 2)):
             apart = ~(enable[one] & enable[other]) | (banks[one] != banks[other])
             check(m, platform, apart, f"banks_{one}_{other}", "two words of one position lie in the same bank")
 
-        # Stages 3 to 5.
+        # Stages 4 to 6.
         aligner = place(m, platform, "aligner", Aligner, config)
+        offsets = Cat(number[:size_bits] for number in addresses)
+        delayed = slot_layout(config)(_after(m, slot.as_value(), 2, "slot"))
         m.d.comb += [
             aligner.words.eq(self.memory.data),
-            aligner.slot.eq(slot_layout(config)(_after(m, slot.as_value(), 2, "slot"))),
+            aligner.slot.eq(delayed),
+            aligner.slot.offset.as_value().eq(_after(m, offsets, 2, "offsets")),
             self.lanes.eq(aligner.lanes),
             self.columns.eq(aligner.columns),
         ]
@@ -371,19 +388,11 @@ class Feeder(wiring.Component):
             control.final.eq(position.final),
             control.maximum.eq(run.run.maximum),
         ]
-        by_column = Cat(
-            issue & ((depthwise & (run.run.groups > group)) | (pool if group == 0 else 0))
-            for group in range(config.groups)
-        )
         m.d.comb += [
             self.control.as_value().eq(_after(m, control.as_value(), self.LATENCY, "control")),
-            self.by_column.eq(_after(m, by_column, self.LATENCY, "by_column")),
+            self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column")),
             self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap")),
         ]
-
-
-def _clamp(value: Value, high: int) -> Value:
-    return Mux(value < 0, 0, Mux(value > high, high, value))
 
 
 def _after(m: Module, value: Value, cycles: int, name: str) -> Value:

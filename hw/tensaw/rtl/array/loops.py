@@ -1,4 +1,4 @@
-"""The loops of an ARRAY run: which position comes next, and where in the scratchpad its bytes lie."""
+"""The loops of an ARRAY run: which position comes next, and where in its image it lies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ __all__ = ["Loops", "position_layout"]
 def position_layout(config: NpuConfig) -> data.StructLayout:
     """One streamed position.
 
-    ``row_address`` + ``x`` is its byte address, ``row_y`` its input row, ``x`` its byte in the row. ``keep``: its sums
-    are wanted, as entry ``index`` of accumulator half ``half``; ``first`` and ``last``: in the first and last kernel
-    step; ``final``: and it is the block's last. ``step_start``, ``block_start``, ``row_start``: it is the first of a
-    kernel step, a block, a row. ``run_end``: nothing follows. ``overflow``: the block is larger than a half.
+    ``row_y``: its input row; ``x``: its byte in the row; ``base``: scratchpad address of row 0, byte 0 for its tile.
+    ``keep``: its sums are wanted, as entry ``index`` of accumulator half ``half``; ``first`` and ``last``: in the first
+    and last kernel step; ``final``: and it is the block's last. ``takes_weights``: it is the first of a kernel step (in
+    POOL: of the run). ``block_start``: it is the first of a block. ``follows``: it is the first of a row, and the run
+    follows another one. ``run_end``: nothing follows.
+    ``overflow``: the block is larger than a half.
     """
     return data.StructLayout(
         {
-            "row_address": 24,
+            "base": config.address_bits,
             "x": signed(26),
             "row_y": signed(18),
             "keep": 1,
@@ -34,13 +36,80 @@ def position_layout(config: NpuConfig) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "final": 1,
-            "step_start": 1,
+            "takes_weights": 1,
             "block_start": 1,
-            "row_start": 1,
+            "follows": 1,
             "run_end": 1,
             "overflow": 1,
         }
     )
+
+
+class _Countdown:
+    """Counts what is left of a loop. The register holds two less, so that its sign says that this is the last one."""
+
+    def __init__(self, m: Module, width: int, name: str) -> None:
+        self._left = Signal(signed(width + 1), name=f"{name}_left_but_two")
+        self.following = Signal(signed(width + 1), name=f"{name}_following")
+        """What the register is to hold next; unless :meth:`load` or :meth:`next` is used, what it holds."""
+        m.d.comb += self.following.eq(self._left)
+
+    @property
+    def last(self) -> Value:
+        return self._left[-1]
+
+    def load(self, count_but_two: Value) -> Any:
+        """A combinational statement: two more than this are left."""
+        return self.following.eq(count_but_two)
+
+    def next(self) -> Any:
+        """A combinational statement: one has been done."""
+        return self.following.eq(self._left - 1)
+
+    def step(self) -> Any:
+        """A statement for the clock."""
+        return self._left.eq(self.following)
+
+
+class _Cut:
+    """A side of the output, cut into blocks: how long each is, less two, and what remains behind it.
+
+    ``start`` takes the side's and a block's length; before the first :meth:`restart` nothing remains. Registers hold
+    one less than what remains, so that the sign says that nothing does. The next block is prepared in a block's first
+    cycle.
+    """
+
+    def __init__(self, m: Module, start: Value, out: Value, size: Value, name: str) -> None:
+        def register(what: str) -> Signal:
+            return Signal(signed(17), name=f"{name}_{what}")
+
+        self._rest, self._rest_next, self._rest_first = register("rest"), register("rest_next"), register("rest_first")
+        out_but_two, size_but_two = register("but_two"), register("of_block_but_two")
+        block = Signal(16, name=f"{name}_of_block")
+        m.d.sync += self._rest_next.eq(self._rest - block)
+        with m.If(start):
+            m.d.sync += [
+                self._rest.eq(-1),
+                self._rest_first.eq(out - size - 1),
+                out_but_two.eq(out - 2),
+                size_but_two.eq(size - 2),
+                block.eq(size),
+            ]
+        self.first = Mux(self._rest_first < 0, out_but_two, size_but_two)
+        self.following = Mux(self._rest_next < 0, self._rest - 1, size_but_two)
+        self.length = register("length_but_two")
+
+    @property
+    def last(self) -> Value:
+        return self._rest[-1]
+
+    def restart(self) -> list[Any]:
+        """Statements: the first block begins."""
+        return [self._rest.eq(self._rest_first), self.length.eq(self.first)]
+
+    def next(self) -> list[Any]:
+        """Statements: the next block begins."""
+        return [self._rest.eq(self._rest_next), self.length.eq(self.following)]
 
 
 class Loops(wiring.Component):
@@ -53,20 +122,21 @@ class Loops(wiring.Component):
     Members
     -------
     start : In(1), setup : In(run_layout(ARRAY))
-        Takes a run; its first position is offered in the next cycle.
-    row_pitch, kernel_pitch, origin : In(24)
-        Products of AddressProducts for ``setup``.
+        Takes a run; its first position is offered two cycles later. Not while ``busy``.
+    busy : Out(1)
+        A run has positions left.
     active : Out(1)
         ``position`` is one of a run.
     position : Out(position_layout)
     advance : In(1)
-        Go on to the next position; the last one ends ``active``.
+        Go on to the next position, only while ``active``; the last one ends ``busy``.
     held : Out(run_layout(ARRAY))
         The run that was taken.
 
     Timing
     ------
-    A new position in each cycle with ``advance``.
+    A new position in each cycle with ``advance``; a block of a single position in a single kernel step takes two
+    cycles. Everything that decides what the next position is comes from registers.
 
     Corner cases
     ------------
@@ -76,9 +146,7 @@ class Loops(wiring.Component):
 
     start: Signal
     setup: Any
-    row_pitch: Signal
-    kernel_pitch: Signal
-    origin: Signal
+    busy: Signal
     active: Signal
     position: Any
     advance: Signal
@@ -90,9 +158,7 @@ class Loops(wiring.Component):
             {
                 "start": In(1),
                 "setup": In(run_layout(Unit.ARRAY)),
-                "row_pitch": In(24),
-                "kernel_pitch": In(24),
-                "origin": In(24),
+                "busy": Out(1),
                 "active": Out(1),
                 "position": Out(position_layout(config)),
                 "advance": In(1),
@@ -102,186 +168,232 @@ class Loops(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self._config
-        run = self.held
-        y_shape, x_shape = signed(18), signed(26)
+        config, run, setup = self._config, self.held, self.setup
 
-        row_pitch, kernel_pitch = Signal(24), Signal(24)
-        half = Signal()
-        # Where each loop level began, outermost first. An address is that of a row; x counts bytes within it.
-        tiles_left, tile_row = Signal(12), Signal(24)
-        rows_left, columns_left = Signal(16), Signal(16)
-        block_row, block_y, block_x = Signal(24), Signal(y_shape), Signal(x_shape)
-        y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
-        kernel_x = Signal(x_shape)
-        step_row, step_y, step_x = Signal(24), Signal(y_shape), Signal(x_shape)
+        # What is said of the present position: each of these is a register.
+        row_end = Signal()
+        step_end = Signal()
+        block_end = Signal()
         first_step = Signal()
-        lines_left = Signal(16)
-        row_address, row_y, x = Signal(24), Signal(y_shape), Signal(x_shape)
-        positions_left, phase, tail, tail_length = Signal(16), Signal(6), Signal(6), Signal(6)
-        index = Signal(range(config.acc_half + 1))
-        step_start, block_start, row_start = Signal(), Signal(), Signal()
-
-        def least(a: Value, b: Value) -> Value:
-            return Mux(a < b, a, b)
-
-        def enter_row(address: Value, y: Value, start_x: Value, width: Value) -> list[Any]:
-            return [
-                row_address.eq(address),
-                row_y.eq(y),
-                x.eq(start_x),
-                positions_left.eq(width),
-                phase.eq(0),
-                row_start.eq(1),
-            ]
-
-        def enter_step(address: Value, y: Value, start_x: Value, height: Value, width: Value) -> list[Any]:
-            return [
-                step_row.eq(address),
-                step_y.eq(y),
-                step_x.eq(start_x),
-                lines_left.eq(height),
-                index.eq(0),
-                step_start.eq(1),
-                *enter_row(address, y, start_x, width),
-            ]
-
-        def enter_block(setup: Any, address: Value, y: Value, start_x: Value, height: Value, width: Value) -> list[Any]:
-            return [
-                block_row.eq(address),
-                block_y.eq(y),
-                block_x.eq(start_x),
-                kernel_x.eq(start_x),
-                first_step.eq(1),
-                block_start.eq(1),
-                y_left.eq(setup.kernel_y.steps),
-                x_left.eq(setup.kernel_x.steps),
-                chunks_left.eq(setup.kernel_x.chunks),
-                *enter_step(address, y, start_x, height, width),
-            ]
-
-        block_height = least(rows_left, run.block.height)
-        block_width = least(columns_left, run.block.width)
-        full_height = least(run.out.height, run.block.height)
-        full_width = least(run.out.width, run.block.width)
-        last_phase = phase == run.step.decimation - 1
-        keep, row_end, step_end, block_end, run_end = Signal(), Signal(), Signal(), Signal(), Signal()
         last_step = Signal()
-        last_columns, last_rows = columns_left <= run.block.width, rows_left <= run.block.height
+        in_phase = Signal()  # the position is kept, but for the tail
+        in_tail = Signal()  # behind the row's last position that is kept
+        entering = Signal()  # there is none: the run's first block is entered
+        has_tail = Signal()  # of the run
+        adjacent = Signal()  # of the run: every position is kept
+
+        # Counters, innermost last.
+        tiles = _Countdown(m, 12, "tiles")
+        rows = _Cut(m, self.start, setup.out.height, setup.block.height, "rows")
+        columns = _Cut(m, self.start, setup.out.width, setup.block.width, "columns")
+        steps_y, steps_x, chunks = _Countdown(m, 8, "steps_y"), _Countdown(m, 8, "steps_x"), _Countdown(m, 16, "chunks")
+        lines, kept = _Countdown(m, 16, "lines"), _Countdown(m, 16, "kept")
+        phase, tail = _Countdown(m, 6, "phase"), _Countdown(m, 6, "tail")
+
+        keep, run_end = Signal(), Signal()
+        go = Signal()
         m.d.comb += [
-            keep.eq((phase == 0) & (positions_left != 0)),
-            row_end.eq(Mux(positions_left == 0, tail == 1, keep & (positions_left == 1) & (tail_length == 0))),
-            last_step.eq((y_left == 1) & (x_left == 1) & (chunks_left == 1)),
-            step_end.eq(row_end & (lines_left == 1)),
-            block_end.eq(step_end & last_step),
-            run_end.eq(block_end & last_columns & last_rows & (tiles_left == 1)),
+            keep.eq(in_phase & ~in_tail),
+            run_end.eq(block_end & columns.last & rows.last & tiles.last),
+            go.eq(entering | self.advance),
         ]
 
-        # Beginnings of the next blocks, seen in passing during a block's first kernel step.
-        next_x, next_row, next_y = Signal(x_shape), Signal(24), Signal(y_shape)
-        seen_x, seen_row, seen_y = Signal(x_shape), Signal(24), Signal(y_shape)
-        passing_x = first_step & last_phase & (positions_left == (run.step.decimation == 1))
-        m.d.comb += [
-            next_x.eq(Mux(passing_x, x + run.step.position, seen_x)),
-            next_row.eq(Mux(first_step, row_address + row_pitch, seen_row)),
-            next_y.eq(Mux(first_step, row_y + run.step.row, seen_y)),
-        ]
-
-        with m.If(self.advance):
-            m.d.sync += [step_start.eq(0), block_start.eq(0), row_start.eq(0)]
-            m.d.sync += [seen_x.eq(next_x), seen_row.eq(next_row), seen_y.eq(next_y)]
-            m.d.sync += [x.eq(x + run.step.position), phase.eq(Mux(last_phase, 0, phase + 1))]
-            with m.If(keep):
-                m.d.sync += [positions_left.eq(positions_left - 1), index.eq(index + 1), tail.eq(tail_length)]
-            with m.Else():
-                m.d.sync += tail.eq(tail - 1)
-            with m.If(row_end):
-                m.d.sync += enter_row(row_address + row_pitch, row_y + run.step.row, step_x, block_width)
-                m.d.sync += lines_left.eq(lines_left - 1)
-            with m.If(step_end):
-                m.d.sync += first_step.eq(0)
-                with m.If(chunks_left != 1):
-                    m.d.sync += chunks_left.eq(chunks_left - 1)
-                    m.d.sync += enter_step(step_row, step_y, step_x + run.weights.rows, block_height, block_width)
-                with m.Elif(x_left != 1):
-                    after = kernel_x + run.kernel_x.bytes
-                    m.d.sync += [chunks_left.eq(run.kernel_x.chunks), x_left.eq(x_left - 1), kernel_x.eq(after)]
-                    m.d.sync += enter_step(step_row, step_y, after, block_height, block_width)
-                with m.Else():
-                    m.d.sync += [
-                        chunks_left.eq(run.kernel_x.chunks),
-                        x_left.eq(run.kernel_x.steps),
-                        kernel_x.eq(block_x),
-                        y_left.eq(y_left - 1),
-                    ]
-                    m.d.sync += enter_step(
-                        step_row + kernel_pitch, step_y + run.kernel_y.rows, block_x, block_height, block_width
-                    )
-            with m.If(block_end):
-                m.d.sync += half.eq(~half)
-                with m.If(~last_columns):
-                    left = columns_left - run.block.width
-                    m.d.sync += columns_left.eq(left)
-                    m.d.sync += enter_block(run, block_row, block_y, next_x, block_height, least(left, run.block.width))
-                with m.Elif(~last_rows):
-                    left = rows_left - run.block.height
-                    m.d.sync += [rows_left.eq(left), columns_left.eq(run.out.width)]
-                    m.d.sync += enter_block(
-                        run, next_row, next_y, run.origin.x, least(left, run.block.height), full_width
-                    )
-                with m.Else():
-                    after = tile_row + run.tiles.input_step
-                    m.d.sync += [
-                        tile_row.eq(after),
-                        tiles_left.eq(tiles_left - 1),
-                        rows_left.eq(run.out.height),
-                        columns_left.eq(run.out.width),
-                    ]
-                    m.d.sync += enter_block(run, after, run.origin.y, run.origin.x, full_height, full_width)
-            with m.If(run_end):
-                m.d.sync += self.active.eq(0)
-
+        # A start leaves the run's fields in ``held`` and pretends a tile's last position, which ends with the cycle.
         with m.If(self.start):
-            setup = self.setup
-            base = setup.input.base + self.origin
-            # In DEPTHWISE mode a sum that starts at a position is complete `taps` positions later.
-            drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, 0)
-            skip = setup.step.decimation - 1
-            m.d.sync += [
-                self.active.eq(1),
-                run.eq(setup),
-                row_pitch.eq(self.row_pitch),
-                kernel_pitch.eq(self.kernel_pitch),
-                tail_length.eq(Mux(skip > drain, skip, drain)),
-                tile_row.eq(base),
-                tiles_left.eq(setup.tiles.count),
-                rows_left.eq(setup.out.height),
-                columns_left.eq(setup.out.width),
-            ]
-            m.d.sync += enter_block(
-                setup,
-                base,
-                setup.origin.y,
-                setup.origin.x,
-                least(setup.out.height, setup.block.height),
-                least(setup.out.width, setup.block.width),
-            )
+            m.d.sync += [run.eq(setup), self.busy.eq(1), row_end.eq(1), step_end.eq(1), block_end.eq(1)]
+        m.d.sync += entering.eq(self.start)
+        with m.If(self.advance & run_end):
+            m.d.sync += self.busy.eq(0)
 
-        position = self.position
+        # In DEPTHWISE mode a sum that starts at a position is complete `taps` positions later.
+        drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, 0)
+        skip = setup.step.decimation - 1
+        tail_but_two = Signal(signed(7))
+        with m.If(self.start):
+            m.d.sync += [
+                tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
+                has_tail.eq((skip != 0) | (drain != 0)),
+                adjacent.eq(skip == 0),
+            ]
+
+        # Positions of a row, rows of a step. Lengths are those of the block that the next position belongs to.
+        next_width, next_height = Signal(signed(17)), Signal(signed(17))
+        next_in_phase, next_in_tail = Signal(), Signal()
+        m.d.comb += [phase.next(), next_in_phase.eq(phase.last), next_in_tail.eq(in_tail)]
+        with m.If(phase.last | row_end):
+            m.d.comb += phase.load(run.step.decimation - 2)
+        with m.If(in_tail):
+            m.d.comb += tail.next()
+        with m.If(keep):
+            m.d.comb += [kept.next(), tail.load(tail_but_two), next_in_tail.eq(kept.last)]
+        with m.If(row_end):
+            m.d.comb += [kept.load(next_width), lines.next(), next_in_tail.eq(0), next_in_phase.eq(1)]
+        with m.If(step_end):
+            m.d.comb += lines.load(next_height)
+
+        # Kernel steps of a block.
+        with m.If(step_end):
+            m.d.comb += chunks.next()
+            with m.If(chunks.last):
+                m.d.comb += [chunks.load(run.kernel_x.chunks - 2), steps_x.next()]
+                with m.If(steps_x.last):
+                    m.d.comb += [steps_x.load(run.kernel_x.steps - 2), steps_y.next()]
+        with m.If(block_end):
+            m.d.comb += [
+                steps_y.load(run.kernel_y.steps - 2),
+                steps_x.load(run.kernel_x.steps - 2),
+                chunks.load(run.kernel_x.chunks - 2),
+            ]
+
+        # Blocks of a tile.
+        m.d.comb += [next_width.eq(columns.length), next_height.eq(rows.length)]
+        with m.If(block_end):
+            m.d.comb += next_width.eq(Mux(columns.last, columns.first, columns.following))
+            with m.If(columns.last):
+                m.d.comb += next_height.eq(Mux(rows.last, rows.first, rows.following))
+        with m.If(go & block_end):
+            with m.If(~columns.last):
+                m.d.sync += columns.next()
+            with m.Else():
+                m.d.sync += columns.restart()
+                with m.If(~rows.last):
+                    m.d.sync += rows.next()
+                with m.Else():
+                    m.d.sync += rows.restart()
+
+        # What will be said of the next position.
+        next_row_end, next_step_end, next_block_end, next_last_step = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            position.row_address.eq(row_address),
-            position.x.eq(x),
-            position.row_y.eq(row_y),
-            position.keep.eq(keep),
-            position.half.eq(half),
-            position.index.eq(index),
-            position.first.eq(first_step),
-            position.last.eq(last_step),
-            position.final.eq(keep & (positions_left == 1) & (lines_left == 1) & last_step),
-            position.step_start.eq(step_start),
-            position.block_start.eq(block_start),
-            position.row_start.eq(row_start),
-            position.run_end.eq(run_end),
-            position.overflow.eq(keep & (index == config.acc_half)),
+            next_row_end.eq(Mux(next_in_tail, tail.following < 0, next_in_phase & (kept.following < 0) & ~has_tail)),
+            next_step_end.eq(next_row_end & (lines.following < 0)),
+            next_last_step.eq((steps_y.following < 0) & (steps_x.following < 0) & (chunks.following < 0)),
+            next_block_end.eq(next_step_end & next_last_step),
+        ]
+        with m.If(go):
+            m.d.sync += [counter.step() for counter in (phase, tail, kept, lines, chunks, steps_x, steps_y)]
+            m.d.sync += [
+                in_phase.eq(next_in_phase),
+                in_tail.eq(next_in_tail),
+                row_end.eq(next_row_end),
+                step_end.eq(next_step_end),
+                block_end.eq(next_block_end),
+                last_step.eq(next_last_step),
+                first_step.eq(block_end | (first_step & ~step_end)),
+            ]
+        # A block that ends in its first cycle must wait for the next one to be prepared; one that is too large stops.
+        next_overflow = self._elaborate_places(m, go, row_end, step_end, block_end, keep, next_in_phase & ~next_in_tail)
+        m.d.sync += self.active.eq(
+            self.busy
+            & ~(self.advance & run_end)
+            & ~(go & block_end & next_block_end)
+            & ~(next_overflow | self.position.overflow)
+        )
+
+        base = Signal(config.address_bits)
+        half = Signal()
+        with m.If(self.advance & block_end):
+            m.d.sync += half.eq(~half)
+            with m.If(columns.last & rows.last):
+                m.d.comb += tiles.next()
+                m.d.sync += [base.eq(base + run.tiles.input_step), tiles.step()]
+        with m.If(self.start):
+            m.d.comb += tiles.load(setup.tiles.count - 2)
+            m.d.sync += [base.eq(setup.input.base), tiles.step()]
+
+        self._elaborate_coordinates(
+            m, go, row_end, step_end, block_end, first_step,
+            new_column=chunks.last, new_row=chunks.last & steps_x.last, right=~columns.last, down=~rows.last,
+            passing=first_step & phase.last & Mux(adjacent, keep & kept.last, in_tail),
+        )  # fmt: skip
+        m.d.comb += [
+            self.position.base.eq(base),
+            self.position.keep.eq(keep),
+            self.position.half.eq(half),
+            self.position.first.eq(first_step),
+            self.position.last.eq(last_step),
+            self.position.final.eq(keep & kept.last & lines.last & last_step),
+            self.position.run_end.eq(run_end),
         ]
         return m
+
+    def _elaborate_places(
+        self, m: Module, go: Value, row_end: Value, step_end: Value, block_end: Value, keep: Value, next_keep: Value
+    ) -> Value:
+        """Places in the accumulators; beginnings. Returns: the next position will have no place."""
+        config, run = self._config, self.held
+        index = Signal(range(config.acc_half))
+        full = Signal()  # all places of the half are taken
+        next_overflow = Signal()
+        fresh = Signal()  # the run has had no position
+        m.d.comb += next_overflow.eq(go & ~step_end & next_keep & (full | (keep & (index == config.acc_half - 1))))
+        with m.If(go):
+            with m.If(step_end):
+                m.d.sync += [index.eq(0), full.eq(0)]
+            with m.Elif(keep):
+                m.d.sync += [index.eq(index + 1), full.eq(index == config.acc_half - 1)]
+            m.d.sync += [
+                fresh.eq(0),
+                self.position.overflow.eq(next_overflow),
+                self.position.takes_weights.eq(step_end & ((run.run.mode != Mode.POOL) | fresh)),
+                self.position.block_start.eq(block_end),
+                self.position.follows.eq(row_end & run.run.follow),
+            ]
+        with m.If(self.start):
+            m.d.sync += fresh.eq(1)
+        m.d.comb += self.position.index.eq(index)
+        return next_overflow
+
+    def _elaborate_coordinates(
+        self, m: Module, go: Value, row_end: Value, step_end: Value, block_end: Value, first_step: Value, *,
+        new_column: Value, new_row: Value, right: Value, down: Value, passing: Value,
+    ) -> None:  # fmt: skip
+        """Where in the image. Levels of the loops are entered with the same values as the position itself.
+
+        At a step's end ``new_column`` and ``new_row`` say that the next step begins another kernel column or row, else
+        a chunk; at a block's end ``right`` and ``down`` say where the next one lies, else that a tile begins. The next
+        blocks' beginnings are seen in passing during a block's first kernel step; ``passing``: that of the block to the
+        right is the next position.
+        """
+        run = self.held
+        x, step_x, kernel_x, block_x, seen_x, next_x, along, further = (
+            Signal(signed(26), name=name)
+            for name in ("x", "step_x", "kernel_x", "block_x", "seen_x", "next_x", "along_x", "further_x")
+        )
+        y, step_y, block_y, seen_y, next_y, below = (
+            Signal(signed(18), name=name) for name in ("y", "step_y", "block_y", "seen_y", "next_y", "below_y")
+        )
+        m.d.comb += [
+            along.eq(x + run.step.position),
+            below.eq(y + run.step.row),
+            further.eq(Mux(new_column, kernel_x + run.kernel_x.bytes, step_x + run.weights.rows)),
+            next_x.eq(along),
+            next_y.eq(below),
+        ]
+        with m.If(block_end):
+            m.d.comb += next_x.eq(Mux(right, Mux(passing, along, seen_x), run.origin.x))
+            with m.If(right):
+                m.d.comb += next_y.eq(block_y)
+            with m.Else():
+                m.d.comb += next_y.eq(Mux(down, Mux(first_step, below, seen_y), run.origin.y))
+        with m.Elif(step_end):
+            m.d.comb += [
+                next_x.eq(Mux(new_row, block_x, further)),
+                next_y.eq(Mux(new_row, step_y + run.kernel_y.rows, step_y)),
+            ]
+        with m.Elif(row_end):
+            m.d.comb += next_x.eq(step_x)
+        with m.If(go):
+            m.d.sync += x.eq(next_x)
+            with m.If(row_end):
+                m.d.sync += y.eq(next_y)
+            with m.If(step_end):
+                m.d.sync += [step_x.eq(next_x), step_y.eq(next_y)]
+            with m.If(block_end | (step_end & new_column)):
+                m.d.sync += kernel_x.eq(next_x)
+            with m.If(block_end):
+                m.d.sync += [block_x.eq(next_x), block_y.eq(next_y)]
+            with m.If(passing):
+                m.d.sync += seen_x.eq(along)
+            with m.If(first_step):
+                m.d.sync += seen_y.eq(below)
+        m.d.comb += [self.position.x.eq(x), self.position.row_y.eq(y)]

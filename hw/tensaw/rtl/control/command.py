@@ -63,12 +63,13 @@ class CommandPort(wiring.Component):
         Tag of the action on offer, or of the last one.
     error : Out(ErrorSignature)
         ILLEGAL_COMMAND with the word as address and tag 0, held until reset: a code that the unit does not have, or
-        bits above the last field. No word is read after it.
+        bits above the last field. No word after it has an effect.
 
     Timing
     ------
-    One word a cycle; an action is offered in the cycle after its word was taken and nothing is read until it has been
-    taken, so an action costs two cycles. All registers are 0 after reset.
+    One word a cycle, each registered before it is looked at: queues may be memories, which are slow. An action is
+    offered two cycles after its word was taken; one more word is taken meanwhile and waits until the action is taken,
+    so an action costs two cycles. All registers are 0 after reset.
     """
 
     words: Any
@@ -93,41 +94,44 @@ class CommandPort(wiring.Component):
         m = Module()
         kinds = words_of(self.unit)
         word = Signal(64)
+        held = Signal()  # ``word`` is one that has not had its effect
         code = word[PAYLOAD_BITS:60]
-        illegal = Signal()
-        pending = Signal()
+        illegal, take = Signal(), Signal()
+        pending, failed = Signal(), Signal()
         action = Signal(Action)
-        failed = Signal()
-        failing_word = Signal(64)
 
         m.d.comb += [
-            word.eq(self.words.payload),
-            self.words.ready.eq(~pending & ~failed),
+            self.words.ready.eq((~held | take) & ~failed),
+            take.eq(held & ~pending & ~failed),
             illegal.eq(1),
             self.run.valid.eq(pending),
             self.run.payload.action.eq(action),
             self.busy.eq(pending),
             self.error.valid.eq(failed),
             self.error.code.eq(ErrorCode.ILLEGAL_COMMAND),
-            self.error.address.eq(failing_word),
+            self.error.address.eq(word),
         ]
         with m.If(self.run.ready):
             m.d.sync += pending.eq(0)
+        with m.If(self.words.ready):
+            m.d.sync += held.eq(self.words.valid)
+            with m.If(~(take & illegal)):  # such a word stays, to be shown; what came behind it is lost
+                m.d.sync += word.eq(self.words.payload)
 
-        take = Signal()
-        m.d.comb += take.eq(self.words.valid & self.words.ready)
         for kind in kinds:
             layout = word_layout(kind)
             shadow = Signal(layout, name=kind.name.lower())
             m.d.comb += self.run.payload[kind.name.lower()].eq(shadow)
             with m.If(code == kind.code):
                 m.d.comb += illegal.eq(word[layout.size : PAYLOAD_BITS].any() if layout.size < PAYLOAD_BITS else 0)
-                with m.If(take & ~illegal):
+                # An illegal word may leave its fields here: no action follows it.
+                with m.If(take):
                     m.d.sync += shadow.eq(word[: layout.size])
-                    if _is_action(kind):
+                if _is_action(kind):
+                    with m.If(take & ~illegal):
                         m.d.sync += [pending.eq(1), action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)]
         with m.If(take & illegal):
-            m.d.sync += [failed.eq(1), failing_word.eq(word)]
+            m.d.sync += failed.eq(1)
 
         tag = self.run.payload.run.tag
         if any(kind.name == "TABLE" for kind in kinds):
