@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import getdoc
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tensaw.spec.c_header import c_header
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, ToolError
 
-__all__ = ["TOP", "VERILOG_FILE", "block_verilog", "files", "generate", "verilog"]
+__all__ = ["TOP", "VERILOG_FILE", "block_verilog", "files", "generate", "platform_verilog", "verilog"]
 
 TOP = "tensaw_npu"
 VERILOG_FILE = f"{TOP}.v"
@@ -49,15 +49,25 @@ def block_verilog(
     The ports are those of its signature (see tensaw.rtl.shared.port_name), ``clk`` and ``rst``.
     """
     platform = ExportPlatform(blocks={name: Placed(component, arguments)}, checks=checks)
+    shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
+    return platform_verilog(name, platform, shape)
+
+
+def platform_verilog(name: str, platform: ExportPlatform, shape: str, ports: Mapping[str, Any] | None = None) -> str:
+    """Verilog-2005 of the blocks of a platform, of which ``name`` is the top, and of all that they hold.
+
+    ``ports`` are those of a top that has no signature, as Amaranth's ``convert`` takes them; ``shape`` is for the
+    header.
+    """
     converted: dict[str, str] = {}
     while remaining := [block for block in platform.blocks if block not in converted]:
         for block in remaining:  # converting a block adds those that it holds
-            converted[block] = rtlil.convert(platform.blocks[block].component, block, platform, emit_src=False)
+            component: Any = platform.blocks[block].component
+            own = {"ports": ports} if block == name and ports is not None else {}
+            converted[block] = rtlil.convert(component, block, platform, emit_src=False, **own)
     text = prune_wires(_through_yosys(converted[block] for block in sorted(converted)))
     summaries = {block: _summary(placed) for block, placed in platform.blocks.items()}
-    texts = dict(sorted(platform.texts.items()))
-    shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
-    return assemble(shape, text, name, summaries, texts)
+    return assemble(shape, text, name, summaries, dict(sorted(platform.texts.items())))
 
 
 def files(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:

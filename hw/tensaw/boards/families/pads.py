@@ -1,0 +1,37 @@
+"""What a family must offer: a clock, and pads with registers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from amaranth.hdl import IOPort, Module, Value
+
+__all__ = ["Pads"]
+
+
+class Pads(Protocol):
+    """Primitives of one family. Each method adds instances to a module, under names that begin with ``name``."""
+
+    def clock(self, m: Module, pin: IOPort, settings: Any) -> tuple[Value, Value, Value]:
+        """A loop for the settings of Board.pll: (clock, the same with the settings' phase, 1 when locked)."""
+        ...
+
+    def input(self, m: Module, name: str, pin: IOPort) -> Value:
+        """An input, asynchronous."""
+        ...
+
+    def output(self, m: Module, name: str, pin: IOPort, value: Value) -> None:
+        """Outputs without registers."""
+        ...
+
+    def registered_output(self, m: Module, name: str, pin: IOPort, value: Value, clock: Value) -> None:
+        """Outputs with a register in each pad."""
+        ...
+
+    def registered_inout(self, m: Module, name: str, pin: IOPort, value: Value, enable: Value, clock: Value) -> Value:
+        """Pads of both directions, with registers for value, enable (one bit for all) and input; returns the latter."""
+        ...
+
+    def clock_output(self, m: Module, name: str, pin: IOPort, clock: Value) -> None:
+        """A clock on a pin, in step with the registered outputs but for the clock's phase."""
+        ...
