@@ -189,6 +189,7 @@ def test_one_beat_a_cycle(axi_memory, kind, rows, row_bytes):
         open_regions(ctx, manager)
         ctx.set(dma.tokens.take_ready, 1)
         await send(ctx, dma, words_of_run(kind, run))
+        await ctx.tick().until(dma.busy)
         await ctx.tick().until(~dma.busy)
         assert not ctx.get(dma.error.valid)
 
@@ -213,6 +214,7 @@ def test_fill_is_a_word_a_cycle(axi_memory):
     async def bench(ctx):
         ctx.set(dma.tokens.take_ready, 1)
         await send(ctx, dma, words_of_run("LOAD", run))
+        await ctx.tick().until(dma.busy)
         cycles = 0
         while ctx.get(dma.busy):
             await ctx.tick()

@@ -43,7 +43,7 @@ class Sequencer(wiring.Component):
     weight, load, array, output, store : Out(stream of 64)
         Command words for each unit.
     units_busy : In(5)
-        ``busy`` of WEIGHT, LOAD, ARRAY, OUTPUT, STORE, from bit 0. A unit is busy from the cycle after it took its RUN
+        ``busy`` of WEIGHT, LOAD, ARRAY, OUTPUT, STORE, from bit 0. A unit is busy from two cycles after it took its RUN
         word to the one in which it has had its full effect.
     bus_idle : In(1)
         Read and write manager are idle.
