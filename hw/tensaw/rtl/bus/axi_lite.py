@@ -71,8 +71,11 @@ class AxiLitePort(wiring.Component):
         axi = self.axi
 
         # Ready signals are registers of their own, 0 in reset.
-        address_ready, data_ready = Signal(), Signal()
-        have_address, have_data, answering = Signal(), Signal(), Signal()
+        address_ready = Signal()
+        data_ready = Signal()
+        have_address = Signal()
+        have_data = Signal()
+        answering = Signal()
         response = Signal(2)
         m.d.comb += [
             axi.awready.eq(address_ready),
@@ -103,7 +106,10 @@ class AxiLitePort(wiring.Component):
         with m.If(answering & axi.bready):
             m.d.sync += answering.eq(0)
 
-        read_ready, asked, waiting, showing = Signal(), Signal(), Signal(), Signal()
+        read_ready = Signal()
+        asked = Signal()
+        waiting = Signal()
+        showing = Signal()
         word = Signal(32)
         m.d.comb += [
             axi.arready.eq(read_ready),

@@ -9,7 +9,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, inside_regions, regions_layout
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check, check_held
@@ -58,6 +58,8 @@ class WriteManager(wiring.Component):
     ----------
     config : NpuConfig
         ``bus_bytes``, ``address_width``, ``burst_beats``.
+    outstanding : int
+        Bursts that may be under way.
 
     Members
     -------
@@ -75,7 +77,7 @@ class WriteManager(wiring.Component):
     Timing
     ------
     Request to ``awvalid`` five cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
-    run ahead of W by up to ``OUTSTANDING_WRITES`` bursts. All AXI outputs come from registers; ``bready`` is always 1.
+    run ahead of W by up to ``outstanding`` bursts. All AXI outputs come from registers; ``bready`` is always 1.
     """
 
     store: Any
@@ -85,8 +87,8 @@ class WriteManager(wiring.Component):
     beats: Signal
     axi: Any
 
-    def __init__(self, config: NpuConfig) -> None:
-        self.config = config
+    def __init__(self, config: NpuConfig, outstanding: int = OUTSTANDING_WRITES) -> None:
+        self.config, self.outstanding = config, outstanding
         super().__init__(
             {
                 "store": In(WriteRequestSignature(config)),
@@ -110,8 +112,8 @@ class WriteManager(wiring.Component):
         m.submodules.w = w = SkidBuffer(data.StructLayout({"data": width * 8, "strobe": width, "last": 1}))
         # Bursts whose beats are to be sent, and addresses of those whose response is awaited.
         owed_layout = data.StructLayout({"beats": 9, "first_lane": lane, "last_lane": lane})
-        m.submodules.owed = owed = fifo.SyncFIFO(width=owed_layout.size, depth=OUTSTANDING_WRITES)
-        m.submodules.awaited = awaited = fifo.SyncFIFO(width=config.address_width, depth=OUTSTANDING_WRITES)
+        m.submodules.owed = owed = fifo.SyncFIFO(width=owed_layout.size, depth=self.outstanding)
+        m.submodules.awaited = awaited = fifo.SyncFIFO(width=config.address_width, depth=self.outstanding)
 
         burst = splitter.bursts.payload
         issue = Signal()
@@ -194,8 +196,6 @@ class WriteManager(wiring.Component):
             failed.address.eq(awaited.r_data),
         ]
 
-        inside = inside_regions(config, self.regions, "write", burst.address, burst.beats)
-        check(m, platform, ~issue | inside, "window", "a write burst leaves the regions that may be written")
         check(m, platform, ~axi.bvalid | awaited.r_rdy, "awaited", "a write response comes that no burst awaits")
         check(m, platform, ~sending | (left != 0), "owed", "a burst has no beats left and is still being sent")
         check_held(m, platform, "aw", axi.awvalid, axi.awready, aw.o.payload)

@@ -1,0 +1,182 @@
+"""Proof of tensaw.rtl.bus.read_manager: AR and R of ``m_axi_*``, which are this block's ports."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.lib import data
+
+from tensaw.formal.axi import channel, constant_regions
+from tensaw.formal.bench import Bench, Planted, proof, transfer
+from tensaw.formal.bus_burst_splitter import assume_splitter
+from tensaw.formal.configs import CONFIG
+from tensaw.formal.shadow import Shadow
+from tensaw.rtl.bus.read_manager import ASKERS, ReadManager
+
+_MODULE = "tensaw.rtl.bus.read_manager"
+_BUFFERS = {"fetch": 8, "weight": 5}
+"""Beats that an asker can hold which takes whatever comes; load makes the bus wait instead."""
+
+
+@proof(
+    "bus.read_manager",
+    depth=2,
+    cover_depth=14,
+    planted=(
+        Planted(_MODULE, "room.eq(port.credit - promised)", "room.eq(port.credit)"),
+        Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
+        Planted(_MODULE, "ar.i.ready & order.w_rdy & ~self.halt", "ar.i.ready & ~self.halt"),
+        Planted(_MODULE, "load & ~(weight & weight_turn)", "load"),
+        Planted(_MODULE, "entry.asker.eq(index)", "entry.asker.eq(0)"),
+        Planted(_MODULE, "(ar.level == 0) & (r.level == 0)", "(r.level == 0)"),
+    ),
+)
+def read_manager(b: Bench) -> None:
+    """AR and R keep AXI4's rules: what is offered waits unchanged; every burst is shown once, lies in a region that may
+    be read and crosses no 4 KiB; never more than outstanding_reads are under way. Every beat goes to the asker of its
+    burst, once, in order, unchanged; no asker gets a beat for which it gave no credit, and weight waits for at most
+    three bursts of load. In a halt nothing is issued and what comes is dropped; ``idle`` is only told when nothing is
+    under way; an error response is told to its asker with the burst's address."""
+    m = b.m
+    dut = b.add(ReadManager(CONFIG))
+    axi, capacity = dut.axi, CONFIG.outstanding_reads
+    order, ar, r = b.part("dut.order"), b.part("dut.ar"), b.part("dut.r")
+    constant_regions(b, CONFIG, dut.regions)
+    b.drive(dut.halt, "halt")
+    b.assume(dut.halt | ~b.past(dut.halt))
+    b.drive(axi.arready, "arready")
+    splitters = [assume_splitter(b, f"dut.splitter_{asker}", "read") for asker in ASKERS]
+    ports = [getattr(dut, asker) for asker in ASKERS]
+    grants = [b.inside(f"dut.grant_{asker}") for asker in ASKERS]
+
+    # Bursts from being issued to their last beat: beats that have still to come over R, and to leave R's buffer.
+    few = range(CONFIG.burst_beats + 1)
+    layout = data.StructLayout(
+        {"asker": 2, "address": CONFIG.address_width, "beats": few, "come": few, "leave": few, "fired": 1}
+    )
+    pushed = Signal(layout)
+    for index, (grant, splitter) in enumerate(zip(grants, splitters, strict=True)):
+        burst = splitter.bursts.payload
+        with m.If(grant):
+            m.d.comb += [pushed.asker.eq(index), pushed.address.eq(burst.address)]
+            m.d.comb += [getattr(pushed, name).eq(burst.beats) for name in ("beats", "come", "leave")]
+    taken = transfer(r.o)
+    bursts = Shadow(b, layout, capacity, Cat(grants).any(), pushed, taken & r.o.payload.last, "bursts")
+    entries, oldest = bursts.entries, bursts.entries[0]
+    coming = bursts.first([e.come != 0 for e in entries])
+    unfired = bursts.first([~e.fired for e in entries])
+    for index, after in enumerate(bursts.after):
+        with m.If(coming[index] & axi.rvalid & axi.rready):
+            m.d.comb += after.come.eq(entries[index].come - 1)
+        with m.If(unfired[index] & axi.arvalid & axi.arready):
+            m.d.comb += after.fired.eq(1)
+    with m.If(taken):
+        m.d.comb += bursts.after[0].leave.eq(oldest.leave - 1)
+
+    # The memory answers the bursts in their order.
+    now = layout(bursts.select(coming, [e.as_value() for e in entries]))
+    for name in ("rvalid", "rdata", "rresp", "rlast", "rid"):
+        b.drive(getattr(axi, name), name)
+    b.assume(b.holds_still(channel(axi, "r", "data", "resp", "last", "id")))
+    b.assume(~axi.rvalid | (now.fired & (axi.rlast == (now.come == 1))))
+
+    # The askers: two that take whatever comes and give credit for what they can hold, one that makes the bus wait.
+    held: dict[str, Signal] = {}
+    for asker, port in zip(ASKERS, ports, strict=True):
+        b.source(port.request)
+        b.assume(port.request.payload.bytes != 0)
+        if asker not in _BUFFERS:
+            b.drive(port.data.ready, "data_ready")
+            m.d.comb += port.credit.eq(0xFFFF)
+            continue
+        depth = _BUFFERS[asker]
+        held[asker] = level = Signal(range(2 * depth), name=f"{asker}_level")
+        used = b.free(1, f"{asker}_uses")
+        m.d.comb += [port.data.ready.eq(1), port.credit.eq(depth - level)]
+        m.d.sync += level.eq(level + transfer(port.data) - (used & (level != 0)))
+        b.prove(f"{asker}_credit", ~port.data.valid | (level < depth), f"{asker} has room for each of its beats")
+
+    # The ports.
+    b.prove_stream(channel(axi, "ar", "addr", "len", "size", "burst", "id", "lock", "cache", "prot", "qos"), "ar")
+    b.prove("size", (axi.arsize == 3) & (axi.arburst == 1) & (axi.arid == 0), "INCR bursts of whole words, ID 0")
+    shown = layout(bursts.select(unfired, [e.as_value() for e in entries]))
+    same = (axi.araddr == shown.address) & (axi.arlen == shown.beats - 1)
+    waits = sum((bursts.valid(i) & ~e.fired for i, e in enumerate(entries)), start=Value.cast(0))
+    b.prove("ar", ~axi.arvalid | ((waits != 0) & same), "AR shows each burst once, in order")
+    b.prove("page", ~axi.arvalid | ((axi.araddr & 0xFFF) + ((axi.arlen + 1) << 3) <= 0x1000), "no burst crosses 4 KiB")
+    b.prove("one_grant", sum(grants, start=Value.cast(0)) <= 1, "one burst is issued at a time")
+    b.prove("halted", ~(dut.halt & Cat(grants).any()), "nothing is issued in a halt")
+    b.prove("idle", dut.idle == (bursts.count == 0), "idle: no burst is under way")
+    gets = [transfer(port.data) for port in ports]
+    with m.If(taken):
+        b.prove("delivered", Mux(dut.halt, ~Cat(gets).any(), sum(gets, start=Value.cast(0)) == 1), "a beat goes to one")
+    b.prove("not_lost", taken | ~Cat(gets).any(), "and leaves R's buffer when it is taken")
+    for index, (asker, port) in enumerate(zip(ASKERS, ports, strict=True)):
+        with m.If(port.data.valid):
+            b.prove(f"{asker}_own", bursts.valid(0) & (oldest.asker == index), f"{asker} gets the beats of its bursts")
+            b.prove(f"{asker}_data", port.data.payload == r.o.payload.data, "as they came")
+        bad = r.o.valid & r.o.payload.resp[1] & (oldest.asker == index)
+        code = Mux(r.o.payload.resp == 2, 1, 2)
+        told = port.error.valid & (port.error.code == code) & (port.error.address == oldest.address)
+        b.prove(f"{asker}_error", ~bad | told, f"an error response is told to {asker}, with its burst's address")
+        b.prove(f"{asker}_no_error", bad | (port.error.valid == splitters[index].error.valid), "and no other")
+    overtaken = Signal(range(8))
+    fetch, load, weight = grants
+    offered = b.inside("dut.offer_weight")
+    with m.If(weight | ~offered):
+        m.d.sync += overtaken.eq(0)
+    with m.Elif(load):
+        m.d.sync += overtaken.eq(overtaken + 1)
+    b.prove("patience", overtaken <= 3, "load overtakes a burst of weight that may go at most three times")
+    b.prove("overtaken", overtaken == b.inside("dut.overtaken"), "which is counted")
+
+    # What the block's state means.
+    b.prove("order_level", order.level == bursts.count, "the queue holds the bursts under way")
+    b.prove("ar_level", ar.level == waits, "bursts not yet taken are in AR's buffer")
+    inside = sum((Mux(bursts.valid(i), e.leave - e.come, 0) for i, e in enumerate(entries)), start=Value.cast(0))
+    b.prove("r_level", r.level == inside, "beats that came and did not leave are in R's buffer")
+    b.prove("r_last", ~r.o.valid | (r.o.payload.last == (oldest.leave == 1)), "the last beat of a burst is marked")
+    spare = r.shape(b.inside("dut.r.spare"))
+    second = Mux(oldest.leave == 1, entries[1].leave == 1, oldest.leave == 2)
+    b.prove("r_spare", (r.level != 2) | (spare.last == second), "so in the second place")
+    consume = b.inside("dut.order.consume")
+    spare_ar = b.inside("dut.ar.spare")
+    for i, e in enumerate(entries):
+        with m.If(bursts.valid(i)):
+            whole = (e.address[:3] == 0) & (e.address[3:12] + e.beats <= 512)
+            b.prove(f"whole_{i}", whole, "a burst stays in its page")
+            some = (e.come <= e.leave) & (e.leave != 0) & (e.leave <= e.beats) & (e.beats <= CONFIG.burst_beats)
+            b.prove(f"some_{i}", some, "a burst has beats, which leave after they came")
+            sound = (e.asker < len(ASKERS)) & (e.fired | (e.come == e.beats))
+            b.prove(f"sound_{i}", sound, "and come after its address was taken")
+            row = b.row("dut.order", (consume + i) % capacity)
+            b.prove(f"order_{i}", row == (e.asker | e.address << 2), "asker and address are queued")
+            if i:
+                before = entries[i - 1]
+                ordered = (e.leave == e.beats) & ((e.come == e.beats) | (before.come == 0)) & (before.fired | ~e.fired)
+                b.prove(f"ordered_{i}", ordered, "bursts go one after the other")
+            with m.If(~e.fired):
+                ahead = sum((bursts.valid(j) & ~entries[j].fired for j in range(i)), start=Value.cast(0))
+                kept = Mux(ahead == 0, ar.o.payload.as_value(), spare_ar)
+                b.prove(f"ar_{i}", kept == (e.address | e.beats << CONFIG.address_width), "it waits in AR's buffer")
+    for index, (asker, grant, splitter) in enumerate(zip(ASKERS, grants, splitters, strict=True)):
+        due = [Mux(bursts.valid(i) & (e.asker == index), e.leave, 0) for i, e in enumerate(entries)]
+        promised, room = b.inside(f"dut.promised_{asker}"), b.inside(f"dut.room_{asker}")
+        b.prove(f"{asker}_promised", promised == sum(due, start=Value.cast(0)), "what is promised is under way")
+        if asker in held:
+            depth = _BUFFERS[asker]
+            granted = b.past(Mux(grant, splitter.bursts.payload.beats, 0))
+            b.prove(
+                f"{asker}_granted", (granted == 0) | ~splitter.bursts.valid, "bursts do not follow each other at once"
+            )
+            b.prove(f"{asker}_level", held[asker] + promised <= depth, "what is under way has room")
+            fresh = room + held[asker] + promised <= depth + granted
+            b.prove(f"{asker}_room", fresh, "the room known is the last cycle's")
+
+    b.cover("full", bursts.count == capacity, "as many bursts as are allowed are under way")
+    three = (bursts.count == 3) & (entries[0].asker != entries[1].asker) & (entries[2].asker == 2)
+    b.cover("three", three, "bursts of several askers")
+    b.cover("starved", b.inside("dut.room_weight") == 0, "an asker without room")
+    b.cover("turn", (overtaken == 3) & weight, "weight has its turn")
+    b.cover("error", dut.load.error.valid & b.past(taken), "an error response")
+    b.cover("drained", dut.halt & dut.idle & b.past(taken), "a halt comes to rest")
+    b.cover("long", taken & r.o.payload.last & (oldest.beats == CONFIG.burst_beats), "a whole burst")

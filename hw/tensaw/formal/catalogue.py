@@ -1,0 +1,18 @@
+"""All proofs, by name."""
+
+from __future__ import annotations
+
+from tensaw.formal import (  # noqa: F401
+    bus_axi_lite,
+    bus_burst_splitter,
+    bus_read_manager,
+    bus_skid_buffer,
+    bus_write_manager,
+    control_command,
+    control_run_control,
+    control_tokens,
+    queue,
+)
+from tensaw.formal.bench import PROOFS
+
+__all__ = ["PROOFS"]

@@ -1,0 +1,89 @@
+"""Proofs of tensaw.rtl.control.command, for the unit with one action and for the one with two."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Mux, Signal, Value
+
+from tensaw.formal.bench import Bench, Planted, proof, transfer
+from tensaw.rtl.control.command import Action, CommandPort, word_layout
+from tensaw.spec.isa import PAYLOAD_BITS, Unit, words_of
+
+_MODULE = "tensaw.rtl.control.command"
+
+
+def _prove(b: Bench, unit: Unit) -> None:
+    m = b.m
+    dut = b.add(CommandPort(None, unit))
+    b.source(dut.words)
+    b.sink(dut.run)
+    kinds = words_of(unit)
+    word = dut.words.payload
+    code = word[PAYLOAD_BITS:60]
+
+    # What words mean, read from the specification: the registers, and actions due.
+    legal, starts, table = Signal(), Signal(), Signal()
+    registers = {}
+    taken = transfer(dut.words)
+    for kind in kinds:
+        name, bits = kind.name.lower(), word_layout(kind).size
+        registers[name] = register = Signal(bits, name=f"register_{name}")
+        with m.If(code == kind.code):
+            m.d.comb += [legal.eq((word[:PAYLOAD_BITS] >> bits) == 0), starts.eq(kind.name in ("RUN", "TABLE"))]
+            m.d.comb += table.eq(kind.name == "TABLE")
+            with m.If(taken & legal):
+                m.d.sync += register.eq(word[:bits])
+    due, due_table, failed, failing = Signal(), Signal(), Signal(), Signal(64)
+    with m.If(transfer(dut.run)):
+        m.d.sync += due.eq(0)
+    with m.If(taken):
+        m.d.sync += [due.eq(legal & starts), failed.eq(failed | ~legal)]
+        with m.If(legal & starts):
+            m.d.sync += due_table.eq(table)
+        with m.If(~legal):
+            m.d.sync += failing.eq(word)
+        b.prove("order", ~due, "no word is read while an action waits")
+        b.prove("stops", ~failed, "nor after an illegal word")
+    b.prove_stream(dut.run, "run")
+    b.prove("offered", dut.run.valid == due, "each action is offered once, at once, until it is taken")
+    action = Mux(due_table, Action.TABLE.value, Action.RUN.value)
+    b.prove("action", ~due | (Value.cast(dut.run.payload.action) == action), "as the action that it is")
+    b.prove("error", dut.error.valid == failed, "an illegal word, and no other, is an error, which stays")
+    b.prove("error_word", ~failed | (dut.error.address == failing), "told with the word")
+    b.prove("room", dut.words.ready == ~(due | failed), "words are read otherwise")
+    b.prove("busy", dut.busy == due, "busy while an action waits")
+    for name, register in registers.items():
+        same = Value.cast(dut.run.payload[name]) == register
+        b.prove(f"register_{name}", same, f"{name} is what the last of its words said")
+    b.cover("second", transfer(dut.run) & b.past(transfer(dut.run), 2), "an action every other cycle")
+    b.cover("waits", transfer(dut.run) & b.past(due, 3), "an action that waits")
+    b.cover("illegal", failed & b.past(due, 2), "an illegal word behind an action")
+    for kind in kinds:
+        if kind.name in ("RUN", "TABLE"):
+            starts_it = due & (due_table == (kind.name == "TABLE"))
+            b.cover(f"action_{kind.name.lower()}", starts_it & (registers[kind.name.lower()] != 0), f"{kind.name}")
+
+
+@proof(
+    "control.command.load",
+    depth=2,
+    cover_depth=6,
+    planted=(
+        Planted(_MODULE, "self.words.ready.eq(~pending & ~failed)", "self.words.ready.eq(~failed)"),
+        Planted(_MODULE, "word[layout.size : PAYLOAD_BITS].any()", "word[layout.size + 1 : PAYLOAD_BITS].any()"),
+    ),
+)
+def load(b: Bench) -> None:
+    """Each word is read once; registers are what their last words said; each action is offered once, with them, and
+    nothing is read until it is taken; an illegal word is an error and the end."""
+    _prove(b, Unit.LOAD)
+
+
+@proof(
+    "control.command.array",
+    depth=2,
+    cover_depth=6,
+    planted=(Planted(_MODULE, 'Action.TABLE if kind.name == "TABLE" else Action.RUN', "Action.RUN"),),
+)
+def array(b: Bench) -> None:
+    """The same for ARRAY, which has TABLE as a second action."""
+    _prove(b, Unit.ARRAY)

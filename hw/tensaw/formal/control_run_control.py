@@ -1,0 +1,104 @@
+"""Proof of tensaw.rtl.control.run_control."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Mux, Signal, Value
+
+from tensaw.formal.bench import Bench, Planted, proof
+from tensaw.rtl.control.run_control import ERROR_SOURCES, RunControl
+from tensaw.spec.registers import ErrorCode
+
+_MODULE = "tensaw.rtl.control.run_control"
+
+
+@proof(
+    "control.run_control",
+    depth=2,
+    cover_depth=24,
+    planted=(
+        Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
+        Planted(_MODULE, "for port, unit in reversed(sources):", "for port, unit in sources:"),
+        Planted(
+            _MODULE,
+            "m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]",
+            "m.d.sync += [core_reset.eq(0), halt.eq(0)]",
+        ),
+        Planted(
+            _MODULE,
+            "with m.Elif(self.stop_request):\n                    m.d.sync += [halt.eq(1)",
+            "with m.Elif(self.stop_request):\n                    m.d.sync += [halt.eq(0)",
+        ),
+    ),
+)
+def run_control(b: Bench) -> None:
+    """A start outside of a run resets the core for some cycles, with the bus idle, and starts it once; a run ends once,
+    finished or failed, and failed only when the bus is idle; the first error is kept, the earliest unit's if several
+    come at once; units are halted whenever no run goes on, from the cycle after the cause; starts during a run change
+    nothing."""
+    m = b.m
+    dut = b.add(RunControl())
+    ports = [getattr(dut, name) for name in ERROR_SOURCES]
+    for port in ports:
+        for name in ("valid", "code", "tag", "address"):
+            b.drive(getattr(port, name), name)
+        b.assume(port.code != 0)
+    for name in ("start_request", "stop_request", "done", "bus_idle"):
+        b.drive(getattr(dut, name), name)
+    b.assume(dut.bus_idle | ~(b.inside("dut.core_reset") | b.state("dut", "IDLE")))  # the managers are halted or reset
+
+    going, ended = Signal(), Signal()  # between start and end; between start and the cause of the end
+    resetting = Signal()
+    begins = dut.start_request & ~going & ~resetting
+    ends = dut.finished | dut.failed
+    error = Cat(port.valid for port in ports).any()
+    cause = going & ~ended & (error | dut.stop_request | dut.done)
+    with m.If(begins):
+        m.d.sync += resetting.eq(1)
+    with m.If(b.past(dut.core_reset) & ~dut.core_reset):
+        b.prove("starts", dut.start, "the run starts in the cycle after the reset")
+    released = resetting & dut.core_reset & (b.inside("dut.timer") == 0)
+    with m.If(released):
+        m.d.sync += [resetting.eq(0), going.eq(1), ended.eq(0)]
+    with m.If(cause & ~dut.finished):
+        m.d.sync += ended.eq(1)
+    with m.If(ends):
+        m.d.sync += going.eq(0)
+        b.prove("in_run", going, "only a run ends")
+    b.prove("one_end", ~(dut.finished & dut.failed), "it ends one way")
+    b.prove("reset", dut.core_reset == resetting, "the core is reset after a start and at no other time")
+    b.prove("busy", dut.busy == (resetting | going), "busy from the start to the end")
+    b.prove("running", dut.running == going, "running likewise, without the reset")
+    b.prove("halt", dut.halt == ~(going & ~ended), "halted unless a run goes on")
+    b.prove("start_once", ~dut.start | (going & ~b.past(going)), "started once")
+    b.prove("bus", ~dut.failed | dut.bus_idle, "failed only when the bus is idle")
+    b.prove("settled", ~dut.failed | (b.past(dut.halt) & ended), "and some cycles after the halt")
+    b.prove("finished", ~dut.finished | (dut.done & ~error & ~dut.stop_request), "finished only without an error")
+
+    # The error.
+    code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
+    with m.If(begins):
+        m.d.sync += [code.eq(0), tag.eq(0), address.eq(0), unit.eq(0)]
+    with m.If(going & ~ended):
+        with m.If(error):
+            for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
+                with m.If(port.valid):
+                    m.d.sync += [code.eq(port.code), tag.eq(port.tag), address.eq(port.address), unit.eq(number)]
+        with m.Elif(dut.stop_request):
+            m.d.sync += code.eq(ErrorCode.STOPPED)
+    same = (dut.code == code) & (dut.tag == tag) & (dut.address == address) & (dut.unit == unit)
+    b.prove("first_error", same, "the run's first error is kept")
+    b.prove("cause", ~dut.failed | (dut.code != 0), "a run that failed has a cause")
+
+    # What the block's state means.
+    state = {name: b.state("dut", name) for name in ("IDLE", "RESET", "RUN", "HALT")}
+    b.prove("state_reset", state["RESET"] == resetting, "the state of the reset")
+    b.prove("state_run", state["RUN"] == (going & ~ended), "the run's")
+    b.prove("state_halt", state["HALT"] == (going & ended), "and the halt's")
+    b.prove("ended", ~ended | going | ~b.past(going) | b.past(ends), "a cause ends the run")
+    b.prove("code", Mux(state["HALT"], code != 0, Value.cast(1)), "a halt has a cause")
+    b.prove("first", ~b.inside("dut.first") | (going & ~b.past(going)), "the first cycle of the run")
+
+    b.cover("finishes", dut.finished, "a run finishes")
+    b.cover("fails", dut.failed & (dut.code == 1) & b.past(~dut.bus_idle), "a run fails and waits for the bus")
+    b.cover("stopped", dut.failed & (dut.code == ErrorCode.STOPPED), "a run is stopped")
+    b.cover("again", dut.start & b.past(dut.failed, 6), "the next run starts after it")
