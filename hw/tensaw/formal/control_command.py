@@ -45,7 +45,7 @@ def _prove(b: Bench, unit: Unit) -> None:
         b.prove("stops", ~failed, "nor after an illegal word")
     b.prove_stream(dut.run, "run")
     b.prove("offered", dut.run.valid == due, "each action is offered once, at once, until it is taken")
-    action = Mux(due_table, Action.TABLE.value, Action.RUN.value)
+    action = Mux(due_table, Value.cast(Action.TABLE), Value.cast(Action.RUN))
     b.prove("action", ~due | (Value.cast(dut.run.payload.action) == action), "as the action that it is")
     b.prove("error", dut.error.valid == failed, "an illegal word, and no other, is an error, which stays")
     b.prove("error_word", ~failed | (dut.error.address == failing), "told with the word")

@@ -1,0 +1,33 @@
+"""The proofs themselves, and the bugs that they must find. One test each, so that they run beside each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from tensaw.verify.proofs import catalogue, run_planted, run_proof
+
+PROOFS = catalogue()
+BUGS = [(proof, bug) for proof in PROOFS.values() for bug in proof.planted]
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_it_holds(name: str) -> None:
+    result = run_proof(PROOFS[name])
+    assert result.status == "pass", result
+    assert result.properties >= 5 and result.covers >= 2
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_it_says_what_it_proves(name: str) -> None:
+    proof = PROOFS[name]
+    bench = proof.bench()
+    assert proof.summary.endswith(".") and bench.properties and bench.covers
+    assert not proof.bounded or len(proof.bounded) > 20
+    group = [other for other in PROOFS.values() if other.name.rpartition(".")[0] == name.rpartition(".")[0]]
+    assert any(other.planted for other in group)
+
+
+@pytest.mark.parametrize("proof, bug", BUGS, ids=[f"{proof.name}-{bug.old[:40]}" for proof, bug in BUGS])
+def test_it_finds_a_planted_bug(proof, bug) -> None:
+    result = run_planted(proof, bug)
+    assert result.status == "fail", result
