@@ -78,7 +78,8 @@ def ecp5_pll(source: int, wanted: int, phase: int = 0) -> Ecp5Pll:
                         yield int(frequency), abs(oscillator - 600e6), (input_divider, feedback, divider)
 
     frequency, settings = _best(source, wanted, choices())
-    return Ecp5Pll(frequency, *settings, phase)
+    input_divider, feedback, divider = settings
+    return Ecp5Pll(frequency, input_divider, feedback, divider, phase)
 
 
 def ice40_pll(source: int, wanted: int) -> Ice40Pll:
@@ -114,7 +115,8 @@ def gowin_pll(source: int, wanted: int, phase: int = 0) -> GowinPll:
                         yield int(frequency), abs(frequency * odiv - 875e6), (idiv, fbdiv, odiv)
 
     frequency, settings = _best(source, wanted, choices())
-    return GowinPll(frequency, *settings, phase)
+    idiv, fbdiv, odiv = settings
+    return GowinPll(frequency, idiv, fbdiv, odiv, phase)
 
 
 def xilinx7_pll(source: int, wanted: int) -> Xilinx7Pll:
