@@ -94,6 +94,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.m = Module()
+        self.m._MustUse__silence = True  # some benches are only looked at
         self.properties: dict[str, str] = {}
         self.covers: dict[str, str] = {}
         self._blocks: dict[str, Fragment] = {}

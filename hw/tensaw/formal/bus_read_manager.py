@@ -27,7 +27,7 @@ _BUFFERS = {"fetch": 8, "weight": 5}
         Planted(_MODULE, "ar.i.ready & order.w_rdy & ~self.halt", "ar.i.ready & ~self.halt"),
         Planted(_MODULE, "load & ~(weight & weight_turn)", "load"),
         Planted(_MODULE, "entry.asker.eq(index)", "entry.asker.eq(0)"),
-        Planted(_MODULE, "(ar.level == 0) & (r.level == 0)", "(r.level == 0)"),
+        Planted(_MODULE, "self.idle.eq(~order.r_rdy & (ar", "self.idle.eq((ar"),
     ),
 )
 def read_manager(b: Bench) -> None:

@@ -17,43 +17,53 @@ def _prove(b: Bench, unit: Unit) -> None:
     b.source(dut.words)
     b.sink(dut.run)
     kinds = words_of(unit)
-    word = dut.words.payload
-    code = word[PAYLOAD_BITS:60]
+    taken, due, failed = transfer(dut.words), Signal(), Signal()
+    # The word that was taken last and has not had its effect: it has it unless an action waits.
+    word, held = Signal(64), Signal()
+    acts = held & ~due & ~failed
+    with m.If(taken):
+        m.d.sync += [held.eq(1), word.eq(dut.words.payload)]
+        b.prove("order", ~held | acts, "no word is read while one waits")
+    with m.Elif(acts):
+        m.d.sync += held.eq(0)
 
     # What words mean, read from the specification: the registers, and actions due.
+    code = word[PAYLOAD_BITS:60]
     legal, starts, table = Signal(), Signal(), Signal()
     registers = {}
-    taken = transfer(dut.words)
     for kind in kinds:
         name, bits = kind.name.lower(), word_layout(kind).size
         registers[name] = register = Signal(bits, name=f"register_{name}")
         with m.If(code == kind.code):
             m.d.comb += [legal.eq((word[:PAYLOAD_BITS] >> bits) == 0), starts.eq(kind.name in ("RUN", "TABLE"))]
             m.d.comb += table.eq(kind.name == "TABLE")
-            with m.If(taken & legal):
+            with m.If(acts & legal):
                 m.d.sync += register.eq(word[:bits])
-    due, due_table, failed, failing = Signal(), Signal(), Signal(), Signal(64)
+    due_table, failing = Signal(), Signal(64)
     with m.If(transfer(dut.run)):
         m.d.sync += due.eq(0)
-    with m.If(taken):
-        m.d.sync += [due.eq(legal & starts), failed.eq(failed | ~legal)]
+    with m.If(acts):
+        m.d.sync += [due.eq(legal & starts), failed.eq(~legal)]
         with m.If(legal & starts):
             m.d.sync += due_table.eq(table)
         with m.If(~legal):
             m.d.sync += failing.eq(word)
-        b.prove("order", ~due, "no word is read while an action waits")
-        b.prove("stops", ~failed, "nor after an illegal word")
     b.prove_stream(dut.run, "run")
-    b.prove("offered", dut.run.valid == due, "each action is offered once, at once, until it is taken")
+    b.prove("offered", dut.run.valid == due, "each action is offered once, as soon as may be, until it is taken")
     action = Mux(due_table, Value.cast(Action.TABLE), Value.cast(Action.RUN))
     b.prove("action", ~due | (Value.cast(dut.run.payload.action) == action), "as the action that it is")
     b.prove("error", dut.error.valid == failed, "an illegal word, and no other, is an error, which stays")
     b.prove("error_word", ~failed | (dut.error.address == failing), "told with the word")
-    b.prove("room", dut.words.ready == ~(due | failed), "words are read otherwise")
+    b.prove("after_error", ~(failed & due), "and no action comes after it")
+    b.prove("room", dut.words.ready | (held & ~acts) | failed, "words are read otherwise")
     b.prove("busy", dut.busy == due, "busy while an action waits")
     for name, register in registers.items():
-        same = Value.cast(dut.run.payload[name]) == register
+        same = failed | (Value.cast(dut.run.payload[name]) == register)
         b.prove(f"register_{name}", same, f"{name} is what the last of its words said")
+
+    # What the block's registers mean.
+    b.prove("held", failed | (b.inside("dut.held") == held), "the word that waits")
+    b.prove("word", failed | ~held | (b.inside("dut.word") == word), "is the one taken last")
     b.cover("second", transfer(dut.run) & b.past(transfer(dut.run), 2), "an action every other cycle")
     b.cover("waits", transfer(dut.run) & b.past(due, 3), "an action that waits")
     b.cover("illegal", failed & b.past(due, 2), "an illegal word behind an action")
@@ -68,13 +78,13 @@ def _prove(b: Bench, unit: Unit) -> None:
     depth=2,
     cover_depth=6,
     planted=(
-        Planted(_MODULE, "self.words.ready.eq(~pending & ~failed)", "self.words.ready.eq(~failed)"),
+        Planted(_MODULE, "self.words.ready.eq((~held | take) & ~failed)", "self.words.ready.eq(~failed)"),
         Planted(_MODULE, "word[layout.size : PAYLOAD_BITS].any()", "word[layout.size + 1 : PAYLOAD_BITS].any()"),
     ),
 )
 def load(b: Bench) -> None:
     """Each word is read once; registers are what their last words said; each action is offered once, with them, and
-    nothing is read until it is taken; an illegal word is an error and the end."""
+    nothing has an effect until it is taken; an illegal word is an error and the end."""
     _prove(b, Unit.LOAD)
 
 
