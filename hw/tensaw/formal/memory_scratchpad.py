@@ -1,0 +1,166 @@
+"""Proofs of tensaw.rtl.memory.scratchpad, and of the memories that it and others are made of."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Mux, Signal, Value
+
+from tensaw.formal.bench import Bench, Planted, proof
+from tensaw.formal.configs import CONFIG
+from tensaw.rtl.memory.ram import Ram
+from tensaw.rtl.memory.scratchpad import Scratchpad
+from tensaw.spec.config import BANKS
+
+_MODULE = "tensaw.rtl.memory.scratchpad"
+_BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
+
+
+@proof(
+    "memory.scratchpad",
+    depth=4,
+    cover_depth=8,
+    planted=(
+        Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
+        Planted(_MODULE, "both=offset + port.count > size", "both=offset + port.count >= size"),
+        Planted(
+            _MODULE,
+            "bank_number.eq(span.bank + (lane < span.offset ",
+            "bank_number.eq(span.bank + (lane <= span.offset ",
+        ),
+        Planted(
+            _MODULE, "lanes = Mux(first, masks[number][:size], masks[number][size:])", "lanes = masks[number][:size]"
+        ),
+        Planted(_MODULE, "Mux(self.bank == BANKS - 1, self.row + 1, self.row)", "self.row"),
+        Planted(
+            _MODULE,
+            "port.ready.eq(~(span.banks & taken).any()),\n                grant",
+            "port.ready.eq(1),\n                grant",
+        ),
+    ),
+)
+def scratchpad(b: Bench) -> None:
+    """Every byte holds what was last written to it, whatever else is written or read beside it, and every port that
+    reads it sees it two cycles later; no bank is written, or read, by two ports at once; the array is never refused;
+    a port is refused only for one before it that uses its banks."""
+    m, size = b.m, CONFIG.word_bytes
+    dut = b.add(Scratchpad(CONFIG))
+    array = dut.array
+    for number in range(3):
+        b.drive(array.address[number], "address")
+    b.drive(array.enable, "enable")
+    for port in (*dut.reads, *dut.writes):
+        b.drive(port.valid, "valid")
+        b.drive(port.address, "address")
+    for port in dut.writes:
+        b.drive(port.data, "data")
+        b.drive(port.count, "count")
+        b.assume(port.count <= size)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        apart = array.address[one][:2] != array.address[other][:2]
+        b.assume(apart | ~(array.enable[one] & array.enable[other]))
+
+    # Any byte, and what it should hold.
+    place = b.constant(_BITS, "place")
+    b.assume(place < CONFIG.scratchpad_bytes)
+    word, lane = place[3:], place[:3]
+    known, value = Signal(), Signal(8)
+    covered, given = [], []
+    for number, port in enumerate(dut.writes):
+        index = Signal(_BITS, name=f"index_{number}")
+        m.d.comb += index.eq(place - port.address)
+        covered.append(port.valid & port.ready & (index < port.count))
+        given.append(port.data.word_select(index[:3], 8))
+    b.prove("one_writer", ~(covered[0] & covered[1]), "no byte is written by two ports at once")
+    coming, coming_value = Signal(), Signal(8)  # written to the memory in the next cycle
+    m.d.sync += [coming.eq(covered[0] | covered[1]), coming_value.eq(Mux(covered[0], given[0], given[1]))]
+    with m.If(coming):
+        m.d.sync += [known.eq(1), value.eq(coming_value)]
+
+    # Who reads it.
+    touched = reduce(or_, (p.valid & p.ready & _touches(p, place) for p in dut.writes))
+    settled = ~b.past(touched)  # what was written a cycle ago to this word may be seen or not
+    for number, port in enumerate(dut.reads):
+        index = Signal(_BITS, name=f"read_index_{number}")
+        m.d.comb += index.eq(place - port.address)
+        asks = port.valid & port.ready & (index < size) & known & settled
+        seen = port.data.word_select(b.past(index[:3], 2), 8)
+        right = ~b.past(asks, 2) | (seen == b.past(value, 2))
+        b.prove(f"read_{number}", right, "a read shows the byte, two cycles later")
+        b.cover(f"reads_{number}", b.past(asks & (index == 5), 2) & (seen == 0x5A), "it is read across two words")
+    for number in range(3):
+        asks = array.enable[number] & (array.address[number] == word) & known & settled
+        seen = array.data[number].word_select(lane, 8)
+        right = ~b.past(asks, 2) | (seen == b.past(value, 2))
+        b.prove(f"array_{number}", right, "so does the array's")
+    b.cover("array", b.past(asks, 2) & array.enable.all(), "the array reads three words")
+
+    # Who is refused.
+    used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(3)))
+    for number, port in enumerate(dut.reads):
+        banks = _banks(port.address, port.address[:3] != 0)
+        b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")
+        used = used | Mux(port.valid & port.ready, banks, 0)
+    first, second = dut.writes
+    spans = [_banks(port.address, port.address[:3] + port.count > size) for port in dut.writes]
+    b.prove("write_ready_0", first.ready, "the first write is never refused")
+    free = ~first.valid | ((spans[0] & spans[1]) == 0)
+    b.prove("write_ready_1", second.ready == free, "the second waits for the first only")
+    b.cover("both", covered[0] & second.valid & second.ready & (second.count == size), "two writes at once")
+    b.cover("refused", first.valid & second.valid & ~second.ready, "one is refused")
+
+    # What the block's registers mean.
+    rows = [b.row(f"dut.bank{bank}", word[2:]) for bank in range(BANKS)]
+    content = Cat(rows).word_select(word[:2], 8 * size).word_select(lane, 8)
+    b.prove("content", ~known | (content == value), "the byte is in its place")
+    hits, values = [], []
+    for bank in range(BANKS):
+        enable, row = b.inside(f"dut.bank{bank}_enable"), b.inside(f"dut.bank{bank}_row")
+        hits.append((word[:2] == bank) & enable.bit_select(lane, 1) & (row == word[2:]))
+        values.append(b.inside(f"dut.bank{bank}_value").word_select(lane, 8))
+    b.prove("coming", coming == Cat(hits).any(), "a write is on its way to it")
+    same = Cat(values).word_select(word[:2], 8) == coming_value
+    b.prove("coming_value", ~coming | same, "with its value")
+
+
+def _banks(address: Value, both: Value) -> Value:
+    first = (Value.cast(1) << address[3:5])[:BANKS]
+    return first | Mux(both, first.rotate_left(1), 0)
+
+
+def _touches(port, place: Value) -> Value:
+    """Whether a write enables any byte of the word of ``place``."""
+    first = port.address[3:_BITS]
+    second = (first + 1)[: _BITS - 3]
+    both = port.address[:3] + port.count > CONFIG.word_bytes
+    return (port.count != 0) & ((place[3:] == first) | (both & (place[3:] == second)))
+
+
+@proof(
+    "memory.ram",
+    depth=2,
+    cover_depth=6,
+    planted=(Planted("tensaw.rtl.memory.ram", "read.en.eq(self.read_enable)", "read.en.eq(1)"),),
+)
+def ram(b: Bench) -> None:
+    """Every lane of every row holds what was last written to it; a read shows the row in the next cycle and holds it
+    until the next read. (In generated Verilog the same text as any memory's, see ``ram_verilog``.)"""
+    m = b.m
+    dut = b.add(Ram(5, 8, 4))
+    for name in ("write_enable", "write_address", "write_data", "read_enable", "read_address"):
+        b.drive(getattr(dut, name), name)
+    b.assume((dut.write_address < 5) & (dut.read_address < 5))
+    row, lane = b.constant(3, "row"), b.constant(1, "lane")
+    b.assume(row < 5)
+    known, value, shown, shown_known = Signal(), Signal(4), Signal(4), Signal()
+    with m.If(dut.write_enable.bit_select(lane, 1) & (dut.write_address == row)):
+        m.d.sync += [known.eq(1), value.eq(dut.write_data.word_select(lane, 4))]
+    with m.If(dut.read_enable):
+        together = dut.write_enable.any() & (dut.write_address == row)
+        m.d.sync += [shown.eq(value), shown_known.eq(known & (dut.read_address == row) & ~together)]
+    b.prove("shown", ~shown_known | (dut.read_data.word_select(lane, 4) == shown), "a read shows what was written")
+    content = b.row("dut", row).word_select(lane, 4)
+    b.prove("content", ~known | (content == value), "which is in its place")
+    b.cover("reads", shown_known & (shown == 9) & b.past(~dut.read_enable), "a row is read and held")
+    b.cover("over", known & b.past(known) & (b.past(value) != value), "a row is written over")
