@@ -14,7 +14,7 @@ BUGS = [(proof, bug) for proof in PROOFS.values() for bug in proof.planted]
 def test_it_holds(name: str) -> None:
     result = run_proof(PROOFS[name])
     assert result.status == "pass", result
-    assert result.properties >= 5 and result.covers >= 2
+    assert result.properties >= 3 and result.covers >= 2
 
 
 @pytest.mark.parametrize("name", PROOFS)

@@ -157,8 +157,8 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, direction: str) -> None:
 
 @proof(
     "bus.burst_splitter.read",
-    depth=5,
-    cover_depth=14,
+    depth=2,
+    cover_depth=10,
     planted=(
         Planted(_MODULE, "(end <= size)", "(end <= size + 1)"),
         Planted(
@@ -177,8 +177,8 @@ def read(b: Bench) -> None:
 
 @proof(
     "bus.burst_splitter.write",
-    depth=5,
-    cover_depth=14,
+    depth=2,
+    cover_depth=10,
     planted=(
         Planted(_MODULE, "region[self.direction]", 'region["read"]'),
         Planted(_MODULE, "end.eq(request.offset + request.bytes)", "end.eq((request.offset + request.bytes)[:32])"),

@@ -145,7 +145,7 @@ def _touches(port, place: Value) -> Value:
 )
 def ram(b: Bench) -> None:
     """Every lane of every row holds what was last written to it; a read shows the row in the next cycle and holds it
-    until the next read. (In generated Verilog the same text as any memory's, see ``ram_verilog``.)"""
+    until the next read."""
     m = b.m
     dut = b.add(Ram(5, 8, 4))
     for name in ("write_enable", "write_address", "write_data", "read_enable", "read_address"):
@@ -162,5 +162,7 @@ def ram(b: Bench) -> None:
     b.prove("shown", ~shown_known | (dut.read_data.word_select(lane, 4) == shown), "a read shows what was written")
     content = b.row("dut", row).word_select(lane, 4)
     b.prove("content", ~known | (content == value), "which is in its place")
+    kept = ~b.past(~dut.read_enable) | (dut.read_data == b.past(dut.read_data))
+    b.prove("kept", kept, "what a read shows stays until the next one")
     b.cover("reads", shown_known & (shown == 9) & b.past(~dut.read_enable), "a row is read and held")
     b.cover("over", known & b.past(known) & (b.past(value) != value), "a row is written over")

@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import regions_layout
+from tensaw.rtl.bus.axi4 import inside_regions, regions_layout
 from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
 from tensaw.spec.config import NpuConfig
@@ -169,6 +169,9 @@ class BurstSplitter(wiring.Component):
             with m.Else():
                 m.d.sync += failed.eq(1)
 
+        # Only once it is taken: after a halt software may change the regions under a burst that is never issued.
+        inside = inside_regions(config, self.regions, self.direction, burst.address, length)
+        check(m, platform, ~fire | inside, "window", f"a {self.direction} leaves the regions that allow it")
         boundary = "a burst crosses a 4 KiB boundary"
         check(m, platform, ~measured | (length <= to_boundary), "boundary", boundary)
         legal = (length != 0) & (length <= limit) & (length <= remaining) & (final == (length == remaining))
