@@ -91,8 +91,7 @@ def test_default_configuration_is_accepted(board: Board) -> None:
     from tensaw.boards.export import plan_build
     from tensaw.spec.config import load_config
 
-    path = Path(importlib.import_module("tensaw.boards.definitions").__file__ or "").parent / board.configuration
-    build = plan_build(board, load_config(path if path.suffix == ".toml" else board.configuration))
+    build = plan_build(board, load_config(board.configuration_source()))
     assert build.identity.board == board.name and len(build.identity.build) == 8
     other = plan_build(board, NpuConfig(name="other", rows=5, columns=5, requant_lanes=1))
     assert other.identity.build != build.identity.build

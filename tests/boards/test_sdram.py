@@ -241,6 +241,34 @@ def test_outside_the_memory(seed):
     bench.run(traffic)
 
 
+def test_a_restart_forgets_bursts_and_keeps_the_contents(seed):
+    bench = Bench(SMALL, 100_000_000, 8, seed)
+    dut = bench.dut
+
+    async def traffic(ctx):
+        await ctx.tick().until(dut.ready)
+        for number in range(6):
+            await bench.write(ctx, number * 640, [number, 7], [255, 255])
+            # Cut off in the middle of reads and of a write whose data never come.
+            ctx.set(dut.read.araddr, number * 640)
+            ctx.set(dut.read.arlen, 15)
+            ctx.set(dut.read.arvalid, 1)
+            ctx.set(dut.write.awlen, 15)
+            ctx.set(dut.write.awvalid, number % 2)
+            await ctx.tick().repeat(7 + 3 * number)
+            ctx.set(dut.restart, 1)
+            ctx.set(dut.read.arvalid, 0)
+            ctx.set(dut.write.awvalid, 0)
+            await ctx.tick().repeat(32)
+            ctx.set(dut.restart, 0)
+            await ctx.tick()
+            assert not ctx.get(dut.read.rvalid)
+            await bench.check(ctx, [(place * 640, 2, place % 2) for place in range(number + 1)])
+
+    bench.run(traffic)
+    assert bench.model.counts[MODEL.SdramModel.MODE] == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

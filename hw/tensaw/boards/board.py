@@ -165,6 +165,11 @@ class Board:
             ]
         return ports
 
+    def configuration_source(self) -> str:
+        """What tensaw.spec.config.load_config takes for the configuration that is meant for the board."""
+        path = Path(__file__).resolve().parent / "definitions" / self.configuration
+        return str(path) if path.suffix == ".toml" else self.configuration
+
     def constraints_path(self) -> Path:
         """The constraints file: beside the package where that is installed, in the repository otherwise."""
         here = Path(__file__).resolve().parent

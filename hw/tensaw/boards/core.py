@@ -47,7 +47,8 @@ class BoardCore(wiring.Component):
 
     Timing
     ------
-    One clock domain, synchronous reset. RESET of the link resets everything but the link.
+    One clock domain, synchronous reset. RESET of the link resets everything but the link
+    and what keeps an SDRAM's contents.
     """
 
     uart_rx: Signal
@@ -76,9 +77,9 @@ class BoardCore(wiring.Component):
         if isinstance(self._memory, Sdram):
             latency = PAD_CYCLES + self._capture
             chip = self._memory.chip
-            memory = place(m, platform, "memory", SdramMemory, config, chip, identity.clock, latency, reset=reset)
+            memory = place(m, platform, "memory", SdramMemory, config, chip, identity.clock, latency)
             wiring.connect(m, memory.pins, wiring.flipped(self.sdram))
-            m.d.comb += ready.eq(memory.ready)
+            m.d.comb += [memory.restart.eq(link.reset), ready.eq(memory.ready)]
         elif isinstance(self._memory, SinglePort):
             memory = place(m, platform, "memory", SpramMemory, config, reset=reset)
             m.d.comb += ready.eq(1)

@@ -46,7 +46,7 @@ class Op(enum.IntEnum):
 
 OP_TEXTS: dict[Op, tuple[str, str, str]] = {
     Op.HELLO: ("any number", "0", "Who is there: the answer's payload is the identity. Forgets the last ONCE tag."),
-    Op.RESET: ("0", "0", "Reset the NPU, the interconnect and the memory controller; answered when memory is ready."),
+    Op.RESET: ("0", "0", "Reset NPU and interconnect, whatever they are doing; answered when the memory is ready."),
     Op.READ_MEMORY: ("byte address", "bytes to read", "The answer's payload is the memory's contents."),
     Op.WRITE_MEMORY: ("byte address", "bytes of payload", "Write the payload, any alignment and length."),
     Op.READ_REGISTERS: ("offset", "bytes, 4 each", "Read successive registers of the NPU."),

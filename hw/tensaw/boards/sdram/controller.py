@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, ResetSignal, Signal
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -81,6 +81,8 @@ class SdramMemory(wiring.Component):
     pins : Out(SdramPinsSignature(chip))
     ready : Out(1)
         The chip has been initialised.
+    restart : In(1)
+        For at least 32 cycles: forget all bursts; the contents stay, and the refreshes go on.
 
     Timing
     ------
@@ -93,6 +95,7 @@ class SdramMemory(wiring.Component):
     write: Any
     pins: Any
     ready: Signal
+    restart: Signal
 
     def __init__(self, config: NpuConfig, chip: SdramChip, clock: int, latency: int) -> None:
         self._config, self._chip, self._clock, self._latency = config, chip, clock, latency
@@ -102,6 +105,7 @@ class SdramMemory(wiring.Component):
                 "write": In(Axi4WriteSignature(config)),
                 "pins": Out(SdramPinsSignature(chip)),
                 "ready": Out(1),
+                "restart": In(1),
             }
         )
 
@@ -109,7 +113,10 @@ class SdramMemory(wiring.Component):
         m = Module()
         chip, clock, pins = self._chip, self._clock, self.pins
         length = 8 * self._config.bus_bytes // chip.data_bits
-        beats = place(m, platform, "beats", AxiBeats, self._config, chip.size)
+        # Words that are on their way from the chip arrive during the restart.
+        restart = Signal()
+        m.d.comb += restart.eq(ResetSignal() | self.restart)
+        beats = place(m, platform, "beats", AxiBeats, self._config, chip.size, reset=restart)
         wiring.connect(m, wiring.flipped(self.read), beats.read)
         wiring.connect(m, wiring.flipped(self.write), beats.write)
         beat = beats.beats.payload
@@ -149,7 +156,7 @@ class SdramMemory(wiring.Component):
 
         open_banks = Signal(1 << chip.bank_bits)
         rows = Array(Signal(chip.row_bits, name=f"row{number}") for number in range(1 << chip.bank_bits))
-        # The comparison with the open row takes a cycle of its own, during which nothing changes.
+        # The comparison with the open row takes a cycle of its own, during which nothing changes but by a restart.
         looked, is_open, hit, issue = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             is_open.eq(open_banks.bit_select(bank, 1)),
@@ -206,7 +213,7 @@ class SdramMemory(wiring.Component):
                         m.d.comb += issue.eq(1)
                         m.d.sync += [sent.eq(Command.PRECHARGE), pins.address.eq(all_banks), open_banks.eq(0)]
                         m.d.sync += wait("pause", cycles("trp"))
-                with m.Elif(~looked):
+                with m.Elif(~looked | ~beats.beats.valid):
                     pass
                 with m.Elif(hit & beat.write):
                     with m.If(timers["turn"] == 0):
