@@ -123,7 +123,7 @@ def test_waves_of_a_session(program, standin, tmp_path):
 def test_unknown_back_ends_are_refused(program):
     with pytest.raises(InputError) as error:
         Session(program(), "modelsim")
-    assert str(error.value) == "There is no back end 'modelsim'; choose one of verilator, icarus, golden."
+    assert str(error.value) == "There is no back end 'modelsim'; choose one of verilator, icarus, golden, board."
 
 
 # The golden back end runs real commands: through the scratchpad and back ---------------------------------------------

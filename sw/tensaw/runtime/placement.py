@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tensaw.spec.errors import InputError
 from tensaw.spec.program import Program
 
-__all__ = ["Placement", "place"]
+__all__ = ["Placement", "place", "place_on_board"]
 
 _PAGE = 4096
 _GUARD = 256
@@ -16,7 +16,7 @@ _GUARD = 256
 
 @dataclass(frozen=True)
 class Placement:
-    """``size`` bytes of memory from bus address ``base``; ``regions``: bus address of each, a multiple of 4096."""
+    """``size`` bytes of memory from bus address ``base``; ``regions``: bus address of each, a multiple of 256."""
 
     base: int
     size: int
@@ -39,13 +39,7 @@ def place(program: Program) -> Placement:
     """Put the regions one after another. In the upper half of the address space if they fit there, so that every
     address bit is used. Raises InputError if the address space is too small."""
     width = program.config.address_width
-    offsets = []
-    end = 0
-    for size in program.region_sizes:
-        offset = -(-(end + _GUARD) // _PAGE) * _PAGE
-        offsets.append(offset)
-        end = offset + size
-    total = -(-(end + _GUARD) // _PAGE) * _PAGE
+    offsets, total = _line_up(program, _PAGE)
     if total > 1 << width:
         raise InputError(
             f"The program {program.name!r} needs {total} bytes of memory, but address_width {width} of the "
@@ -53,3 +47,26 @@ def place(program: Program) -> Placement:
         )
     base = 1 << (width - 1) if total <= 1 << (width - 1) else 0
     return Placement(base, total, tuple(base + offset for offset in offsets), tuple(program.region_sizes))
+
+
+def place_on_board(program: Program, base: int, size: int) -> Placement:
+    """The same in ``size`` bytes of a board's memory from ``base``, with guards no larger than they must be. Raises
+    InputError if the memory is too small."""
+    offsets, total = _line_up(program, _GUARD)
+    if total > size:
+        raise InputError(
+            f"The program {program.name!r} needs {total:,} bytes of memory, but the board has {size:,}: use a board "
+            "with more memory, or a smaller network."
+        )
+    return Placement(base, total, tuple(base + offset for offset in offsets), tuple(program.region_sizes))
+
+
+def _line_up(program: Program, page: int) -> tuple[list[int], int]:
+    """Offsets of the regions, multiples of ``page``, and the bytes of all."""
+    offsets = []
+    end = 0
+    for size in program.region_sizes:
+        offset = -(-(end + _GUARD) // page) * page
+        offsets.append(offset)
+        end = offset + size
+    return offsets, -(-(end + _GUARD) // page) * page

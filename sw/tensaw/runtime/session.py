@@ -19,17 +19,19 @@ from tensaw.harness import (
     build_verilator,
     npu_verilog,
 )
+from tensaw.runtime.board import BoardDevice
 from tensaw.runtime.devices import GoldenDevice, SimulatedDevice
 from tensaw.runtime.driver import Driver
 from tensaw.runtime.layers import LayerResult, attribute
-from tensaw.runtime.placement import place
+from tensaw.runtime.link import HostLink, connect
+from tensaw.runtime.placement import place, place_on_board
 from tensaw.runtime.tensors import byte_count, from_bytes, inputs_to_bytes
 from tensaw.spec.errors import DeviceError, InputError
 from tensaw.spec.program import CONSTANTS, Binding, Program
 
 __all__ = ["BACKENDS", "RunResult", "Session"]
 
-BACKENDS = ("verilator", "icarus", "golden")
+BACKENDS = ("verilator", "icarus", "golden", "board")
 
 Progress = Callable[[str, int], None]
 """Called with what is being done and the cycles simulated so far in this run."""
@@ -61,7 +63,7 @@ class Session:
     Parameters
     ----------
     program : Program
-    backend : "verilator", "icarus" or "golden"
+    backend : "verilator", "icarus", "golden" or "board"
     read_latency, write_latency : int
         Of the simulated memory, in cycles; see tensaw.harness.MemoryTiming.
     stalls : float or None
@@ -79,6 +81,10 @@ class Session:
         trace outputs.
     optimise : "speed" or "build"
         Build a fast Verilator simulator, or build it fast: for runs of few cycles.
+    device : path or HostLink
+        For a board, and only for one: its serial port, or a link that is open already and stays open.
+    baud : int or None
+        Of the serial port; default: look at which rate the board answers.
 
     Raises InputError for arguments that do not fit, ToolError for tools that are missing or fail, and DeviceError for a
     device that is not what the program was compiled for.
@@ -99,33 +105,74 @@ class Session:
         cycle_limit: int = 2**62,
         verilog: Mapping[str, str] | None = None,
         optimise: Literal["speed", "build"] = "speed",
+        device: str | HostLink | None = None,
+        baud: int | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise InputError(f"There is no back end {backend!r}; choose one of {', '.join(BACKENDS)}.")
+        if (backend == "board") != (device is not None):
+            raise InputError(
+                f"The back end {backend!r} with device {device!r} does not fit: the back end 'board' needs the serial "
+                "port of the board, and no other takes one."
+            )
         if waves is not None and not isinstance(waves, Waves):
             waves = Waves(Path(waves))
         if waves is not None and backend == "golden":
             raise InputError("The golden model has no waveforms: choose the back end verilator or icarus.")
+        if waves is not None and backend == "board":
+            raise InputError("A board has no waveforms: choose the back end verilator or icarus.")
         timing = MemoryTiming(read_latency, write_latency, stalls or 0.0, seed)
         self.program = program
         self.backend = backend
-        self.placement = place(program)
         self._progress = progress
         self._simulator: Simulator | None = None
-        if backend == "golden":
-            self._device: GoldenDevice | SimulatedDevice = GoldenDevice(program, self.placement)
-        else:
-            self._simulator = self._simulate(timing, waves, verilog, optimise)
-            self._device = SimulatedDevice(self._simulator, self.placement.base, cycle_limit, self._simulated)
-        self.driver = Driver(self._device, program, self.placement, watchdog)
+        self._link: HostLink | None = None  # that this session opened
+        # A serial line is slow: what a run may change by mistake is looked at once.
+        self._checks = -1 if device is None else 1
         try:
+            self._device: GoldenDevice | SimulatedDevice | BoardDevice
+            if device is not None:
+                link = self._connect(device, baud)
+                identity = link.identity
+                self.placement = place_on_board(program, identity.memory_base, identity.memory_bytes)
+                self._device = BoardDevice(link, lambda cycles: self._tell("Running", cycles))
+            elif backend == "golden":
+                self.placement = place(program)
+                self._device = GoldenDevice(program, self.placement)
+            else:
+                self.placement = place(program)
+                self._simulator = self._simulate(timing, waves, verilog, optimise)
+                self._device = SimulatedDevice(self._simulator, self.placement.base, cycle_limit, self._simulated)
+            self.driver = Driver(self._device, program, self.placement, watchdog)
             # What nobody wrote must not look right by accident, and must be the same for every back end.
             self._filler = np.random.default_rng(0x7E45).integers(0, 256, self.placement.size, np.uint8)
-            self._device.write_memory(self.placement.base, self._filler)
+            for low, high in [(0, self.placement.size)] if device is None else self._guards():
+                self._device.write_memory(self.placement.base + low, self._filler[low:high])
+            self._tell("Writing the constants")
             self.driver.open()
         except BaseException:
             self.close()
             raise
+
+    def _guards(self) -> list[tuple[int, int]]:
+        """Where nothing may change, counted from the placement's base."""
+        base = self.placement.base
+        return [(low - base, high - base) for low, high in self.placement.guards()]
+
+    def _connect(self, device: str | HostLink, baud: int | None) -> HostLink:
+        """The board behind a port or a link, if its configuration is the program's. Raises DeviceError."""
+        link = device
+        if isinstance(link, str):
+            self._tell("Connecting")
+            link = self._link = connect(link, baud)
+        config, there = self.program.config, link.identity.config
+        if config.digest != there.digest:
+            raise DeviceError(
+                f"The program {self.program.name!r} was compiled for the configuration {config.name!r} (digest "
+                f"0x{config.digest:08x}), the board {link.identity.board!r} has {there.name!r} (0x{there.digest:08x}): "
+                "compile the model for the board's configuration, which `tensaw run` does by itself without --config."
+            )
+        return link
 
     def _tell(self, text: str, cycles: int = 0) -> None:
         if self._progress is not None:
@@ -160,15 +207,16 @@ class Session:
         Raises InputError for inputs that do not fit, DeviceError if the run fails or writes where it must not.
         """
         contents = inputs_to_bytes(self.program.inputs, inputs)
-        for index, (address, size) in enumerate(zip(self.placement.regions, self.placement.sizes, strict=True)):
-            if index != CONSTANTS:
-                start = address - self.placement.base
-                self._device.write_memory(address, self._filler[start : start + size])
+        for address, size in self._unwritten():
+            start = address - self.placement.base
+            self._device.write_memory(address, self._filler[start : start + size])
         for binding in self.program.inputs:
             self._device.write_memory(self._address(binding), contents[binding.name])
         self._tell("Simulating")
         counters = self.driver.run()
-        self._check_guards()
+        if self._checks:
+            self._checks -= 1
+            self._check_guards()
         result = RunResult(
             outputs={binding.name: from_bytes(binding, self._read(binding)) for binding in self.program.outputs},
             kept={
@@ -180,6 +228,13 @@ class Session:
         if self._simulator is not None:
             self._add_profile(result)
         return result
+
+    def _unwritten(self) -> list[tuple[int, int]]:
+        """Address and size of what shall hold no earlier run's results: on a board the outputs only."""
+        if self.backend == "board":
+            return [(self._address(binding), byte_count(binding)) for binding in self.program.outputs]
+        regions = zip(self.placement.regions, self.placement.sizes, strict=True)
+        return [pair for index, pair in enumerate(regions) if index != CONSTANTS]
 
     def _add_profile(self, result: RunResult) -> None:
         assert self._simulator is not None and isinstance(self._device, SimulatedDevice)
@@ -206,10 +261,8 @@ class Session:
 
     def _check_guards(self) -> None:
         """Nothing outside the regions, and nothing in those that are only read, may have changed."""
-        spans = [
-            (low, high, self._filler[low - self.placement.base : high - self.placement.base])
-            for low, high in self.placement.guards()
-        ]
+        base = self.placement.base
+        spans = [(base + low, base + high, self._filler[low:high]) for low, high in self._guards()]
         constants = self.placement.regions[CONSTANTS]
         spans.append(
             (constants, constants + len(self.program.constants), np.frombuffer(self.program.constants, np.uint8))
@@ -224,9 +277,11 @@ class Session:
                 )
 
     def close(self) -> None:
-        """End the simulator; harmless if done before."""
+        """End the simulator, or give back the port that this session opened; harmless if done before."""
         if self._simulator is not None:
             self._simulator.close()
+        if self._link is not None:
+            self._link.close()
 
     def __enter__(self) -> Session:
         return self

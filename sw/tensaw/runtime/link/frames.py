@@ -65,18 +65,15 @@ class Answer:
 class AnswerReader:
     """Finds answers in the bytes that arrive, in pieces of any length.
 
-    ``skipped`` counts bytes that belong to no answer, ``damaged`` the frames whose CRC was wrong. ``pending`` is true
-    while a frame has begun whose rest has not arrived.
+    ``skipped`` counts bytes that belong to no answer, ``damaged`` the frames whose CRC was wrong. ``lost`` holds the
+    headers of answers of which only the payload was damaged; the caller takes them out.
     """
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self.skipped = 0
         self.damaged = 0
-
-    @property
-    def pending(self) -> bool:
-        return len(self._bytes) >= _SYNC
+        self.lost: list[Header] = []
 
     def clear(self) -> None:
         """Forget what has arrived."""
@@ -110,6 +107,7 @@ class AnswerReader:
                 return None
             body = bytes(data[_HEAD : end - 4])
             if data[end - 4 : end] != _crc(body):
+                self.lost.append(header)
                 self._drop()
                 continue
             del data[:end]
