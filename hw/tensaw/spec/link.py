@@ -10,6 +10,7 @@ import enum
 import json
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import ConfigError, DeviceError
@@ -165,6 +166,18 @@ class Identity:
     def digest(self) -> int:
         """Digest of the configuration."""
         return self.config.digest
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "board": self.board,
+            "config": self.config.name,
+            "digest": f"0x{self.digest:08x}",
+            "build": self.build.hex(),
+            "clock_mhz": self.clock / 1e6,
+            "baud": self.baud,
+            "memory_bytes": self.memory_bytes,
+        }
 
     def to_bytes(self) -> bytes:
         """The identity as it is sent, at most 65,535 bytes. Raises ValueError for a value that has no room."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tensaw.compiler.ir import Graph
     from tensaw.compiler.operator_report import OperatorReport
     from tensaw.runtime import RunResult, Session
+    from tensaw.runtime.link import HostLink
     from tensaw.spec.config import NpuConfig
     from tensaw.spec.program import Program
 
@@ -90,6 +91,7 @@ def open_session(
     seed: int,
     waves: tuple[Path, int, int] | None,
     progress: Callable[[str, int], None],
+    link: HostLink | None = None,
 ) -> Session:
     """A session, to be used as a context manager. Raises TensawError."""
     from tensaw.harness import Waves
@@ -104,6 +106,7 @@ def open_session(
         seed=seed,
         waves=Waves(*waves) if waves else None,
         progress=progress,
+        device=link,
     )
 
 

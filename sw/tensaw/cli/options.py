@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from tensaw.spec.config import NpuConfig
 
 __all__ = [
-    "add_compiler", "add_config", "add_json", "add_latencies", "add_model", "add_simulation", "config_from",
-    "cycle_range", "json_file", "waves_from",
+    "DEFAULT_CONFIG", "add_compiler", "add_config", "add_json", "add_latencies", "add_model", "add_simulation",
+    "config_from", "cycle_range", "json_file", "waves_from",
 ]  # fmt: skip
+
+DEFAULT_CONFIG = "base"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +30,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config",
         metavar="NAME|FILE.toml",
-        default="base",
-        help="a preset (nano, small, base, large) or a TOML file; default: base",
+        default=DEFAULT_CONFIG,
+        help="a preset (nano, small, base, large) or a TOML file; default: base, or that of the board",
     )
     group.add_argument(
         "--set",

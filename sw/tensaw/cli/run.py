@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tensaw.cli import calls, files, options, terminal
+from tensaw.cli import calls, device, files, options, terminal
 from tensaw.cli.frame import FINE, WRONG_RESULT
 from tensaw.spec.errors import InputError
 
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from tensaw.runtime.arrays import Arrays
     from tensaw.spec.program import Program
 
-SUMMARY = "run a network on the simulated NPU, count cycles and compare each output byte with the golden model"
+SUMMARY = (
+    "run a network on the simulated NPU or on a board, count cycles and compare each output byte with the golden model"
+)
 EXAMPLE = """tensaw run network.tflite --config base --input images.npz --output classes.npz
 tensaw run network.tflite --sim icarus --bus-bytes 8 --read-latency 32 --json run.json
-tensaw run network.onnx --set rows=12 --report run.html --trace run.trace.json --waves run.fst --wave-cycles 0:5000"""
+tensaw run network.onnx --set rows=12 --report run.html --trace run.trace.json --waves run.fst --wave-cycles 0:5000
+tensaw run network.tflite --device /dev/ttyUSB0"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     options.add_compiler(parser)
     options.add_simulation(parser)
+    device.add_device(parser)
     options.add_json(parser)
 
 
@@ -78,25 +82,28 @@ def execute(arguments: argparse.Namespace) -> int:
     files.require_writable(
         arguments.output, arguments.report, arguments.trace, arguments.waves, options.json_file(arguments)
     )
+    device.choose_backend(arguments)
     for option, path in (("--report", arguments.report), ("--trace", arguments.trace)):
-        if path is not None and arguments.sim == "golden":
-            raise InputError(
-                f"The golden model has no cycles, which {option} would show: choose --sim verilator or icarus, or "
-                f"leave {option} out."
+        if path is not None and arguments.sim in ("golden", device.BOARD):
+            who = (
+                "The golden model has no cycles" if arguments.sim == "golden" else "A board does not count each layer's"
             )
+            instead = f"choose --sim verilator or icarus, or leave {option} out"
+            raise InputError(f"{who}, which {option} would show: {instead}.")
     from tensaw.check.comparison import compare
     from tensaw.cli.simulation import inputs_from, opened, prepare
     from tensaw.runtime.arrays import pack_arrays, stack_runs
 
-    graph, program = prepare(arguments)
-    runs = inputs_from(arguments, program)
-    # The golden model comes first: it is quick, and refuses inputs that do not fit before a simulator is built.
-    expected = [calls.golden_tensors(graph, inputs)[0] for inputs in runs]
-    results: list[RunResult] = []
-    with opened(arguments, program, len(runs)) as (session, step):
-        for number, inputs in enumerate(runs):
-            results.append(session.run(inputs))
-            step.update(completed=number + 1)
+    with device.connected(arguments) as link:
+        graph, program = prepare(arguments, link=link)
+        runs = inputs_from(arguments, program)
+        # The golden model comes first: it is quick, and refuses inputs that do not fit before a simulator is built.
+        expected = [calls.golden_tensors(graph, inputs)[0] for inputs in runs]
+        results: list[RunResult] = []
+        with opened(arguments, program, len(runs), link) as (session, step):
+            for number, inputs in enumerate(runs):
+                results.append(session.run(inputs))
+                step.update(completed=number + 1)
 
     tensors = {binding.name: binding.tensor for binding in program.outputs}
     differences = [
@@ -106,7 +113,8 @@ def execute(arguments: argparse.Namespace) -> int:
     values = {
         "model": str(arguments.model),
         "sim": arguments.sim,
-        "read_latency": arguments.read_latency,
+        "read_latency": None if link else arguments.read_latency,
+        "device": link.identity.summary() if link else None,
         **summarise(program, results, [not any(found) for found in differences]),
         "differences": [str(found) for row in differences for found in row if found],
     }
@@ -141,13 +149,19 @@ def _print(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
             ],
         )
     config = values["config"]
-    speed = ""
+    where, speed = values["sim"], ""
+    if values["device"]:
+        where = f"{values['device']['board']} at {arguments.device}"
     if values["cycles"]:
+        how = f"simulated at {values['sim_cycles_per_second']:,.0f} cycles/s"
+        if values["device"]:
+            clock = values["device"]["clock_mhz"]
+            how = f"{values['cycles'] / clock / 1e3:.3f} ms at the board's {clock:g} MHz"
         speed = (
             f": {values['cycles']:,} cycles, {values['utilization']:.1%} of {config['rows']}×{config['columns']} "
-            f"multipliers busy, simulated at {values['sim_cycles_per_second']:,.0f} cycles/s"
+            f"multipliers busy, {how}"
         )
-    console.print(f"{values['network']} on {config['name']} in {values['sim']}{speed}", markup=False)
+    console.print(f"{values['network']} on {config['name']} in {where}{speed}", markup=False)
     if values["removed_channels"]:
         console.print(values["removed_channels"], markup=False)
     count = len(values["runs"])

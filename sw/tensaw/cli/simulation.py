@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tensaw.cli import calls, options, terminal
+from tensaw.cli import calls, device, options, terminal
 from tensaw.runtime.arrays import Arrays, load_arrays, random_inputs, split_runs
 
 if TYPE_CHECKING:
     from tensaw.compiler.ir import Graph
     from tensaw.runtime import Session
+    from tensaw.runtime.link import HostLink
     from tensaw.spec.program import Program
 
 __all__ = ["opened", "prepare", "inputs_from"]
 
 
-def prepare(arguments: argparse.Namespace, keep_tensors: bool = False) -> tuple[Graph, Program]:
+def prepare(
+    arguments: argparse.Namespace, keep_tensors: bool = False, link: HostLink | None = None
+) -> tuple[Graph, Program]:
     """Load and compile the model, after checking that the simulator's tools are there. Raises TensawError."""
-    config = options.config_from(arguments)
+    config = device.config_for(arguments, link)
     options.waves_from(arguments)
     calls.check_tools(arguments.sim)
     with terminal.progress(f"Compiling {arguments.model.name}"):
@@ -36,7 +39,9 @@ def inputs_from(arguments: argparse.Namespace, program: Program) -> list[Arrays]
 
 
 @contextmanager
-def opened(arguments: argparse.Namespace, program: Program, runs: int) -> Iterator[tuple[Session, terminal.Step]]:
+def opened(
+    arguments: argparse.Namespace, program: Program, runs: int, link: HostLink | None = None
+) -> Iterator[tuple[Session, terminal.Step]]:
     """A session for these options, with a progress bar over its runs."""
     with terminal.progress("Starting", runs) as step:
 
@@ -51,5 +56,6 @@ def opened(arguments: argparse.Namespace, program: Program, runs: int) -> Iterat
             seed=arguments.seed,
             waves=options.waves_from(arguments),
             progress=tell,
+            link=link,
         ) as session:
             yield session, step
