@@ -14,15 +14,18 @@ from common.streams import Sink, Source
 from common.tokens import UnitTokens
 from common.weights import Ring, plan_stream
 
-from tensaw.spec.isa import Mode, Unit, encode
+from tensaw.spec.isa import Mode, TableKind, Unit, encode
 from tensaw.spec.registers import ErrorCode
 
 COVER = Cover("array_unit")
 cover_after = COVER.cross("mode after mode", tuple(mode.name for mode in Mode), tuple(mode.name for mode in Mode))
 cover_stall = COVER.cross("stall", ("ring", "results"), STYLES)
 cover_rows = COVER.cross("weight rows", tuple(mode.name for mode in Mode), ("kept", "freed"))
+cover_table = COVER.cross("table", tuple(kind.name for kind in TableKind), ("tokens", "alone"))
 cover_groups = COVER.point("groups", (1, 2, 3))
 cover_error = COVER.point("error", ("ILLEGAL_COMMAND", "ILLEGAL_VALUE"))
+
+LOOKUP, EXPONENT = 3, 4
 
 
 class ArrayUnitBench(Bench):
@@ -31,6 +34,7 @@ class ArrayUnitBench(Bench):
     def prepare(self) -> None:
         self.memory = self.bytes(self.config.scratchpad_bytes)
         self.vectors = Scoreboard("results")
+        self.tables = Scoreboard("rows of tables")
         self.side_rows = 0
 
     def begin(self, rows: np.ndarray, ring: str, results: str) -> None:
@@ -44,8 +48,10 @@ class ArrayUnitBench(Bench):
         cover_stall(("ring", ring))
         cover_stall(("results", results))
 
-    def take_side(self, row: object) -> None:
+    def take_side(self, row: dict[str, int]) -> None:
         self.side_rows += 1
+        if row["kind"] in (LOOKUP, EXPONENT):
+            self.tables.check(row)
 
     async def go(self, runs: list[Registers], ring: str, results: str) -> None:
         """Carry out the runs and compare everything that comes out."""
@@ -97,6 +103,48 @@ async def slow_results(bench: ArrayUnitBench) -> None:
         runs = [some_run(bench, bench.choose(*Mode)) for _ in range(bench.count(3))]
         runs[-1]["WEIGHTS"]["free"] = 1
         await bench.go(runs, "never", style)
+        await bench.restart()
+
+
+@testcase(ArrayUnitBench)
+async def tables(bench: ArrayUnitBench) -> None:
+    """Tables between runs, with tokens and, for the loader alone, without: every row to the output stage, no other."""
+    width = bench.config.weight_row_bytes
+    count = 256 // width
+    for style in STYLES:
+        runs = [some_run(bench, bench.choose(*Mode)) for _ in range(4)]
+        for run in runs:
+            run["WEIGHTS"]["free"] = 1
+        starts, freed, _ = plan_stream(runs)
+        rows = bench.rng.integers(0, 256, (freed + 4 * count + 8, width), np.uint8)
+        bench.begin(rows, style, "never")
+        side = 0
+        for number, run in enumerate(runs):
+            first = starts[number] + number * count
+            bench.vectors.expect(*expected_vectors(bench.config, run, bench.memory.view(np.int8), rows[first:]))
+            bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+            side += run["TILES"]["count"] * stream_rows(run)[0] + count
+            first += run["TILES"]["count"] * sum(stream_rows(run)) + run["WEIGHTS"]["pad"]
+            kind, part = bench.choose(*TableKind), bench.integers(0, 3)
+            lonely = bench.chance(0.6)
+            wait, signal = (0, 0) if lonely else (bench.integers(0, 15), bench.integers(1, 15))
+            if not lonely:
+                bench.tokens.expect(wait, signal)
+            for index in range(count):
+                bench.tables.expect({
+                    "kind": EXPONENT if kind == TableKind.EXPONENT else LOOKUP,
+                    "index": index + part * count * (kind == TableKind.EXPONENT), "last": int(index == count - 1),
+                    "row": int.from_bytes(rows[first + index].tobytes(), "little"),
+                })  # fmt: skip
+            bench.words.send(*words_of_run(Unit.ARRAY, run))
+            bench.words.send(encode("ARRAY.TABLE", wait=wait, signal=signal, kind=kind, part=part))
+            cover_table((kind.name, ("tokens", "alone")[lonely]))
+        await bench.until(lambda: not bench.vectors.left and not bench.tokens.left, 200_000, "all results")
+        await bench.until(lambda side=side: bench.side_rows >= side, 20_000, "all side rows")
+        await bench.clocks(60)
+        assert bench.side_rows == side and not bench.tables.left and bench.words.idle and not bench.ports.busy.get()
+        bench.tokens.finish()
+        bench.side_rows = 0
         await bench.restart()
 
 

@@ -49,7 +49,8 @@ class SplitterBench(Bench):
         number = self.integers(0, 2)
         window = self.windows[number]
         offset, count = random_access(self, window, 3 * self.config.bus_bytes * self.config.burst_beats)
-        self.source.send({"region": number, "offset": offset, "bytes": count})
+        turn = self.integers(0, 3)
+        self.source.send({"region": number, "offset": offset, "bytes": count, "turn": turn})
         beat = self.config.bus_bytes
         start, end = window.base + offset, window.base + offset + count
         parts = splits(self, window.base, offset, count)
@@ -57,7 +58,7 @@ class SplitterBench(Bench):
             last = index == len(parts) - 1
             self.board.expect({
                 "address": address, "beats": beats, "last": int(last), "first_lane": 0 if index else start % beat,
-                "last_lane": (end - 1) % beat if last else beat - 1,
+                "last_lane": (end - 1) % beat if last else beat - 1, "turn": turn,
             })  # fmt: skip
         cover_bursts({1: "1", 2: "2"}.get(len(parts), "more"))
         crosses = start // 4096 != (end - 1) // 4096
@@ -104,8 +105,8 @@ async def refuses_what_is_outside(bench: SplitterBench) -> None:
             number, offset = bench.integers(4, 7), 16
         elif what == "length overflows":
             offset, count = (1 << 32) - 4, 8
-        request: dict[str, Any] = {"region": number, "offset": offset, "bytes": count}
-        bench.source.send(request, {"region": 0, "offset": 0, "bytes": 1})
+        request: dict[str, Any] = {"region": number, "offset": offset, "bytes": count, "turn": 0}
+        bench.source.send(request, {"region": 0, "offset": 0, "bytes": 1, "turn": 0})
         await bench.until(lambda: bool(bench.ports.error.valid.get()), 9000, what)
         await bench.clocks(20)
         bench.board.finish()

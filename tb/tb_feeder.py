@@ -15,14 +15,14 @@ from common.scoreboard import Scoreboard
 from common.scratchpad import ArrayReads
 from common.streams import Source
 
-from tensaw.spec.isa import Mode, TableKind, Unit
+from tensaw.spec.isa import Follow, Mode, TableKind, Unit
 from tensaw.spec.limits import refusal
 from tensaw.spec.registers import ErrorCode
 
 ILLEGAL = (
     "KERNEL_Y.steps", "KERNEL_X.steps", "KERNEL_X.chunks", "OUT.height", "OUT.width", "BLOCK.height", "BLOCK.width",
-    "TILES.count", "STEP.decimation", "RUN.mode", "RUN.groups 0", "RUN.groups 3", "WEIGHTS.rows 0",
-    "WEIGHTS.rows high", "KERNEL_Y.group_pitch", "BLOCK too large",
+    "TILES.count", "STEP.decimation", "RUN.mode", "RUN.follow", "RUN.groups 0", "RUN.groups 3",
+    "WEIGHTS.rows 0", "WEIGHTS.rows high", "KERNEL_Y.group_pitch", "BLOCK too large",
 )  # fmt: skip
 """Rules that a run may break."""
 
@@ -30,13 +30,13 @@ COVER = Cover("feeder")
 cover_mode = COVER.cross("mode and loader", tuple(mode.name for mode in Mode), STYLES)
 cover_groups = COVER.point("groups", (1, 2, 3))
 cover_padding = COVER.point("padding", ("above", "below", "left", "right", "none"))
-cover_waits = COVER.point("waited for", ("tokens", "weights", "accumulators", "followed row"))
-cover_follow = COVER.point("followed run", ("finished before", "row by row", "not started"))
+cover_waits = COVER.point("waited for", ("tokens", "weights", "accumulators", "followed row", "loaded row"))
+cover_follow = COVER.cross("followed run", ("OUTPUT", "LOAD"), ("finished before", "row by row", "not started"))
 cover_table = COVER.point("table", tuple(kind.name for kind in TableKind))
 cover_illegal = COVER.point("refused", ILLEGAL)
 cover_halt = COVER.point("halted", ("between runs", "in a run"))
 
-IDLE, BUSY, WAIT_WEIGHTS, WAIT_TOKENS, WAIT_FOLLOW, WAIT_ACCUMULATORS = range(6)
+IDLE, BUSY, WAIT_WEIGHTS, WAIT_TOKENS, WAIT_FOLLOW, WAIT_ACCUMULATORS, _, WAIT_LOAD = range(8)
 
 
 class FeederBench(Bench):
@@ -296,11 +296,15 @@ async def tables(bench: FeederBench) -> None:
     await bench.settled()
 
 
-async def follow(bench: FeederBench, completed: int, number: int, rows_written: int) -> None:
-    """A run that follows OUTPUT run ``number`` while ``completed`` runs are over; rows come one by one."""
+async def follow(bench: FeederBench, whom: Follow, completed: int, number: int, rows_written: int) -> None:
+    """A run that follows run ``number`` of OUTPUT or LOAD while ``completed`` runs are over; rows come one by one.
+
+    What the other one says changes all the time and means nothing.
+    """
     ports = bench.ports
+    told, other = (ports.progress, ports.loaded) if whom == Follow.OUTPUT else (ports.loaded, ports.progress)
     run = random_run(bench, bench.choose(*Mode), height=3, width=3, tiles=1)
-    run["RUN"] |= {"follow": 1, "follow_run": number % 256}
+    run["RUN"] |= {"follow": whom, "follow_run": number % 256}
     height = run["WINDOW"]["height"]
     progress = {"completed": completed, "rows": rows_written, "last": 1}
 
@@ -325,9 +329,12 @@ async def follow(bench: FeederBench, completed: int, number: int, rows_written: 
     bench.reads.seen = check
     bench.send(run)
     for _ in range(height + 3):
-        ports.progress.completed.set(progress["completed"] % 256)
-        ports.progress.rows.set(progress["rows"])
-        ports.progress.last_tile.set(progress["last"])
+        told.completed.set(progress["completed"] % 256)
+        told.rows.set(progress["rows"])
+        told.last_tile.set(progress["last"])
+        other.completed.set(bench.integers(0, 255))
+        other.rows.set(bench.integers(0, 9))
+        other.last_tile.set(bench.integers(0, 1))
         await bench.clocks(bench.integers(1, 60))
         if (progress["completed"] - number - 1) % 256 < 128:
             continue
@@ -338,9 +345,9 @@ async def follow(bench: FeederBench, completed: int, number: int, rows_written: 
         else:
             progress["rows"] += 1
     progress["completed"] = number + 1
-    ports.progress.completed.set((number + 1) % 256)
-    ports.progress.rows.set(0)
-    ports.progress.last_tile.set(0)
+    told.completed.set((number + 1) % 256)
+    told.rows.set(0)
+    told.last_tile.set(0)
     await bench.settled()
     bench.reads.seen = None
 
@@ -350,13 +357,15 @@ async def follows_rows(bench: FeederBench) -> None:
     """No byte of a followed run's row is read before it is written, and waiting ends when it is."""
     for _ in range(bench.count(5)):
         number = bench.integers(0, 255)
-        await follow(bench, number + 1, number, 0)
-        cover_follow("finished before")
-        await follow(bench, number, number, 0)
-        cover_follow("row by row")
-        await follow(bench, number - bench.integers(1, 3), number, bench.integers(0, 5))
-        cover_follow("not started")
+        for whom in (Follow.OUTPUT, Follow.LOAD):
+            await follow(bench, whom, number + 1, number, 0)
+            cover_follow((whom.name, "finished before"))
+            await follow(bench, whom, number, number, 0)
+            cover_follow((whom.name, "row by row"))
+            await follow(bench, whom, number - bench.integers(1, 3), number, bench.integers(0, 5))
+            cover_follow((whom.name, "not started"))
     cover_waits("followed row" if WAIT_FOLLOW in bench.states else None)
+    cover_waits("loaded row" if WAIT_LOAD in bench.states else None)
 
 
 def broken(bench: FeederBench, what: str) -> Registers:
@@ -366,6 +375,8 @@ def broken(bench: FeederBench, what: str) -> Registers:
     name, _, field = what.partition(".")
     if what == "RUN.mode":
         run["RUN"]["mode"] = 3
+    elif what == "RUN.follow":
+        run["RUN"]["follow"] = 3
     elif what == "RUN.groups 0":
         run["RUN"]["groups"] = 0
     elif what == "RUN.groups 3":

@@ -33,7 +33,8 @@ SIZE = 1 << 13
 
 class LoadBench(Bench):
     """Plays sequencer, tokens, read manager and scratchpad. When tokens are given, the whole scratchpad is compared
-    with what the golden model made of it: rows in place, every byte beside them as before."""
+    with what the golden model made of it: rows in place, every byte beside them as before, but for those of the next
+    run, which may already be under way. Each time that progress counts lines, so are the planes that they are."""
 
     def prepare(self) -> None:
         self.memory = self.bytes(self.config.scratchpad_bytes)
@@ -41,6 +42,7 @@ class LoadBench(Bench):
         self.regions = [self.bytes(SIZE) for _ in range(4)]
         self.runs: list[Registers] = []
         self.compared = 0
+        self.shown = 0, 0
 
     def begin(self, requests: str = "never", data: str = "never", scratchpad: str = "never") -> None:
         ports, rng = self.ports, self.rng
@@ -87,10 +89,44 @@ class LoadBench(Bench):
             await self.edge
             if self.ports.tokens.give.get():
                 run = self.runs[self.compared]
-                load([Region(data) for data in self.regions], self.golden, run)
-                wrong = np.flatnonzero(self.memory != self.golden)
+                self.execute(self.golden, run)
+                differs = self.memory != self.golden
+                for later in self.runs[self.compared + 1 : self.compared + 2]:
+                    differs[self.execute(self.golden.copy(), later)] = False
+                wrong = np.flatnonzero(differs)
                 assert not len(wrong), f"run {self.compared}: byte {wrong[0]} of the scratchpad is wrong ({run})"
                 self.compared += 1
+            self.follow()
+
+    def execute(self, scratchpad: np.ndarray, run: Registers) -> np.ndarray:
+        """Addresses of all bytes that the golden model's run wrote."""
+        footprint = load([Region(data) for data in self.regions], scratchpad, run)
+        return np.concatenate([part.ravel() for part in footprint.scratchpad_writes])
+
+    def follow(self) -> None:
+        """Progress: in the cycle in which it counts lines, their plane can be read."""
+        progress = self.ports.progress
+        shown = progress.completed.get(), progress.rows.get()
+        assert progress.last_tile.get()
+        if shown == self.shown or not self.runs:
+            return
+        before, self.shown = self.shown, shown
+        if shown[0] != before[0]:
+            assert shown == ((before[0] + 1) % 256, 0), f"progress {shown} behind {before}"
+            return
+        # At most one run has ended without having given its tokens.
+        number = self.compared + (shown[0] - self.compared) % 256
+        run = self.runs[number]
+        lines = run["RUN"]["lines"]
+        planes = shown[1] // lines
+        assert shown[1] == before[1] + lines, f"{before[1]} lines become {shown[1]} by planes of {lines}"
+        begun = self.golden.copy()
+        for earlier in self.runs[self.compared : number]:
+            self.execute(begun, earlier)
+        written = self.execute(begun, {**run, "PLANES": {"count": planes}})
+        rest = self.execute(begun.copy(), run)[len(written) :]
+        there = np.setdiff1d(written, rest)
+        assert np.array_equal(self.memory[there], begun[there]), f"plane {planes} of {run} is counted too early"
 
     async def settled(self, limit: int = 30_000) -> None:
         await self.until(lambda: self.compared == len(self.runs), limit, "all runs")
@@ -120,6 +156,37 @@ async def everything_stalls(bench: LoadBench) -> None:
     for number in range(bench.count(25)):
         bench.send(random_transfer(bench, Unit.LOAD, SIZE, number, fill=bench.chance(0.2)))
     await bench.settled()
+
+
+@testcase(LoadBench)
+async def lines(bench: LoadBench) -> None:
+    """Each plane counts its lines when it can be read, and the end of a run counts the run."""
+    for style in STYLES:
+        bench.begin(scratchpad=style)
+        for number in range(bench.count(6)):
+            run = random_transfer(bench, Unit.LOAD, SIZE, number, fill=bench.chance(0.3))
+            run["RUN"]["lines"] = bench.choose(1, 2, 4095)
+            bench.send(run)
+        await bench.settled()
+        assert bench.shown == (len(bench.runs) % 256, 0)
+        bench.runs.clear()
+        bench.compared, bench.shown = 0, (0, 0)
+        await bench.restart()
+
+
+@testcase(LoadBench)
+async def from_run_to_run(bench: LoadBench) -> None:
+    """The bus does not rest between runs."""
+    beat = bench.config.bus_bytes
+    bench.begin()
+    for number in range(5):
+        bench.send(registers_of(Unit.LOAD, {
+            "ROWS": {"bytes": 24 * beat, "count": 1}, "PLANES": {"count": 1},
+            "MEMORY": {"offset": 24 * beat * number}, "SCRATCHPAD": {"address": 24 * beat * number % 512},
+        }))  # fmt: skip
+    await bench.settled()
+    times = bench.manager.beat_times
+    assert times[-1] - times[0] + 1 == len(times) == 120
 
 
 @testcase(LoadBench)

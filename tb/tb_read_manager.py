@@ -12,6 +12,7 @@ from common.pauses import STYLES, Pace, make_pace
 from common.regions import Window, random_access, set_windows, splits
 from common.streams import Source
 
+from tensaw.spec.isa import Turn
 from tensaw.spec.registers import ErrorCode
 
 ASKERS = ("fetch", "load", "weight")
@@ -22,7 +23,9 @@ cover_stall = COVER.cross("stall", ("ar", "r", "asker"), STYLES)
 cover_page = COVER.point("4 KiB boundary", ("crosses it", "ends at it", "elsewhere"))
 cover_full = COVER.point("credit", ("exactly a burst", "less than a burst", "plenty"))
 cover_outstanding = COVER.point("outstanding", ("one", "as many as allowed"))
-cover_order = COVER.point("goes first", ("fetch before load", "load before weight", "weight after three of load"))
+cover_order = COVER.point("goes first", (
+    "fetch before load", "load before weight", "weight after three of load", "weight always", "weight never",
+))  # fmt: skip
 cover_error = COVER.cross("error", ASKERS, ("READ_SLVERR", "READ_DECERR", "OUTSIDE_REGION"))
 
 BASE, SIZE = 0x1000, 0x6000
@@ -40,11 +43,12 @@ class Asker:
         """Beats taken that fill its room."""
         self.taken = 0
         self.error: tuple[int, int] | None = None
+        self.turn = int(Turn.SHARED)
         self.emptying = make_pace(bench.rng, "often")
         bench.start_soon(self.receive())
 
     def ask(self, region: int, offset: int, count: int) -> None:
-        self.requests.send({"region": region, "offset": offset, "bytes": count})
+        self.requests.send({"region": region, "offset": offset, "bytes": count, "turn": self.turn})
 
     def send(self, region: int, offset: int, count: int) -> None:
         """Ask, and expect the data."""
@@ -251,6 +255,30 @@ async def priorities(bench: ReadBench) -> None:
         else:
             cover_order("weight after three of load" if run == 3 else None)
             run = 0
+
+
+@testcase(ReadBench)
+async def turns(bench: ReadBench) -> None:
+    """An access of weight may say that it goes before load, or only where load asks for nothing."""
+    for turn, first in ((Turn.FIRST, "weight"), (Turn.LAST, "load")):
+        bench.begin()
+        size = 8 * bench.config.bus_bytes * bench.config.burst_beats
+        blocked = {"ar": False}
+        bench.memory.set_paces({"ar": lambda blocked=blocked: blocked["ar"]})
+        await bench.clocks(4)
+        bench.askers["weight"].turn = turn
+        for name, offset in (("weight", 0), ("load", 0x2000)):
+            bench.askers[name].send(0, offset, min(size, 0x1000))
+        await bench.clocks(30)
+        blocked["ar"] = True
+        await bench.settled(90_000)
+        order = ["weight" if address < BASE + 0x2000 else "load" for address, _ in bench.memory.reads]
+        # The first ones were chosen before both had asked.
+        mine = [place for place, who in enumerate(order) if who == first and place >= 4]
+        others = [place for place, who in enumerate(order) if who != first and place >= 4]
+        assert not mine or not others or mine[-1] < others[0], f"{turn.name}: {order}"
+        cover_order({"weight": "weight always", "load": "weight never"}[first] if mine and others else None)
+        await bench.restart()
 
 
 @testcase(ReadBench)

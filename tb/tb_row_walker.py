@@ -73,12 +73,14 @@ class WalkerBench(Bench):
                 if address + count > self.config.scratchpad_bytes or (offset >> 32 and not fill):
                     return
                 first = 0 if fill else offset % unit
-                access = {"region": run["MEMORY"]["region"], "offset": offset, "bytes": count}
+                access = {"region": run["MEMORY"]["region"], "offset": offset, "bytes": count, "turn": 0}
+                end = number == run["ROWS"]["count"] - 1
                 yield {
                     "access": None if fill else access,
                     "span": {
                         "address": address, "beats": (first + count - 1) // unit + 1, "first_lane": first,
-                        "last_lane": (first + count - 1) % unit, "fill": fill,
+                        "last_lane": (first + count - 1) % unit, "fill": fill, "end": int(end),
+                        "final": int(end and plane == run["PLANES"]["count"] - 1),
                     },
                 }  # fmt: skip
 

@@ -18,8 +18,8 @@ cover_beats = COVER.point("beats of a run", ("1", "2", "a burst", "a burst and o
 cover_stall = COVER.cross("stall", ("requests", "data", "ring"), STYLES)
 cover_state = COVER.point("state", ("idle", "running", "bus", "room"))
 cover_error = COVER.point("error", (
-    "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region", "READ_SLVERR",
-    "READ_DECERR", "ILLEGAL_COMMAND",
+    "no such turn", "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region",
+    "READ_SLVERR", "READ_DECERR", "ILLEGAL_COMMAND",
 ))  # fmt: skip
 cover_next = COVER.point("next run", ("asked for while data comes", "asked for later"))
 
@@ -35,6 +35,7 @@ class WeightBench(Bench):
         self.expected = np.zeros(0, np.uint8)
         self.arrived = 0
         self.drained = 0
+        self.turns: list[int] = []
         self.capacity = 3 * self.config.burst_beats
 
     def begin(self, requests: str = "never", data: str = "never", ring: str = "never") -> None:
@@ -71,8 +72,11 @@ class WeightBench(Bench):
             self.integers(0, 3),
             self.choose(0, SIZE // beat - beats, self.integers(0, SIZE // beat - beats)),
         )
+        turn = self.integers(0, 2)
+        self.turns.append(turn)
         registers = registers_of(Unit.WEIGHT, {
-            "MEMORY": {"region": region, "offset": offset * beat}, "RUN": {"tag": tag, "bytes": beats * beat}
+            "MEMORY": {"region": region, "offset": offset * beat},
+            "RUN": {"tag": tag, "bytes": beats * beat, "turn": turn},
         })  # fmt: skip
         self.words.send(*words_of_run(Unit.WEIGHT, registers))
         content = self.regions[region][offset * beat : (offset + beats) * beat]
@@ -87,6 +91,7 @@ class WeightBench(Bench):
         await self.until(lambda: self.arrived == total, 30_000, "all beats")
         await self.clocks(6)
         assert self.arrived == total, f"{self.arrived} beats instead of {total}"
+        assert self.manager.turns == self.turns[len(self.turns) - len(self.manager.turns) :], "turns of the accesses"
         assert not self.ports.busy.get() and self.words.idle and self.manager.idle
         assert not self.ports.error.valid.get()
 
@@ -149,8 +154,8 @@ async def errors(bench: WeightBench) -> None:
     """Everything that can be wrong with a run, or with the memory, is reported with the run's tag."""
     beat = bench.config.bus_bytes
     for what in (
-        "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region", "READ_SLVERR",
-        "READ_DECERR", "ILLEGAL_COMMAND",
+        "no such turn", "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region",
+        "READ_SLVERR", "READ_DECERR", "ILLEGAL_COMMAND",
     ):  # fmt: skip
         bench.begin()
         bench.run(3, 9)
@@ -169,7 +174,8 @@ async def errors(bench: WeightBench) -> None:
         elif what.startswith("READ"):
             code = ErrorCode[what]
             bench.manager.fail = 1, memory["offset"] + 2 * beat, code
-        words = words_of_run(Unit.WEIGHT, {"MEMORY": memory, "RUN": {"tag": 0x4321, "bytes": count}})
+        turn = 3 if what == "no such turn" else bench.integers(0, 2)
+        words = words_of_run(Unit.WEIGHT, {"MEMORY": memory, "RUN": {"tag": 0x4321, "bytes": count, "turn": turn}})
         if what == "ILLEGAL_COMMAND":
             code, words = ErrorCode.ILLEGAL_COMMAND, [encode("WEIGHT.MEMORY") | 1 << 53]
         bench.words.send(*words)

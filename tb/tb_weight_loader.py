@@ -183,21 +183,22 @@ async def everything_stalls(bench: LoaderBench) -> None:
 async def tables(bench: LoaderBench) -> None:
     """Tables pass to the output stage once their tokens are there, and always free their rows."""
     width = bench.config.weight_row_bytes
-    sizes = {TableKind.LOOKUP: 256, TableKind.EXPONENT: 1024}
-    kinds = [TableKind.LOOKUP, TableKind.EXPONENT, TableKind.LOOKUP]
-    rows = stream(bench, sum(sizes[kind] // width for kind in kinds))
+    kinds = [TableKind.LOOKUP, TableKind.EXPONENT, TableKind.EXPONENT, TableKind.LOOKUP]
+    count = 256 // width
+    rows = stream(bench, len(kinds) * count)
     bench.begin(rows, bench.choose(*STYLES), bench.choose(*STYLES), "never")
     first = 0
     ports = bench.ports
     for kind in kinds:
-        count = sizes[kind] // width
+        part = bench.integers(0, 3)
+        start = part * count if kind == TableKind.EXPONENT else 0
         for index in range(count):
             row = int.from_bytes(rows[first + index].tobytes(), "little")
             code = EXPONENT if kind == TableKind.EXPONENT else LOOKUP
-            bench.side.expect({"kind": code, "index": index, "last": int(index == count - 1), "row": row})
+            bench.side.expect({"kind": code, "index": start + index, "last": int(index == count - 1), "row": row})
             bench.reads.expect(first + index)
         first += count
-        bench.source.send(payload_of(Unit.ARRAY, {"TABLE": {"kind": kind}}, "TABLE"))
+        bench.source.send(payload_of(Unit.ARRAY, {"TABLE": {"kind": kind, "part": part}}, "TABLE"))
         await bench.until(lambda: bench.source.idle, 100, "the TABLE")
         taken = bench.side.count
         await bench.clocks(bench.integers(5, 20))

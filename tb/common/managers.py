@@ -34,6 +34,7 @@ class ReadManagerModel:
     def __init__(self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, give: Pace) -> None:
         self._bench, self._port, self._regions, self._ask, self._give = bench, port, regions, ask, give
         self.requests: list[tuple[int, int, int]] = []
+        self.turns: list[int] = []
         self.beats = 0
         self.beat_times: list[int] = []
         self.fail: tuple[int, int, int] | None = None
@@ -72,6 +73,7 @@ class ReadManagerModel:
             access = request.payload.get()
             region, offset, count = access["region"], access["offset"], access["bytes"]
             self.requests.append((region, offset, count))
+            self.turns.append(access["turn"])
             assert count, "a request of no bytes"
             if region >= len(self._regions) or offset + count > len(self._regions[region]):
                 self._refuse(ErrorCode.OUTSIDE_REGION, offset)

@@ -1,4 +1,4 @@
-"""Programs as a whole: repeatable bytes, the weight stream, tokens, following, bands, transposed images."""
+"""Programs as a whole: repeatable bytes, the weight stream, tokens, following, transposed images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tensaw.compiler.tokens import order_actions
 from tensaw.compiler.weights import WeightStore
 from tensaw.networks.tflite_builder import TfliteBuilder
 from tensaw.spec.config import PRESETS
-from tensaw.spec.isa import Unit, decode
+from tensaw.spec.isa import Follow, Turn, Unit, decode
 from tensaw.spec.program import Program
 
 BASE = PRESETS["base"]
@@ -41,28 +41,69 @@ def test_same_graph_same_bytes(rng) -> None:
     assert programs[0] == programs[1]
 
 
-def test_all_weights_are_one_stream(rng) -> None:
+def test_weights_are_streamed_once_and_in_order(rng) -> None:
     program = compile_graph(load_tflite(network(rng, (1, 12, 12, 3), [(3, 3, 40), (3, 3, 40)]), "net"), BASE)
-    streams = commands(program, "WEIGHT.RUN")
-    assert [run["bytes"] for run in streams] == [sum(layer.weight_bytes for layer in program.layers)]
+    first, second, rest = commands(program, "WEIGHT.RUN")
+    # The first tile, which is small, before the input, the rest of the layer beside it, the others behind it.
+    assert [run["turn"] for run in (first, second, rest)] == [Turn.FIRST, Turn.SHARED, Turn.LAST]
+    assert first["bytes"] == (4 + 3 * 9) * 16
+    assert first["bytes"] + second["bytes"] == program.layers[0].weight_bytes
+    assert rest["bytes"] == sum(layer.weight_bytes for layer in program.layers[1:])
+    offsets = [word["offset"] for word in commands(program, "WEIGHT.MEMORY")]
+    assert np.diff(offsets).tolist() == [first["bytes"], second["bytes"]]
 
 
 def test_layers_follow_each_other(rng) -> None:
     graph = load_tflite(network(rng, (1, 9, 9, 16), [(3, 3, 16), (3, 3, 16)]), "net")
     program = compile_graph(graph, BASE)
     follows = [(run["follow"], run["follow_run"]) for run in commands(program, "ARRAY.RUN")]
-    assert follows == [(0, 0), (1, 0), (1, 1)]
+    assert follows == [(Follow.LOAD, 0), (Follow.OUTPUT, 0), (Follow.OUTPUT, 1)]
     assert not any(
         run["follow"] for run in commands(compile_graph(graph, BASE, CompileOptions(follow=False)), "ARRAY.RUN")
     )
 
 
-def test_large_inputs_are_loaded_in_bands_and_weights_kept(rng, agree) -> None:
-    graph = load_tflite(network(rng, (1, 32, 32, 3), [(3, 3, 16)]), "net")
-    program = agree(graph, BASE, rng)
-    assert len(commands(program, "LOAD.RUN")) == 3
-    assert [run["wait"] for run in commands(program, "ARRAY.RUN")][:3] == [1, 1, 1]
-    assert [word["free"] for word in commands(program, "ARRAY.WEIGHTS")][:2] == [0, 1]
+def test_inputs_are_followed_line_by_line_in_small_blocks(rng, agree) -> None:
+    program = agree(load_tflite(network(rng, (1, 32, 32, 3), [(3, 3, 16)]), "net"), BASE, rng)
+    (load,) = commands(program, "LOAD.RUN")
+    assert load["lines"] == 1 and commands(program, "LOAD.PLANES") == [{"count": 32}]
+    assert commands(program, "ARRAY.RUN")[0]["follow"] == Follow.LOAD
+    assert commands(program, "ARRAY.RUN")[0]["wait"] == 0
+    assert commands(program, "ARRAY.BLOCK")[0] == {"height": 2, "width": 32}
+
+
+def test_short_lines_are_loaded_together(rng, agree) -> None:
+    # 30 lines of 10 bytes: 10 lines at a time fill words of the bus but for a few.
+    graph = load_tflite(network(rng, (1, 30, 10, 1), [(3, 3, 8)]), "net")
+    program = agree(graph, BASE, rng, CompileOptions(transpose=False))
+    assert commands(program, "LOAD.RUN")[0]["lines"] == 10
+    assert commands(program, "LOAD.PLANES") == [{"count": 3}]
+
+
+def test_images_of_a_batch_are_loaded_one_by_one(rng, agree) -> None:
+    shape = (3, 8, 8, 16)
+    table = Lookup("table", "TANH", ("t0",), "t1", np.arange(-128, 128).astype(np.int8))
+    tensors = {name: Tensor(name, shape) for name in ("t0", "t1")}
+    graph = Graph("net", tensors, [table], [Port("t0", "t0", shape)], [Port("t1", "t1", shape)])
+    assert len(commands(agree(graph, BASE, rng), "LOAD.RUN")) == 3
+
+
+def test_a_load_gets_not_too_far_ahead_of_who_follows_it() -> None:
+    """Numbers of runs are told modulo 256: nobody follows if LOAD can be more than 127 runs ahead."""
+
+    def ordered(count: int, tied: bool) -> list[Action]:
+        loads = [action(Unit.LOAD, writes=(span(0, 10),), rows=Rows(0, 10, 1, 10))]
+        more = [action(Unit.LOAD, writes=(span(100 + n, 101 + n),)) for n in range(count)]
+        if tied:
+            more[60] = action(Unit.LOAD, writes=(span(5, 6),))  # overwrites what the run reads
+        reader = action(Unit.ARRAY, reads=(span(0, 10),), rows=Rows(0, 10, 1, 10))
+        order_actions([*loads, reader, *more])
+        return [*loads, reader, *more]
+
+    assert ordered(126, False)[1].run["follow"] == Follow.LOAD
+    assert ordered(200, True)[1].run["follow"] == Follow.LOAD
+    far = ordered(127, False)
+    assert far[1].run["follow"] == Follow.NOBODY and far[1].wait == 1 and far[0].signal == 2
 
 
 def test_tall_kernels_are_transposed(rng, agree) -> None:
@@ -158,7 +199,25 @@ def test_tables_of_softmax_are_loaded_before_anything_else(rng, agree) -> None:
     program = agree(load_tflite(builder.finish(), "net"), BASE, rng)
     names = [decode(int(word)).word.full_name for word in program.words]
     assert names.index("ARRAY.TABLE") < names.index("ARRAY.RUN")
-    assert names.count("ARRAY.TABLE") == names.count("WEIGHT.RUN") == 1
+    assert names.count("ARRAY.TABLE") == 4
+
+
+def test_tables_of_softmax_are_loaded_behind_long_runs(rng, agree) -> None:
+    builder = TfliteBuilder("net")
+    x = builder.input((1, 12, 12, 16), 0.1, 3)
+    for _ in range(3):
+        weights = rng.integers(-127, 128, (16, 1, 1, 16))
+        x = builder.conv2d(x, weights, None, weight_scale=0.01, out_scale=0.1, out_zp=0)
+    x = builder.average_pool2d(x, 12, padding="VALID")
+    builder.output(builder.softmax(builder.reshape(x, (1, 16))))
+    program = agree(load_tflite(builder.finish(), "net"), BASE, rng)
+    names = [decode(int(word)).word.name for word in program.words if decode(int(word)).word.unit == Unit.ARRAY]
+    actions = "".join(name[0] for name in names if name in ("RUN", "TABLE"))
+    # 144 positions hide the loading of a part, small blocks do not; what is left comes at the start.
+    assert actions == "TTRRTRTR"
+    tables = commands(program, "ARRAY.TABLE")
+    assert sorted(table["part"] for table in tables) == [0, 1, 2, 3]
+    assert all(table["wait"] == table["signal"] == 0 for table in tables)
 
 
 def test_reads_end_with_the_tensor() -> None:
@@ -168,11 +227,11 @@ def test_reads_end_with_the_tensor() -> None:
     tensors = {name: Tensor(name, shape) for name in ("t0", "t1")}
     graph = Graph("net", tensors, [table], [Port("t0", "t0", shape)], [Port("t1", "t1", shape)])
     waits = [run["wait"] for run in commands(compile_graph(graph, BASE), "OUTPUT.RUN")]
-    assert waits == [2], "for the table only"
+    assert waits == [0], "the table comes before the array's run"
 
 
 def test_the_rest_of_the_weights_leaves_the_bus_to_a_large_input(rng, agree) -> None:
     graph = load_tflite(network(rng, (1, 64, 64, 3), [(3, 3, 8)] + [(1, 1, 8)] * 20 + [(1, 1, 200)]), "net")
-    streams = [run["bytes"] for run in commands(agree(graph, BASE, rng, races=False), "WEIGHT.RUN")]
-    assert len(streams) == 2
-    assert streams[0] < streams[1]
+    streams = commands(agree(graph, BASE, rng, races=False), "WEIGHT.RUN")
+    assert [run["turn"] for run in streams] == [Turn.FIRST, Turn.LAST]
+    assert streams[0]["bytes"] < streams[1]["bytes"]

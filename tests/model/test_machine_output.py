@@ -177,16 +177,21 @@ def test_softmax_runs_agree_with_the_operator() -> None:
     for row in range(3):
         scratchpad[100 + 16 * row :][:10] = x[row].view(np.uint8)
     stream, tables = WeightStream(CONFIG), Tables()
-    stream.append(np.concatenate([exponent_table(op).astype("<i4").view(np.uint8), np.ones(8, np.uint8)]))
+    exponents = exponent_table(op).astype("<i4").view(np.uint8)
     registers: dict[str, Any] = {
         "OUT": {"height": 3, "width": 10},
         "OPERAND": {"base": 100, "pitch": 16},
         "TARGET": {"base": 200, "pitch": 10},
     }
-    with pytest.raises(Refused) as error:
-        softmax_rows(CONFIG, scratchpad, tables, registers)
-    assert error.value.reason == "it uses the exponent table, which no ARRAY.TABLE has loaded before it"
-    read_table(CONFIG, stream, tables, TableKind.EXPONENT)
-    assert stream.rows == 1
+    for part in (3, 0, 2, 1):
+        with pytest.raises(Refused) as error:
+            softmax_rows(CONFIG, scratchpad, tables, registers)
+        missing = min({0, 1, 2, 3} - tables.parts)
+        text = f"it uses part {missing} of the exponent table, which no ARRAY.TABLE has loaded before it"
+        assert error.value.reason == text
+        stream.append(np.concatenate([exponents[256 * part : 256 * part + 256], np.ones(8, np.uint8)]))
+        read_table(CONFIG, stream, tables, TableKind.EXPONENT, part)
+        assert stream.rows == 1
+        stream.free(1)
     softmax_rows(CONFIG, scratchpad, tables, registers)
     np.testing.assert_array_equal(scratchpad[200:230].view(np.int8).reshape(3, 10), softmax(x, op))

@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from tensaw.rtl.bus.read_manager import ASKERS, ReadManager
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Turn
 
 BASE, SIZE = 0x1000, 0x6000
 
@@ -138,6 +139,37 @@ def test_short_rows_sustain(axi_memory):
     simulator.add_testbench(taking)
     simulator.run()
     assert memory.beat_times[-1] - memory.beat_times[0] + 1 == 400
+
+
+@pytest.mark.parametrize(
+    "turn, order", [(Turn.SHARED, "LLLWLLLWLLW"), (Turn.FIRST, "WWWLLLLL"), (Turn.LAST, "LLLLLLLL")]
+)
+def test_whose_turn_it_is(axi_memory, turn, order):
+    """Both ask for more bursts than may be under way, weight first; ``order``: the bursts that follow its first."""
+    config = NpuConfig(outstanding_reads=1)
+    dut = ReadManager(config)
+    memory = axi_memory(dut.axi, config, 0x8000, latency=4)
+
+    async def bench(ctx):
+        set_regions(ctx, dut, [(BASE, SIZE, 1, 0)])
+        for port in (dut.load, dut.weight):
+            ctx.set(port.credit, 0xFFFF)
+            ctx.set(port.data.ready, 1)
+        ctx.set(dut.weight.request.payload.turn, turn)
+        for port, offset, bursts in ((dut.weight, 0x2000, 4), (dut.load, 0, 8)):
+            ctx.set(port.request.payload.offset, offset)
+            ctx.set(port.request.payload.bytes, 128 * bursts)
+            ctx.set(port.request.valid, 1)
+            await ctx.tick().until(port.request.ready)
+            ctx.set(port.request.valid, 0)
+        await ctx.tick().repeat(400)
+
+    simulator = simulator_of(dut)
+    simulator.add_testbench(memory.serve_reads, background=True)
+    simulator.add_testbench(bench)
+    simulator.run()
+    askers = "".join("W" if address >= BASE + 0x2000 else "L" for address, _ in memory.reads)
+    assert askers[0] == "W" and askers[1:].startswith(order), askers
 
 
 def test_credit_limits_what_is_issued(axi_memory):

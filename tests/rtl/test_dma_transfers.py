@@ -174,6 +174,155 @@ def test_random_runs(axi_memory, kind, rows, bus, stall, refuse):
 
 
 @pytest.mark.parametrize("kind", ["LOAD", "STORE"])
+@pytest.mark.parametrize("rows, bus, stall, refuse", [(4, 8, 0.2, 0.3), (4, 16, 0.0, 0.0), (32, 8, 0.1, 0.5)])
+def test_random_runs_without_a_pause(axi_memory, kind, rows, bus, stall, refuse):
+    config = small(rows, bus)
+    m, dma, manager = build(config, kind)
+    memory = axi_memory(manager.axi, config, 0x8000, seed=rows, latency=6, stall=stall)
+    pad = Scratchpad(config, bus, refuse)
+    rng = np.random.default_rng(rows + bus)
+    runs = [random_run(rng, index, kind == "LOAD") for index in range(30)]
+    for index, run in enumerate(runs):
+        run["run"]["signal"] = 1 + index % 15
+    image, pad_image = memory.content.copy(), pad.content.copy()
+    for run in runs:
+        apply(kind, run, image, pad_image)
+
+    async def sending(ctx):
+        open_regions(ctx, manager)
+        ctx.set(dma.tokens.take_ready, 1)
+        for run in runs:
+            await send(ctx, dma, words_of_run(kind, run))
+
+    async def checking(ctx):
+        for index in range(len(runs)):
+            (mask,) = await ctx.tick().sample(dma.tokens.give_mask).until(dma.tokens.give)
+            assert mask == 1 + index % 15
+        await ctx.tick()
+        assert not ctx.get(dma.busy) and not ctx.get(dma.error.valid)
+        assert np.array_equal(memory.content, image) and np.array_equal(pad.content, pad_image)
+
+    simulator = simulator_of(m, dma, memory, pad, kind)
+    simulator.add_testbench(sending)
+    simulator.add_testbench(checking)
+    simulator.run()
+
+
+def test_loads_follow_each_other_without_a_gap(axi_memory):
+    """Tokens come in the order of the runs, each when its own bytes are written; the bus does not rest between them."""
+    config = small()
+    m, dma, manager = build(config, "LOAD")
+    memory = axi_memory(manager.axi, config, 0x8000, latency=32)
+    pad = Scratchpad(config, 1, 0.0)
+    runs = [
+        {
+            "bytes": 512, "rows": 1, "planes": 1, "row_memory": 0, "row_pad": 0, "plane_memory": 0, "plane_pad": 0,
+            "offset": 1024 * index, "address": 512 * index, "run": {"tag": index + 1, "signal": 1 << index % 4},
+        }
+        for index in range(8)
+    ]  # fmt: skip
+    image = pad.content.copy()
+
+    async def sending(ctx):
+        open_regions(ctx, manager)
+        ctx.set(dma.tokens.take_ready, 1)
+        for run in runs:
+            await send(ctx, dma, words_of_run("LOAD", run))
+
+    async def checking(ctx):
+        for index, run in enumerate(runs):
+            mask, tag = await ctx.tick().sample(dma.tokens.give_mask, dma.tag).until(dma.tokens.give)
+            # Of the oldest run that is under way.
+            assert (mask, tag) == (1 << index % 4, min(index + 2, len(runs)))
+            apply("LOAD", run, memory.content, image)
+            assert ctx.get(dma.progress.completed) == index + 1
+            assert np.array_equal(pad.content[: 512 * (index + 1)], image[: 512 * (index + 1)])
+        await ctx.tick()
+        assert not ctx.get(dma.busy) and not ctx.get(dma.error.valid)
+
+    simulator = simulator_of(m, dma, memory, pad, "LOAD")
+    simulator.add_testbench(sending)
+    simulator.add_testbench(checking)
+    simulator.run()
+    times = memory.beat_times
+    assert times[-1] - times[0] + 1 == len(times) == 512
+
+
+@pytest.mark.parametrize("refuse", [0.0, 0.4])
+def test_progress_counts_written_lines(axi_memory, refuse):
+    """Each plane's bytes are there when its lines are counted; the next run begins at 0."""
+    config = small()
+    m, dma, manager = build(config, "LOAD")
+    memory = axi_memory(manager.axi, config, 0x8000, latency=8)
+    pad = Scratchpad(config, 1, refuse)
+    runs = [
+        {
+            "bytes": 20, "rows": 3, "planes": 5, "row_memory": 30, "row_pad": 20, "plane_memory": 100, "plane_pad": 60,
+            "offset": 500 * index, "address": 300 * index + 5, "run": {"tag": index + 1, "lines": 2 + index},
+        }
+        for index in range(3)
+    ]  # fmt: skip
+    seen = []
+
+    async def sending(ctx):
+        open_regions(ctx, manager)
+        ctx.set(dma.tokens.take_ready, 1)
+        for run in runs:
+            await send(ctx, dma, words_of_run("LOAD", run))
+
+    async def watching(ctx):
+        while not seen or seen[-1][0] < len(runs):
+            await ctx.tick()
+            progress = ctx.get(dma.progress.completed), ctx.get(dma.progress.rows)
+            assert ctx.get(dma.progress.last_tile)
+            if seen and progress == seen[-1]:
+                continue
+            seen.append(progress)
+            number, lines = progress
+            image = pad.content.copy()
+            for run in runs[:number]:
+                apply("LOAD", run, memory.content, image)
+            if lines:
+                apply("LOAD", {**runs[number], "planes": lines // (2 + number)}, memory.content, image)
+            assert np.array_equal(image, pad.content), progress
+
+    simulator = simulator_of(m, dma, memory, pad, "LOAD")
+    simulator.add_testbench(sending)
+    simulator.add_testbench(watching)
+    simulator.run()
+    # The last plane ends the run.
+    assert seen == [(n, k * (2 + n)) for n in range(3) for k in range(5)] + [(3, 0)]
+
+
+@pytest.mark.parametrize("bad", ["SLVERR", "OUTSIDE_REGION"])
+def test_an_error_names_the_run_that_it_is_about(axi_memory, bad):
+    """The second of three short loads fails, while the first and the third are under way, too."""
+    config = small()
+    m, dma, manager = build(config, "LOAD")
+    memory = axi_memory(manager.axi, config, 0x8000, latency=32, bad={2: 2})
+    offset, code = {"SLVERR": (0x1000, 1), "OUTSIDE_REGION": (SIZE, 7)}[bad]
+    pad = Scratchpad(config, 1, 0.0)
+    run = {
+        "bytes": 8, "rows": 1, "planes": 1, "row_memory": 0, "row_pad": 0, "plane_memory": 0, "plane_pad": 0,
+        "offset": 0, "address": 0,
+    }  # fmt: skip
+
+    async def bench(ctx):
+        open_regions(ctx, manager)
+        ctx.set(dma.tokens.take_ready, 1)
+        for tag, where in ((1, 0), (2, offset), (3, 0)):
+            await send(ctx, dma, words_of_run("LOAD", {**run, "offset": where, "run": {"tag": tag}}))
+        error = dma.error
+        while not ctx.get(error.valid):
+            await ctx.tick()
+        assert (ctx.get(error.code), ctx.get(error.tag)) == (code, 2)
+
+    simulator = simulator_of(m, dma, memory, pad, "LOAD")
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("kind", ["LOAD", "STORE"])
 @pytest.mark.parametrize("rows, row_bytes", [(32, 64), (1, 2048)])
 def test_one_beat_a_cycle(axi_memory, kind, rows, row_bytes):
     config = small()

@@ -86,9 +86,13 @@ def test_stream(axi_memory, columns, bus, stall):
 
 
 @pytest.mark.parametrize(
-    "offset, count, code", [(0, 0, 6), (4, 8, 6), (0, 12, 6), (SIZE - 8, 16, 7), (0x1000, 8, 1), (0x2000, 8, 2)]
-)
-def test_errors(axi_memory, offset, count, code):
+    "offset, count, turn, code",
+    [
+        (0, 0, 0, 6), (4, 8, 0, 6), (0, 12, 0, 6), (0, 8, 3, 6), (SIZE - 8, 16, 1, 7), (0x1000, 8, 2, 1),
+        (0x2000, 8, 0, 2),
+    ],
+)  # fmt: skip
+def test_errors(axi_memory, offset, count, turn, code):
     config = NpuConfig()
     m, manager, dma, _ = build(config)
     memory = axi_memory(manager.axi, config, 0x8000, bad={2: 2, 3: 3})
@@ -96,7 +100,8 @@ def test_errors(axi_memory, offset, count, code):
     async def bench(ctx):
         ctx.set(manager.regions[1], {"base": BASE, "size": SIZE, "read": 1, "write": 0})
         await give(ctx, dma.words, [
-            encode("WEIGHT.MEMORY", region=1, offset=offset), encode("WEIGHT.RUN", tag=0xABC, bytes=count)
+            encode("WEIGHT.MEMORY", region=1, offset=offset),
+            encode("WEIGHT.RUN", tag=0xABC, bytes=count, turn=turn),
         ])  # fmt: skip
         assert tuple(await ctx.tick().sample(dma.error.code, dma.error.tag).until(dma.error.valid)) == (code, 0xABC)
 

@@ -115,7 +115,7 @@ def side_row_layout(config: NpuConfig) -> data.StructLayout:
     """A row from the weight buffer on its way to the output stage.
 
     ``index``: row number within its kind (BIAS and MULTIPLIER have 4 rows of little-endian int32, SHIFT one row of
-    int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's parameters, or of the table.
+    int8, LOOKUP 256 and EXPONENT 1024 bytes). ``last``: last row of the tile's parameters, or of a TABLE.
     """
     return data.StructLayout(
         {
@@ -135,16 +135,16 @@ def vector_layout(config: NpuConfig) -> data.ArrayLayout:
 
 
 class ProgressSignature(wiring.Signature):
-    """How far the output stage is, for runs that follow it row by row.
+    """How far the output stage or the load DMA is, for runs that follow it row by row.
 
     Members
     -------
     completed : Out(8)
-        OUTPUT runs finished since the start, modulo 256 (their bytes can be read by a request made in this cycle).
+        Its runs finished since the start, modulo 256 (their bytes can be read by a request made in this cycle).
     last_tile : Out(1)
-        The current run is in its last channel tile.
+        The current run is in its last channel tile (LOAD's always is).
     rows : Out(16)
-        Output rows of the current run that are wholly written, in its last tile.
+        Rows of the current run that are wholly written, in its last tile.
     """
 
     def __init__(self) -> None:
@@ -169,8 +169,11 @@ class BusErrorSignature(wiring.Signature):
 
 
 def access_layout() -> data.StructLayout:
-    """A linear access: ``bytes`` (1 or more, any alignment) from ``offset`` in memory region ``region``."""
-    return data.StructLayout({"region": 3, "offset": 32, "bytes": 28})
+    """A linear access: ``bytes`` (1 or more, any alignment) from ``offset`` in memory region ``region``.
+
+    ``turn`` (tensaw.spec.isa.Turn) says when its bursts go before those of other askers; only WEIGHT's is looked at.
+    """
+    return data.StructLayout({"region": 3, "offset": 32, "bytes": 28, "turn": 2})
 
 
 class ReadRequestSignature(wiring.Signature):

@@ -167,11 +167,14 @@ class Npu(wiring.Component):
         connect(m, array.side, output.side)
         connect(m, array.vectors, output.vectors)
         connect(m, output.progress, array.progress)
+        connect(m, load.progress, array.loaded)
 
         m.d.comb += [
             registers.events.array_busy.eq(array.trace == FeederState.BUSY),
             registers.events.wait_weights.eq(array.trace == FeederState.WAIT_WEIGHTS),
-            registers.events.wait_input.eq(array.trace == FeederState.WAIT_TOKENS),
+            registers.events.wait_input.eq(
+                (array.trace == FeederState.WAIT_TOKENS) | (array.trace == FeederState.WAIT_LOAD)
+            ),
             registers.events.wait_follow.eq(array.trace == FeederState.WAIT_FOLLOW),
             registers.events.wait_accumulators.eq(array.trace == FeederState.WAIT_ACCUMULATORS),
             registers.events.output_busy.eq(output.active),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Mode, Operation, OutputKind, Unit
+from tensaw.spec.isa import Follow, Mode, Operation, OutputKind, Turn, Unit
 
 __all__ = ["Limit", "Relation", "Registers", "LIMITS", "LONGEST_SOFTMAX", "MOST_TOKENS", "RELATIONS", "refusal"]
 
@@ -93,6 +93,8 @@ _OPERAND = ("OPERAND_STEP", "operation", (Operation.ADD, Operation.SUB, Operatio
 LIMITS: tuple[Limit, ...] = (
     Limit(Unit.WEIGHT, "MEMORY", "offset", low=0, multiple="bus_bytes"),
     Limit(Unit.WEIGHT, "RUN", "bytes", multiple="bus_bytes"),
+    Limit(Unit.WEIGHT, "RUN", "turn", low=0, high=max(Turn)),
+    Limit(Unit.ARRAY, "RUN", "follow", low=0, high=max(Follow)),
     *(
         Limit(unit, register, field)
         for unit in (Unit.LOAD, Unit.STORE)

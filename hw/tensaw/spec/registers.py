@@ -87,7 +87,7 @@ COUNTERS: tuple[tuple[str, str], ...] = (
     ("CYCLES", "clock cycles from start to done"),
     ("ARRAY_BUSY", "cycles in which the array took a position"),
     ("WAIT_WEIGHTS", "cycles the array waited for weights to arrive"),
-    ("WAIT_INPUT", "cycles the array waited for tokens"),
+    ("WAIT_INPUT", "cycles the array waited for tokens, or for rows that LOAD was still writing"),
     ("WAIT_FOLLOW", "cycles the array waited for rows that the output stage was still writing"),
     ("WAIT_ACCUMULATORS", "cycles the array waited for a free accumulator half, that is, for the output stage"),
     ("OUTPUT_BUSY", "cycles in which the output stage had a run"),

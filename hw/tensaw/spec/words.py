@@ -49,6 +49,27 @@ class Peer(enum.IntEnum):
     STORE = 3
 
 
+class Turn(enum.IntEnum):
+    """Who reads memory first if WEIGHT and LOAD both have a burst (``WEIGHT.RUN turn``)."""
+
+    SHARED = 0
+    """LOAD, but at most three bursts in a row."""
+    FIRST = 1
+    """WEIGHT."""
+    LAST = 2
+    """LOAD."""
+
+
+class Follow(enum.IntEnum):
+    """Whom an ARRAY run follows row by row (``ARRAY.RUN follow``)."""
+
+    NOBODY = 0
+    OUTPUT = 1
+    """OUTPUT run ``follow_run``: its output rows are the input rows."""
+    LOAD = 2
+    """LOAD run ``follow_run``: each of its planes is ``lines`` input rows."""
+
+
 class Mode(enum.IntEnum):
     """How the array is fed (``ARRAY.RUN mode``)."""
 
@@ -79,7 +100,7 @@ class TableKind(enum.IntEnum):
     LOOKUP = 0
     """256 bytes, entry ``v & 255`` for int8 value ``v``."""
     EXPONENT = 1
-    """256 little-endian int32, entry d for a difference d = max - x."""
+    """256 little-endian int32, entry d for a difference d = max - x; loaded in four parts of 64 entries."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +202,11 @@ WORDS: tuple[Word, ...] = (
         Unit.WEIGHT,
         0,
         "RUN",
-        (_TAG, Field("bytes", 28, "bytes to append to the weight buffer, a multiple of the bus width, not 0")),
+        (
+            _TAG,
+            Field("bytes", 28, "bytes to append to the weight buffer, a multiple of the bus width, not 0"),
+            Field("turn", 2, "when its bursts go before LOAD's: 0 after three of them, 1 always, 2 never"),
+        ),
         "Stream bytes into the weight buffer, waiting whenever it is full.",
     ),
     *_dma(
@@ -190,6 +215,7 @@ WORDS: tuple[Word, ...] = (
         (
             Field("fill", 1, "write `value` instead of reading memory"),
             Field("value", 8, "the byte that a fill writes"),
+            Field("lines", 12, "input rows that each plane is to runs that follow"),
         ),
     ),
     *_dma(Unit.STORE, "store to", ()),
@@ -309,8 +335,8 @@ WORDS: tuple[Word, ...] = (
             Field("mode", 2, "0 CONV, 1 DEPTHWISE, 2 POOL"),
             Field("maximum", 1, "accumulate by maximum instead of by sum"),
             Field("groups", 2, "DEPTHWISE: kernel rows taken in parallel, 1 to 3"),
-            Field("follow", 1, "wait, row by row, for what OUTPUT run number `follow_run` writes"),
-            Field("follow_run", 8, "number of that OUTPUT run in the program, modulo 256"),
+            Field("follow", 2, "wait, row by row, for what a run writes: 0 none, 1 OUTPUT's, 2 LOAD's `follow_run`"),
+            Field("follow_run", 8, "number of that run of OUTPUT or LOAD in the program, modulo 256"),
         ),
         "Stream a layer or a part of it through the array.",
     ),
@@ -318,8 +344,15 @@ WORDS: tuple[Word, ...] = (
         Unit.ARRAY,
         32,
         "TABLE",
-        (_TAG, _WAIT, _SIGNAL, Field("kind", 1, "0 LOOKUP (256 bytes), 1 EXPONENT (1024 bytes)")),
-        "Move a table from the weight buffer into the output stage.",
+        (
+            _TAG,
+            _WAIT,
+            _SIGNAL,
+            Field("kind", 1, "0 LOOKUP (256 bytes), 1 EXPONENT (a quarter of its 1024 bytes)"),
+            Field("part", 2, "EXPONENT: which quarter"),
+        ),
+        "Move 256 bytes of a table from the weight buffer into the output stage; without tokens while the run before "
+        "is still under way.",
     ),
     Word(
         Unit.OUTPUT,

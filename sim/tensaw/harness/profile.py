@@ -12,14 +12,14 @@ UNITS = ("weight", "load", "array", "output", "store")
 
 
 class ArrayState(enum.IntEnum):
-    """Values of the output ``trace_array_state``, and one that the harness makes of it."""
+    """Values of the output ``trace_array_state``, but for two that the harness exchanges."""
 
     IDLE = 0
     BUSY = 1
     """It took a position."""
     WAIT_WEIGHTS = 2
     WAIT_INPUT = 3
-    """For tokens, while the load DMA is at work."""
+    """For rows that the load DMA is still writing (the trace output says 7), or for tokens while it is at work."""
     WAIT_FOLLOW = 4
     """For rows that the output stage is still writing."""
     WAIT_ACCUMULATORS = 5

@@ -22,7 +22,7 @@ from tensaw.model.machine_output import Tables, drain, read_table, softmax_rows
 from tensaw.model.machine_races import RaceChecker
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
-from tensaw.spec.isa import REGIONS, WORDS, Command, IllegalWord, OutputKind, Peer, TableKind, Unit, decode
+from tensaw.spec.isa import REGIONS, WORDS, Command, Follow, IllegalWord, OutputKind, Peer, TableKind, Unit, decode
 from tensaw.spec.limits import MOST_TOKENS, Registers, refusal
 from tensaw.spec.program import CONSTANTS, INPUTS, Binding, Program
 from tensaw.spec.registers import ErrorCode
@@ -33,7 +33,7 @@ Int8: TypeAlias = npt.NDArray[np.int8]
 
 PEERS: dict[Unit, Peer] = {Unit[peer.name]: peer for peer in Peer}
 FOLLOW_DISTANCE = 128
-"""A followed OUTPUT run is one of the last so many: its number is kept modulo 256, and half of that means "later"."""
+"""A followed run is one of the last so many of its unit: its number is kept modulo 256, and half means "later"."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Machine:
         self.stream = WeightStream(self.config)
         self.tables = Tables()
         self.results: deque[Accumulated] = deque()
-        self.output_runs = 0
+        self.output_runs = self.load_runs = 0
         self.index = 0
         self.ended = False
         self.warnings: list[str] = []
@@ -261,6 +261,7 @@ class Machine:
         return Footprint()
 
     def _load(self, run: _Run) -> Footprint:
+        self.load_runs += 1
         return load(self.memory, self.scratchpad, run.registers)
 
     def _store(self, run: _Run) -> Footprint:
@@ -270,13 +271,15 @@ class Machine:
         footprint = Footprint()
         if run.command.word.name == "TABLE":
             kind = TableKind(run.command.values["kind"])
-            read_table(self.config, self.stream, self.tables, kind)
-            footprint.table_writes.append(np.array([int(kind)]))
+            part = run.command.values["part"]
+            read_table(self.config, self.stream, self.tables, kind, part)
+            footprint.table_writes.append(np.array([int(kind) + (part if kind == TableKind.EXPONENT else 0)]))
             return footprint
-        if run.registers["RUN"]["follow"]:
-            number = self._followed(run.registers["RUN"]["follow_run"])
+        follow = Follow(run.registers["RUN"]["follow"])
+        if follow != Follow.NOBODY:
+            number = self._followed(follow, run.registers["RUN"]["follow_run"])
             if self.races is not None:
-                self.races.follow(number)
+                self.races.follow(Peer.LOAD if follow == Follow.LOAD else Peer.OUTPUT, number)
         result = run_array(
             self.config, self.scratchpad, self.stream, run.registers, footprint if self.races is not None else None
         )
@@ -284,21 +287,22 @@ class Machine:
         self.results.append(result)
         return footprint
 
-    def _followed(self, number: int) -> int:
-        """The whole number of the OUTPUT run that ``follow_run`` means."""
-        distance = (self.output_runs - number - 1) % 256 + 1
-        if distance > min(FOLLOW_DISTANCE, self.output_runs):
+    def _followed(self, unit: Follow, number: int) -> int:
+        """The whole number of the OUTPUT or LOAD run that ``follow_run`` means."""
+        runs = self.load_runs if unit == Follow.LOAD else self.output_runs
+        distance = (runs - number - 1) % 256 + 1
+        if distance > min(FOLLOW_DISTANCE, runs):
             raise Refused(
-                f"it follows OUTPUT run {number} (modulo 256), which is not one of the last {FOLLOW_DISTANCE} of the "
-                f"{self.output_runs} OUTPUT runs before it"
+                f"it follows {unit.name} run {number} (modulo 256), which is not one of the last {FOLLOW_DISTANCE} of "
+                f"the {runs} {unit.name} runs before it"
             )
-        return self.output_runs - distance
+        return runs - distance
 
     def _output(self, run: _Run) -> Footprint:
         settings = run.registers["RUN"]
         if settings["kind"] == OutputKind.SOFTMAX:
             footprint = softmax_rows(self.config, self.scratchpad, self.tables, run.registers)
-            footprint.table_reads.append(np.array([int(TableKind.EXPONENT)]))
+            footprint.table_reads.append(int(TableKind.EXPONENT) + np.arange(4))
         else:
             if not self.results:
                 raise Refused("it takes the results of an ARRAY.RUN, but no earlier one has any left")

@@ -31,9 +31,9 @@ class Region:
 class Footprint:
     """What a command read and wrote, as integer arrays in no particular order (repeats allowed).
 
-    ``memory`` addresses are ``region << 40 | offset``. ``read_rows`` (ARRAY) and ``write_rows`` (OUTPUT) give the input
-    or output row of each scratchpad address read or written, in arrays of the same shapes. ``table`` entries are
-    TableKind values.
+    ``memory`` addresses are ``region << 40 | offset``. ``read_rows`` (ARRAY) and ``write_rows`` (OUTPUT,
+    LOAD) give the row of each scratchpad address read or written, in arrays of the same shapes. ``table`` entries are
+    TableKind values, plus the part.
     """
 
     scratchpad_reads: list[Addresses] = field(default_factory=list)
@@ -107,6 +107,9 @@ def load(regions: list[Region], scratchpad: Bytes, registers: Registers) -> Foot
         scratchpad[target.ravel()] = region.data[source.ravel()]
         footprint.memory_reads.append(source | registers["MEMORY"]["region"] << 40)
     footprint.scratchpad_writes.append(target)
+    # A follower may read its rows when the plane that they belong to is written.
+    planes = np.arange(len(target)) * registers["RUN"]["lines"]
+    footprint.write_rows.append(np.broadcast_to(planes[:, None, None], target.shape))
     return footprint
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +23,26 @@ __all__ = ["Tables", "block_order", "drain", "read_table", "softmax_rows"]
 
 @dataclass
 class Tables:
-    """Tables, None until loaded: ``lookup`` int8 (256,) indexed by ``v & 255``, ``exponent`` int32 (256,)."""
+    """Tables, None until loaded: ``lookup`` int8 (256,) indexed by ``v & 255``, ``exponent`` int32 (256,) with the
+    ``parts`` of it that are loaded."""
 
     lookup: npt.NDArray[np.int8] | None = None
     exponent: npt.NDArray[np.int32] | None = None
+    parts: set[int] = field(default_factory=set)
 
 
-def read_table(config: NpuConfig, stream: WeightStream, tables: Tables, kind: TableKind) -> None:
-    """ARRAY.TABLE: take a table from the weight stream. Raises Refused if it has not been streamed."""
-    size = 256 if kind == TableKind.LOOKUP else 1024
-    rows = size // config.weight_row_bytes
+def read_table(config: NpuConfig, stream: WeightStream, tables: Tables, kind: TableKind, part: int = 0) -> None:
+    """ARRAY.TABLE: take 256 bytes of a table from the weight stream. Raises Refused if they have not been streamed."""
+    rows = 256 // config.weight_row_bytes
     content = stream.peek(rows).reshape(-1)
     stream.free(rows)
     if kind == TableKind.LOOKUP:
         tables.lookup = content.view(np.int8)
-    else:
-        tables.exponent = content.view("<i4").astype(np.int32)
+        return
+    if tables.exponent is None:
+        tables.exponent = np.zeros(256, np.int32)
+    tables.exponent[64 * part : 64 * part + 64] = content.view("<i4")
+    tables.parts.add(part)
 
 
 def block_order(height: int, width: int, block: tuple[int, int]) -> npt.NDArray[np.int64]:
@@ -162,7 +166,7 @@ def drain(
             footprint.scratchpad_reads.append(addresses)
             result = _combine(registers, result, scratchpad.view(np.int8)[addresses])
         if registers["RUN"]["table"]:
-            result = _table(tables.lookup, "lookup")[result.view(np.uint8)]
+            result = _table(tables.lookup, "the lookup")[result.view(np.uint8)]
         start = target["base"] + tile * channels["tile"] + y * target["pitch"] + x * channels["pixel_pitch"]
         addresses = _inside(config, start[:, None] + lanes)
         footprint.scratchpad_writes.append(addresses)
@@ -175,13 +179,14 @@ def drain(
 
 def _table(table: npt.NDArray | None, name: str) -> npt.NDArray:
     if table is None:
-        raise Refused(f"it uses the {name} table, which no ARRAY.TABLE has loaded before it")
+        raise Refused(f"it uses {name} table, which no ARRAY.TABLE has loaded before it")
     return table
 
 
 def softmax_rows(config: NpuConfig, scratchpad: Bytes, tables: Tables, registers: Registers) -> Footprint:
     """A SOFTMAX run: ``OUT.height`` rows of ``OUT.width`` int8 from OPERAND to TARGET. Raises Refused."""
-    table = _table(tables.exponent, "exponent")
+    missing = min(set(range(4)) - tables.parts, default=None)
+    table = _table(tables.exponent if missing is None else None, f"part {missing} of the exponent")
     row = np.arange(registers["OUT"]["height"])[:, None]
     element = np.arange(registers["OUT"]["width"])
     source, target = (

@@ -12,6 +12,7 @@ blocks ends only after others have been emptied.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -51,6 +52,8 @@ class _Intervals:
 
 _HALVES = 2
 """Blocks that the accumulators hold."""
+_LONGEST_LEAD = 128
+"""Runs by which a followed run's unit may be ahead of it."""
 _SPACES = ("scratchpad", "memory", "table")
 
 
@@ -84,10 +87,11 @@ class RaceChecker:
         self._tokens: dict[tuple[Peer, Peer], deque[Clock]] = defaultdict(deque)
         self._clocks = {peer: np.zeros(len(Peer), np.int64) for peer in Peer}
         self._current: _Run | None = None
-        self._followed: int | None = None
-        # For each scratchpad byte the OUTPUT run that wrote it last, and its output row.
-        self._writer = np.full(scratchpad_bytes, -1, np.int32)
-        self._row = np.zeros(scratchpad_bytes, np.int32)
+        self._followed: tuple[Peer, int] | None = None
+        self._load_followers: list[tuple[int, int]] = []
+        # For each scratchpad byte the OUTPUT and the LOAD run that wrote it last, and its row there.
+        self._writer = {peer: np.full(scratchpad_bytes, -1, np.int32) for peer in (Peer.OUTPUT, Peer.LOAD)}
+        self._row = {peer: np.zeros(scratchpad_bytes, np.int32) for peer in (Peer.OUTPUT, Peer.LOAD)}
 
     def begin(self, peer: Peer, command: Command, word: int) -> None:
         """An action starts: it takes its tokens."""
@@ -97,15 +101,19 @@ class RaceChecker:
                 np.maximum(start, self._tokens[giver, peer].popleft(), out=start)
         self._current = _Run(peer, len(self._runs[peer]), word, command, start, start.copy())
         self._followed = None
+        if peer == Peer.LOAD:
+            self._check_lead(self._current)
 
-    def follow(self, number: int) -> None:
-        """The current ARRAY run follows OUTPUT run ``number``: all earlier ones are finished."""
+    def follow(self, peer: Peer, number: int) -> None:
+        """The current ARRAY run follows OUTPUT or LOAD run ``number``: all earlier ones are finished."""
         run = self._current
         assert run is not None
         if number > 0:
-            np.maximum(run.start, self._runs[Peer.OUTPUT][number - 1].finish, out=run.start)
+            np.maximum(run.start, self._runs[peer][number - 1].finish, out=run.start)
             np.maximum(run.finish, run.start, out=run.finish)
-        self._followed = number
+        self._followed = peer, number
+        if peer == Peer.LOAD:
+            self._load_followers.append((run.number, number))
 
     def drain(self, word: int, blocks: int) -> None:
         """The current OUTPUT run takes the results of the ARRAY run at ``word``, which come in so many blocks.
@@ -132,34 +140,44 @@ class RaceChecker:
         run.reads = {space: _Intervals(getattr(footprint, f"{space}_reads")) for space in _SPACES}
         run.writes = {space: _Intervals(getattr(footprint, f"{space}_writes")) for space in _SPACES}
         if self._followed is not None:
-            self._check_rows(run, footprint, self._followed)
+            self._check_rows(run, footprint, *self._followed)
         for peer in Peer:
             if peer != run.peer:
                 for other in self._runs[peer][run.start[peer] :]:
-                    if not (peer == Peer.OUTPUT and other.number == self._followed):
+                    if (peer, other.number) != self._followed:
                         self._compare(other, run)
-        if run.peer == Peer.OUTPUT:
+        if run.peer in self._writer:
             for addresses, rows in zip(footprint.scratchpad_writes, footprint.write_rows, strict=True):
-                self._writer[addresses] = run.number
-                self._row[addresses] = rows
+                self._writer[run.peer][addresses] = run.number
+                self._row[run.peer][addresses] = rows
         self._runs[run.peer].append(run)
         self._clocks[run.peer] = run.finish
         for taker in Peer:
             if run.command.values["signal"] >> taker & 1:
                 self._tokens[run.peer, taker].append(run.finish)
 
-    def _check_rows(self, run: _Run, footprint: Footprint, number: int) -> None:
+    def _check_rows(self, run: _Run, footprint: Footprint, peer: Peer, number: int) -> None:
         """Input row y may hold only bytes that the followed run writes in its rows up to y."""
         for addresses, rows in zip(footprint.scratchpad_reads, footprint.read_rows, strict=True):
-            late = (self._writer[addresses] == number) & (self._row[addresses] > rows)
+            late = (self._writer[peer][addresses] == number) & (self._row[peer][addresses] > rows)
             if late.any():
                 first = int(np.flatnonzero(late)[0])
-                byte, written = int(addresses[first]), self._row[addresses[first]]
+                byte, written = int(addresses[first]), self._row[peer][addresses[first]]
                 self.findings.append(
                     f"{run} reads scratchpad byte {byte} as part of input row {rows[first]}, but "
-                    f"{self._runs[Peer.OUTPUT][number]}, which it follows, writes it in row {written}."
+                    f"{self._runs[peer][number]}, which it follows, writes it in row {written}."
                 )
                 return
+
+    def _check_lead(self, run: _Run) -> None:
+        """LOAD may be so far ahead of a run that follows it that the number, modulo 256, would mean a later run."""
+        first = bisect_left(self._load_followers, run.start[Peer.ARRAY], key=lambda item: item[0])
+        for follower, followed in self._load_followers[first : first + 1]:
+            if run.number - followed >= _LONGEST_LEAD:
+                self.findings.append(
+                    f"{run} may end before {self._runs[Peer.ARRAY][follower]} starts, which follows the LOAD run "
+                    f"{run.number - followed} runs before it: at most {_LONGEST_LEAD - 1} are told apart."
+                )
 
     def _compare(self, earlier: _Run, later: _Run) -> None:
         for space in _SPACES:

@@ -58,7 +58,7 @@ def estimate(program: Program, read_latency: int = 32, write_latency: int = 8) -
     plan = plan_actions(decode(int(word)) for word in program.words)
     dispatcher = Dispatcher(kernel, program, plan, bus, fetch, ports)
     WeightUnit(kernel, ports[Unit.WEIGHT], bus, weight, trace)
-    LoadUnit(kernel, config, ports[Unit.LOAD], tokens, bus, load, trace)
+    LoadUnit(kernel, config, ports[Unit.LOAD], tokens, bus, load, link, trace)
     ArrayUnit(kernel, config, ports[Unit.ARRAY], tokens, bus, ring, link, reads, trace)
     output = OutputUnit(kernel, config, ports[Unit.OUTPUT], tokens, link, writes, trace)
     store = StoreUnit(kernel, config, ports[Unit.STORE], tokens, write_latency, reads, trace)

@@ -19,7 +19,7 @@ from tensaw.model.timing_program import Action, Port, Tokens
 from tensaw.model.timing_scratchpad import ArrayReads, StepReads
 from tensaw.model.timing_trace import Trace
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Peer, TableKind
+from tensaw.spec.isa import Follow, Peer
 
 __all__ = ["ArrayUnit"]
 
@@ -29,7 +29,7 @@ ENTRY = 2
 """Cycles from the feeder's taking a run to its first position."""
 GAP = 3
 """Cycles without a position in which the output stage can take a lonely position's accumulators."""
-TABLE_BYTES = {TableKind.LOOKUP: 256, TableKind.EXPONENT: 1024}
+TABLE_BYTES = 256
 
 
 class ArrayUnit:
@@ -66,14 +66,23 @@ class ArrayUnit:
             while self._pooling:
                 yield self._pooled
             taken = max(action.pending, self._loader_free)
+            if action.name == "TABLE" and not action.fields["wait"] and not action.fields["signal"]:
+                yield from self._lonely_table(action, taken)
+                continue
             begin = max(action.pending, self._last + 1)
             yield from (self._table if action.name == "TABLE" else self._run)(action, taken, begin)
             self._trace.add("array", action.tag, begin, self._last + 1)
 
+    def _lonely_table(self, action: Action, taken: int) -> Process:
+        """A TABLE without tokens: the loader takes it on while the feeder is still at the run before."""
+        self._port.accept(taken)
+        end = yield from self._parameters.read_table(self._tail, TABLE_BYTES, taken + 2)
+        self._tail = self._ring.freed
+        self._loader_free = end + 1
+
     def _table(self, action: Action, taken: int, begin: int) -> Process:
         start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin))
-        size = TABLE_BYTES[TableKind(action.fields["kind"])]
-        end = yield from self._parameters.read_table(self._tail, size, start + 1)
+        end = yield from self._parameters.read_table(self._tail, TABLE_BYTES, start + 1)
         self._tail = self._ring.freed
         self._port.accept(end)
         self._loader_free = end + 1
@@ -85,9 +94,12 @@ class ArrayUnit:
         shape = Geometry(action, self._config)
         followed = None
         if action.follows is not None:
-            while len(self._link.runs) <= action.follows:
-                yield self._link.from_output
-            followed = self._link.runs[action.follows]
+            link = self._link
+            loading = action.fields["follow"] == Follow.LOAD
+            runs, news = (link.loads, link.from_load) if loading else (link.runs, link.from_output)
+            while len(runs) <= action.follows:
+                yield news
+            followed = runs[action.follows]
         cursor = taken + 1  # of the loader
         loaded = 0
         position = self._tail
@@ -182,6 +194,7 @@ class ArrayUnit:
     ) -> Process:  # fmt: skip
         """One kernel step of one block; its weights are there in cycle ``loaded``. ``fresh``: the run's first."""
         link, trace, tag = self._link, self._trace, action.tag
+        waiting = ArrayState.WAIT_INPUT if action.fields["follow"] == Follow.LOAD else ArrayState.WAIT_FOLLOW
         height, width, length, top, x = shape.blocks[block]
         down, right = shape.steps[number]
         top += down
@@ -190,7 +203,7 @@ class ArrayUnit:
         behind = followed is not None and (fresh or followed.done is None or followed.done + 2 > first)
         if behind:
             begin = yield from self._written(followed, y, first, shape.window, fresh)
-            trace.count(tag, ArrayState.WAIT_FOLLOW, begin - first)
+            trace.count(tag, waiting, begin - first)
             first = begin
         if loaded > first:
             trace.count(tag, ArrayState.WAIT_WEIGHTS, loaded - first)
@@ -223,7 +236,7 @@ class ArrayUnit:
             for line in range(height):
                 if line:
                     start = yield from self._written(followed, y + line * shape.row_step, begin, shape.window, False)
-                    trace.count(tag, ArrayState.WAIT_FOLLOW, start - begin)
+                    trace.count(tag, waiting, start - begin)
                     begin = start
                 reads.lines.append(begin)
                 if last_step:
@@ -250,6 +263,8 @@ class ArrayUnit:
         assert followed is not None
         needed = min(y + 1, window)
         while True:
+            if followed.done is None and self._kernel.now < cycle:
+                yield cycle  # it may end before
             done = followed.done
             if done is not None:
                 done = max(done + 2, cycle + fresh)
@@ -262,4 +277,4 @@ class ArrayUnit:
                 return there if done is None else min(there, done)
             if done is not None:
                 return done
-            yield self._link.from_output
+            yield followed.news

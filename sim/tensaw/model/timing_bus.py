@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tensaw.model.timing_kernel import Kernel, News
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Turn
 
 __all__ = ["Access", "Asker", "Burst", "ReadBus", "Ring"]
 
@@ -28,6 +29,7 @@ class Access:
     left: int
     taken: int
     target: int = 0
+    turn: int = Turn.SHARED
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     end: int | None = None
 
@@ -52,11 +54,12 @@ class Asker:
         self._bus_bytes = config.bus_bytes
         self._burst_beats = config.burst_beats
 
-    def ask(self, offset: int, size: int, cycle: int, target: int = 0) -> Access:
-        """An access is taken in a cycle, which must not be before ``free``; its first byte goes to ``target``."""
+    def ask(self, offset: int, size: int, cycle: int, target: int = 0, turn: int = Turn.SHARED) -> Access:
+        """An access is taken in a cycle, which must not be before ``free``; its first byte goes to ``target``.
+        ``turn``: of a WEIGHT run."""
         first = offset // self._bus_bytes
         last = (offset + size - 1) // self._bus_bytes
-        access = Access(first, last - first + 1, cycle, target - offset % self._bus_bytes)
+        access = Access(first, last - first + 1, cycle, target - offset % self._bus_bytes, turn)
         if self.working is None:
             self.working, self.offered, self.free = access, max(cycle + 3, self.offered), cycle + 2
         else:
@@ -159,11 +162,14 @@ class ReadBus:
         fetch, load, weight = (time <= now for time in times)
         if not weight:
             self._overtaken = 0
+        working = self._askers[2].working
+        turn = Turn.SHARED if working is None else working.turn
+        weight_turn = turn == Turn.FIRST or (turn == Turn.SHARED and self._overtaken == PATIENCE)
         if fetch:
             chosen = 0
-        elif load and not (weight and self._overtaken == PATIENCE):
+        elif load and not (weight and weight_turn):
             chosen = 1
-            self._overtaken += weight
+            self._overtaken = min(self._overtaken + weight, PATIENCE)
         elif weight:
             chosen = 2
             self._overtaken = 0

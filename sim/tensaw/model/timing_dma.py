@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tensaw.model.timing_bus import Access, Asker, Burst, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News, Process, Steps
+from tensaw.model.timing_link import Link, Written
 from tensaw.model.timing_program import Action, Port, Tokens
 from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites
 from tensaw.model.timing_trace import Trace
@@ -17,6 +18,8 @@ __all__ = ["LoadAsker", "LoadUnit", "StoreUnit", "WeightAsker", "WeightUnit"]
 
 ROWS_AHEAD = 8
 """Rows of a transfer that are asked for before their data path begins."""
+SHOWN = 2
+"""Cycles from a LOAD's last beat of a plane to its showing as progress."""
 OUTSTANDING_WRITES = 8
 BUFFER = 8
 """Beats between scratchpad and memory port in a STORE."""
@@ -72,7 +75,7 @@ class WeightUnit:
                 yield asker.granted
             cycle = max(action.pending, free, asker.free)
             yield cycle
-            access = asker.ask(action["MEMORY"]["offset"], action.fields["bytes"], cycle)
+            access = asker.ask(action["MEMORY"]["offset"], action.fields["bytes"], cycle, turn=action.fields["turn"])
             self._bus.look(asker.offered)
             port.accept(cycle)
             while before is not None and before.end is None:
@@ -96,34 +99,43 @@ def _rows(action: Action) -> Iterator[tuple[int, int]]:
 
 
 class LoadUnit:
-    """LOAD: rows are asked for up to eight ahead; each beat is written as it comes."""
+    """LOAD: rows are asked for up to eight ahead, also those of the next run; each beat is written as it comes."""
 
     def __init__(
-        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, bus: ReadBus, asker: Asker, trace: Trace
-    ) -> None:
+        self, kernel: Kernel, config: NpuConfig, port: Port, tokens: Tokens, bus: ReadBus, asker: Asker, link: Link,
+        trace: Trace,
+    ) -> None:  # fmt: skip
         self._kernel, self._config, self._port, self._tokens = kernel, config, port, tokens
-        self._bus, self._asker, self._trace = bus, asker, trace
-        self._idle = 0  # cycle in which the run before is over
-        self._working = False
+        self._bus, self._asker, self._link, self._trace = bus, asker, link, trace
+        self._idle: list[int] = []
+        """For each run the cycle in which it is over."""
         self._ended = News(kernel)
+        self._behind: deque[Access] = deque()
+        """Rows whose data path has not begun, and the one before them."""
         kernel.start(self._work())
 
     def _work(self) -> Process:
         port = self._port
+        filled = False
+        number = 0
         while True:
             while port.offer is None:
                 yield port.offered
             action = port.offer
-            while self._working:
-                yield self._ended
-            granted: list[int] = []
+            granted = [action.pending]
             yield from self._tokens.take(Peer.LOAD, action.fields["wait"], granted)
-            cycle = max(action.pending, self._idle, *granted)
+            # Two runs may be under way, but a fill is alone.
+            filling = bool(action.fields["fill"])
+            over = number - 1 if filling or filled else number - 2
+            while len(self._idle) <= over:
+                yield self._ended
+            cycle = max(granted[0], granted[-1], self._idle[over] if over >= 0 else 0)
             yield cycle
-            start = max(action.pending, self._idle)
-            yield from (self._fill if action.fields["fill"] else self._read)(action, start, cycle)
+            yield from (self._fill if filling else self._read)(action, cycle)
+            filled = filling
+            number += 1
 
-    def _fill(self, action: Action, start: int, cycle: int) -> Process:
+    def _fill(self, action: Action, cycle: int) -> Process:
         size = self._config.word_bytes
         steps = -(-action["ROWS"]["bytes"] // size)
         cycle += 2
@@ -132,16 +144,16 @@ class LoadUnit:
             end = max(end + 1, cycle + 2) + steps - 1
             last, cycle = cycle, cycle + 2
         self._port.accept(last)
-        self._end(action, start, end)
+        self._end(action, self._begin(), end)
         yield last
 
-    def _read(self, action: Action, start: int, cycle: int) -> Process:
-        asker = self._asker
-        size = action["ROWS"]["bytes"]
+    def _read(self, action: Action, cycle: int) -> Process:
+        asker, behind = self._asker, self._behind
+        size, count = action["ROWS"]["bytes"], action["ROWS"]["count"]
+        written = self._begin()
+        planes: list[Access] = []  # the last row of each
         cycle += 2
-        behind: deque[Access] = deque()  # rows whose data path has not begun, and the one before them
-        access = None
-        for offset, address in _rows(action):
+        for number, (offset, address) in enumerate(_rows(action), 1):
             while asker.asked is not None:
                 yield asker.granted
             cycle = max(cycle, asker.free)
@@ -153,25 +165,39 @@ class LoadUnit:
             yield cycle
             access = asker.ask(offset, size, cycle, address)
             behind.append(access)
+            if number % count == 0:
+                planes.append(access)
+                if number == count:
+                    self._kernel.start(self._wait(action, written, planes))
             self._bus.look(asker.offered)
             cycle += 2
-        assert access is not None
         self._port.accept(cycle - 2)
-        self._working = True
-        self._kernel.start(self._wait(action, start, access))
 
-    def _wait(self, action: Action, start: int, access: Access) -> Process:
-        while access.end is None:
-            yield self._asker.granted
-        self._end(action, start, access.end)
-        self._working = False
-        self._ended.tell()
+    def _begin(self) -> Written:
+        written = Written(self._link.from_load)
+        self._link.loads.append(written)
+        written.news.tell()
+        return written
 
-    def _end(self, action: Action, start: int, last: int) -> None:
+    def _wait(self, action: Action, written: Written, planes: list[Access]) -> Process:
+        lines = action.fields["lines"]
+        for number in range(action["PLANES"]["count"]):
+            while len(planes) <= number or (end := planes[number].end) is None:
+                yield self._asker.granted
+            written.rows += [end + SHOWN] * lines
+            if lines:
+                written.news.tell()
+        self._end(action, written, end)
+
+    def _end(self, action: Action, written: Written, last: int) -> None:
         """The run's last step is taken in a cycle; it is written in the next."""
+        written.done = last + SHOWN
+        written.news.tell()
         self._tokens.give(Peer.LOAD, action.fields["signal"], last + 2)
-        self._idle = last + 3
-        self._trace.add("load", action.tag, start, last + 3)
+        start = max(action.pending, self._idle[-1] if self._idle else 0)
+        self._idle.append(last + 2)
+        self._trace.add("load", action.tag, start, last + 2)
+        self._ended.tell()
 
 
 class StoreUnit:

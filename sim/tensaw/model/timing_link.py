@@ -31,8 +31,10 @@ class Row:
 
 @dataclass(eq=False)
 class Written:
-    """What an OUTPUT run has written: for each row of its last tile the cycle in which that shows, and ``done``."""
+    """What an OUTPUT or LOAD run has written: for each row (of the last tile) the cycle in which that shows, and
+    ``done``. ``news`` are told of both."""
 
+    news: News
     rows: list[int] = field(default_factory=list)
     done: int | None = None
 
@@ -49,7 +51,10 @@ class Link:
         """Cycle from which their place can be filled again."""
         self.freed: list[int] = []
         """Cycle from which the accumulator half of each block is free."""
-        self.runs: list[Written] = []
-        """OUTPUT runs in order."""
         self.from_array = News(kernel)
         self.from_output = News(kernel)
+        self.from_load = News(kernel)
+        self.runs: list[Written] = []
+        """OUTPUT runs in order."""
+        self.loads: list[Written] = []
+        """LOAD runs in order."""

@@ -70,7 +70,7 @@ class OutputUnit:
             if before is not None:
                 self._trace.add("output", before[0], before[1], min(begin, finished))
             before = action.tag, begin
-            link.runs.append(Written())
+            link.runs.append(Written(link.from_output))
             link.from_output.tell()
             if softmax:
                 last = self._softmax(action, taken)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tensaw.model.timing_bus import UNKNOWN, Asker, ReadBus
 from tensaw.model.timing_kernel import Kernel, News, Process
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import WORDS, Command, Peer, Unit
+from tensaw.spec.isa import WORDS, Command, Follow, Peer, Unit
 from tensaw.spec.program import CONSTANTS, Program
 
 __all__ = ["Action", "Dispatcher", "FetchAsker", "Port", "Tokens", "plan_actions"]
@@ -23,7 +23,7 @@ MEMORY_READ = 0
 @dataclass(eq=False)
 class Action:
     """A word that starts something. ``registers``: fields by word name; ``fields``: its own. ``pending``: the cycle
-    from which it is on offer. ``follows``: the OUTPUT run that an ARRAY run follows, counted from 0."""
+    from which it is on offer. ``follows``: the OUTPUT or LOAD run that an ARRAY run follows, counted from 0."""
 
     name: str
     registers: Mapping[str, Mapping[str, int]]
@@ -44,7 +44,7 @@ def plan_actions(commands: Iterable[Command]) -> list[tuple[Unit, Action | None]
     registers: dict[Unit, dict[str, Mapping[str, int]]] = {unit: {} for unit in Unit}
     for word in WORDS:
         registers[word.unit][word.name] = dict.fromkeys((field.name for field in word.fields), 0)
-    outputs = 0
+    runs = dict.fromkeys(Unit, 0)
     plan: list[tuple[Unit, Action | None]] = []
     for command in commands:
         word, values = command.word, command.values
@@ -55,8 +55,9 @@ def plan_actions(commands: Iterable[Command]) -> list[tuple[Unit, Action | None]
         action = Action(word.name, dict(registers[word.unit]), values)
         if word.unit == Unit.ARRAY and values.get("follow"):
             # Numbers are kept modulo 256: of the runs before this one the latest that fits.
-            action.follows = outputs - 1 - (outputs - 1 - values["follow_run"]) % 256
-        outputs += word.unit == Unit.OUTPUT
+            latest = runs[Unit.LOAD if values["follow"] == Follow.LOAD else Unit.OUTPUT] - 1
+            action.follows = latest - (latest - values["follow_run"]) % 256
+        runs[word.unit] += 1
         plan.append((word.unit, action))
     return plan
 

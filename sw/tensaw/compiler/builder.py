@@ -20,6 +20,13 @@ __all__ = ["Builder", "LayerCost"]
 
 _MOST_TAGS = 1 << 16
 _MOST_ROWS = (1 << 16) - 1
+_MOST_LINES = (1 << 12) - 1
+_LEAST_PLANE = 64
+"""Bytes that are loaded together at least."""
+_MOST_SHARED = 1.04
+"""Part of the bytes that may cross the port because two planes share a bus word."""
+_LEAST_BLOCK = 64
+"""Positions of a block whose input is still being loaded, at least."""
 
 
 @dataclass
@@ -47,7 +54,8 @@ class Builder:
         self.store = WeightStore(config)
         self.costs: list[LayerCost] = []
         self._tag = 0
-        self._tables: dict[int, Hashable] = {}
+        self._tables: dict[tuple[int, int], Hashable] = {}
+        self._arriving: Action | None = None
 
     def layer(self) -> None:
         """Begin the next layer."""
@@ -90,10 +98,15 @@ class Builder:
 
     def _entries(self, array: ArrayRun, drain: Drain) -> int:
         """Positions of a block: fewer where the output stage takes several cycles for each, so that little is left for
-        it to do when the array has finished; but enough that loading weights stays hidden."""
+        it to do when the array has finished, and where the input is still being loaded, so that not too much is left
+        when its last row is there; but enough that loading weights stays hidden."""
         cycles = -(-drain.tile // self.config.requant_lanes) * (1 if drain.second is None else 4)
         most = self.config.acc_half
-        return min(most, max(most // cycles, 4 * array.weight_rows, 1))
+        fewer = most // cycles
+        loaded, self._arriving = self._arriving, None
+        if loaded is not None and loaded.rows is not None and loaded.rows.cover(_input_rows(array)):
+            fewer = min(fewer, _LEAST_BLOCK)
+        return min(most, max(fewer, 4 * array.weight_rows, 1))
 
     def _pair(self, array: ArrayRun, drain: Drain, blob: Blob | None, block: tuple[int, int]) -> None:
         first = self._array(array, drain, blob, block)
@@ -137,7 +150,7 @@ class Builder:
             Unit.ARRAY, "RUN", registers,
             {"mode": int(run.mode), "maximum": int(run.maximum), "groups": run.groups},
             self._tag, reads=reads, blob=blob,
-            rows=Rows(run.base, run.pitch, run.window[0], run.window[1] + (run.tiles - 1) * run.input_step),
+            rows=_input_rows(run),
         )  # fmt: skip
         action.cycles = run.cycles(self.config, block)
         return action
@@ -204,30 +217,35 @@ class Builder:
         self.cost.estimate += action.cycles
         self.actions.append(action)
 
-    def has_table(self, kind: TableKind) -> bool:
-        """Whether the output stage holds any table of this kind."""
-        return int(kind) in self._tables
+    def table(self, kind: TableKind, content: npt.NDArray[np.uint8], key: Hashable, most: int = 4) -> None:
+        """Have the output stage hold a table: ``content`` is its 256 or 1024 bytes, equal keys mean equal tables.
 
-    def table(self, kind: TableKind, content: npt.NDArray[np.uint8], key: Hashable) -> None:
-        """Have the output stage hold a table: ``content`` is its 256 or 1024 bytes, equal keys mean equal tables."""
-        if self._tables.get(int(kind)) == key:
-            return
-        self._tables[int(kind)] = key
+        At most ``most`` of the parts that are not there yet are loaded, 256 bytes each.
+        """
         width = self.config.weight_row_bytes
-        blob = self.store.blob(("table", key), lambda: content.reshape(-1, width))
         space = LOOKUP if kind == TableKind.LOOKUP else EXPONENT
-        self.actions.append(
-            Action(
-                Unit.ARRAY, "TABLE", {}, {"kind": int(kind)}, self._tag,
-                writes=(Span(space, 0, len(content)),), blob=blob,
-            )
-        )  # fmt: skip
+        missing = [part for part in range(len(content) // 256) if self._tables.get((int(kind), part)) != key]
+        for part in missing[:most]:
+            self._tables[int(kind), part] = key
+            start, end = 256 * part, 256 * part + 256
+            blob = self.store.blob(("table", key, part), lambda: content[start:end].reshape(-1, width))  # noqa: B023
+            self.actions.append(
+                Action(
+                    Unit.ARRAY, "TABLE", {}, {"kind": int(kind), "part": part}, self._tag,
+                    writes=(Span(space, start, end),), blob=blob,
+                )
+            )  # fmt: skip
 
     # Transfers ------------------------------------------------------------------------------------------------------
 
     def load(self, home: tuple[int, int], image: Image, box: Box, view: View) -> None:
         """Bring ``box`` of a dense tensor at ``home`` (region, offset) to where ``view`` says."""
+        count = len(self.actions)
         self._transfer(Unit.LOAD, home, image, box, view)
+        if len(self.actions) == count + 1:
+            length = (box.width - 1) * view.pixel_pitch + box.channels
+            self._arriving = self.actions[-1]
+            self._arriving.rows = Rows(view.address(box.y0, box.x0, box.c0), view.pitch, box.height, length)
 
     def save(self, home: tuple[int, int], image: Image, box: Box, view: View) -> None:
         """Store ``box`` from ``view`` into the dense tensor at ``home``."""
@@ -237,28 +255,42 @@ class Builder:
         line = image.width * image.channels
         start = home[1] + (box.y0 * image.width + box.x0) * image.channels + box.c0
         address = view.address(box.y0, box.x0, box.c0)
+        lines = 1
         if box.channels == image.channels and view.pixel_pitch == box.channels:
             length = box.width * box.channels
+            rows, planes = (1, 0, 0), (box.height, line, view.pitch)
             if length == line and (view.pitch == line or box.height == 1):
-                levels = (length * box.height, (1, 0, 0), (1, 0, 0))
-            else:
-                levels = (length, (box.height, line, view.pitch), (1, 0, 0))
+                lines = box.height if unit == Unit.STORE else self._lines(start, line, box.height)
+                length, planes = length * lines, (box.height // lines, lines * line, lines * view.pitch)
         else:
-            levels = (
-                box.channels, (box.width, image.channels, view.pixel_pitch), (box.height, line, view.pitch),
-            )  # fmt: skip
-        length, rows, planes = levels
+            length = box.channels
+            rows, planes = (box.width, image.channels, view.pixel_pitch), (box.height, line, view.pitch)
         for plane in range(0, planes[0], _MOST_ROWS):
             for row in range(0, rows[0], _MOST_ROWS):
                 part_rows = (min(_MOST_ROWS, rows[0] - row), *rows[1:])
                 part_planes = (min(_MOST_ROWS, planes[0] - plane), *planes[1:])
                 memory = start + plane * planes[1] + row * rows[1]
                 scratchpad = address + plane * planes[2] + row * rows[2]
-                self._transfer_part(unit, home[0], memory, scratchpad, length, part_rows, part_planes)
+                self._transfer_part(unit, home[0], memory, scratchpad, length, part_rows, part_planes, lines)
+
+    def _lines(self, start: int, line: int, height: int) -> int:
+        """How many lines of contiguous bytes are loaded together: few, so that work begins early, but so many that the
+        port's words which two parts share cost no more than a few percent."""
+        bus = self.config.bus_bytes
+        for lines in range(1, height):
+            length = lines * line
+            if height % lines == 0 and length >= _LEAST_PLANE:
+                words = sum(
+                    (offset + length - 1) // bus - offset // bus + 1
+                    for offset in range(start, start + height * line, length)
+                )
+                if words * bus <= _MOST_SHARED * height * line:
+                    return lines
+        return height
 
     def _transfer_part(
         self, unit: Unit, region: int, memory: int, scratchpad: int, length: int,
-        rows: tuple[int, int, int], planes: tuple[int, int, int],
+        rows: tuple[int, int, int], planes: tuple[int, int, int], lines: int,
     ) -> None:  # fmt: skip
         registers = {
             "MEMORY": {"region": region, "offset": memory},
@@ -273,5 +305,11 @@ class Builder:
             for space, start, side in ((region, memory, 1), (SCRATCHPAD, scratchpad, 2))
         ]
         source, target = spans if unit == Unit.LOAD else spans[::-1]
-        self.actions.append(Action(unit, "RUN", registers, {}, self._tag, reads=(source,), writes=(target,)))
+        fields = {"lines": min(lines, _MOST_LINES)} if unit == Unit.LOAD else {}
+        self.actions.append(Action(unit, "RUN", registers, fields, self._tag, reads=(source,), writes=(target,)))
         self.cost.transfer_bytes += length * rows[0] * planes[0]
+
+
+def _input_rows(run: ArrayRun) -> Rows:
+    """The rows of bytes that a run may read."""
+    return Rows(run.base, run.pitch, run.window[0], run.window[1] + (run.tiles - 1) * run.input_step)

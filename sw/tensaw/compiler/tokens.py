@@ -7,21 +7,24 @@ latest such action of that unit, so that tokens of one pair of units are given a
 counters need no names.
 
 Two orders come without tokens: a DRAIN writes only what its ARRAY run has begun to hand over, so that everything the
-ARRAY run knew is known, too, and every earlier ARRAY run has ended; and an ARRAY run may *follow* the OUTPUT run just
-before it, row by row, if that run writes its input.
+ARRAY run knew is known, too, and every earlier ARRAY run has ended; and an ARRAY run may *follow* the OUTPUT or LOAD
+run just before it, row by row, if that run writes its input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tensaw.compiler.actions import Action, Span
-from tensaw.spec.isa import Peer, Unit
+from tensaw.compiler.actions import EXPONENT, LOOKUP, Action, Span
+from tensaw.spec.isa import Follow, Peer, Unit
 
 __all__ = ["order_actions"]
 
 _PEERS = {Unit.LOAD: Peer.LOAD, Unit.ARRAY: Peer.ARRAY, Unit.OUTPUT: Peer.OUTPUT, Unit.STORE: Peer.STORE}
 _COUNT = len(_PEERS)
+_LONGEST_LEAD = 127
+"""Runs by which LOAD may be ahead of one that follows it."""
+_FOLLOWED = {Peer.OUTPUT: Follow.OUTPUT, Peer.LOAD: Follow.LOAD}
 
 
 class _History:
@@ -49,30 +52,47 @@ class _History:
 
 def order_actions(actions: list[Action], follow: bool = True) -> None:
     """Set ``wait`` and ``signal`` of every action, and ``follow`` of ARRAY runs; actions stand in program order."""
-    _Orderer(follow).run(actions)
+    peers = (Peer.OUTPUT, Peer.LOAD) if follow else ()
+    if not _Orderer(peers).run(actions):
+        for action in actions:
+            action.wait = action.signal = 0
+        _Orderer(peers[:1]).run(actions)
 
 
 class _Orderer:
-    def __init__(self, follow: bool) -> None:
-        self._follow = follow
+    def __init__(self, followed: tuple[Peer, ...]) -> None:
+        self._followed = followed
         self._reads = [_History() for _ in range(_COUNT)]
         self._writes = [_History() for _ in range(_COUNT)]
         self._done: list[list[Action]] = [[] for _ in range(_COUNT)]
+        self._follows: dict[Action, Action] = {}
         self._before: dict[Action, list[int]] = {}
         self._after: dict[Action, list[int]] = {}
-        self._output_runs = 0
 
-    def run(self, actions: list[Action]) -> None:
+    def run(self, actions: list[Action]) -> bool:
+        """Order them; whether LOAD cannot get too far ahead of runs that follow it: they know its number modulo 256."""
         for action in actions:
             self._order(action)
+        loads, runs = self._done[Peer.LOAD], self._done[Peer.ARRAY]
+        number = ahead = 0
+        for index, action in enumerate(runs):
+            if action.run.get("follow") == Follow.LOAD:
+                # The last run of LOAD that may begin before this one ends.
+                while ahead < len(loads) and self._before[loads[ahead]][Peer.ARRAY] <= index:
+                    ahead += 1
+                number = loads.index(self._follows[action], number)
+                if ahead - number > _LONGEST_LEAD:
+                    return False
+        return True
 
     def _order(self, action: Action) -> None:
         unit = _PEERS[action.unit]
         earlier = self._done[unit]
         known = list(self._after[earlier[-1]]) if earlier else [0] * _COUNT
         if action.unit == Unit.ARRAY and action.name == "RUN":
-            action.run |= {"follow": 0, "follow_run": 0}
-            self._try_follow(action, known)
+            action.run |= {"follow": int(Follow.NOBODY), "follow_run": 0}
+            for peer in self._followed:
+                self._try_follow(action, peer, known)
         self._wait(action, unit, known)
         self._before[action] = list(known)
         self._reads[unit].add(len(earlier), action.reads)
@@ -82,20 +102,19 @@ class _Orderer:
         if action.partner is not None:
             _merge(known, self._after[action.partner])
         self._after[action] = known
-        if action.unit == Unit.OUTPUT:
-            self._output_runs += 1
 
-    def _try_follow(self, action: Action, known: list[int]) -> None:
-        runs = self._done[Peer.OUTPUT]
-        if not self._follow or not runs or action.rows is None:
+    def _try_follow(self, action: Action, peer: Peer, known: list[int]) -> None:
+        runs = self._done[peer]
+        if not runs or action.rows is None or action.run["follow"]:
             return
         last = len(runs) - 1
         producer = runs[last]
-        if known[Peer.OUTPUT] > last or producer.rows is None or not producer.rows.cover(action.rows):
+        if known[peer] > last or producer.rows is None or not producer.rows.cover(action.rows):
             return
-        if self._writes[Peer.OUTPUT].latest(action.reads, last) != last:
+        if self._writes[peer].latest(action.reads, last) != last:
             return
-        action.run |= {"follow": 1, "follow_run": last % 256}
+        action.run |= {"follow": int(_FOLLOWED[peer]), "follow_run": last % 256}
+        self._follows[action] = producer
         # All rows that it reads are written; of the run itself nothing more is certain, of earlier ones everything.
         if last:
             _merge(known, self._after[runs[last - 1]])
@@ -110,8 +129,11 @@ class _Orderer:
             if peer == unit:
                 continue
             written, read = self._writes[peer], self._reads[peer]
-            need = written.latest(action.reads, known[peer])
-            if need >= 0 and action.run.get("follow") and peer == Peer.OUTPUT and need == len(self._done[peer]) - 1:
+            # A table is looked up when a first result is there.
+            tables = [span for span in action.reads if span.space in (LOOKUP, EXPONENT)]
+            need = written.latest([span for span in action.reads if span not in tables], known[peer])
+            need = max(need, written.latest(tables, writing[peer]))
+            if need == len(self._done[peer]) - 1 and action.run.get("follow", 0) == _FOLLOWED.get(peer, -1):
                 need = -1
             need = max(need, written.latest(action.writes, writing[peer]), read.latest(action.writes, writing[peer]))
             if need < 0:

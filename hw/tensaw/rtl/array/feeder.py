@@ -17,7 +17,7 @@ from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import BANKS, NpuConfig
-from tensaw.spec.isa import Mode, Unit
+from tensaw.spec.isa import Follow, Mode, Unit
 from tensaw.spec.registers import ErrorCode
 
 __all__ = ["Feeder", "FeederState"]
@@ -33,6 +33,7 @@ class FeederState(enum.Enum, shape=3):  # type: ignore[call-arg]
     WAIT_FOLLOW = 4
     WAIT_ACCUMULATORS = 5
     OVERHEAD = 6
+    WAIT_LOAD = 7
 
 
 class Feeder(wiring.Component):
@@ -57,8 +58,8 @@ class Feeder(wiring.Component):
         See WeightLoader.
     open : Out(1), open_half : Out(1), half_busy : In(2)
         See Accumulators.
-    progress : In(ProgressSignature)
-        Of the output stage, for runs that follow it.
+    progress : In(ProgressSignature), loaded : In(ProgressSignature)
+        Of the output stage and of the load DMA, for runs that follow them.
     memory : Out(ArrayReadSignature)
         To the scratchpad.
     lanes, columns, by_column, array_swap
@@ -98,6 +99,7 @@ class Feeder(wiring.Component):
     open_half: Signal
     half_busy: Signal
     progress: Any
+    loaded: Any
     memory: Any
     lanes: Any
     columns: Any
@@ -127,6 +129,7 @@ class Feeder(wiring.Component):
                 "open_half": Out(1),
                 "half_busy": In(2),
                 "progress": In(ProgressSignature()),
+                "loaded": In(ProgressSignature()),
                 "memory": Out(ArrayReadSignature(config)),
                 "lanes": Out(data.ArrayLayout(signed(8), config.rows)),
                 "columns": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
@@ -218,7 +221,7 @@ class Feeder(wiring.Component):
             run.tiles.count,
             run.step.decimation,
         ]
-        result: Value = Mux(run.run.mode == 3, 1, 0)
+        result: Value = Mux((run.run.mode == 3) | (run.run.follow > max(Follow)), 1, 0)
         for field in zero:
             result |= field == 0
         word_bits = config.word_bytes.bit_length() - 1
@@ -236,19 +239,26 @@ class Feeder(wiring.Component):
         # own row needs a cycle in which the position stays.
         behind = Signal(signed(8))
         reach, reach_held = Signal(9), Signal(9)  # rows from a position's own to the lowest that it needs
+        loading = run.run.follow == Follow.LOAD
+        completed, last_tile, written_rows = Signal(8), Signal(), Signal(16)
+        m.d.comb += [
+            completed.eq(Mux(loading, self.loaded.completed, self.progress.completed)),
+            last_tile.eq(Mux(loading, self.loaded.last_tile, self.progress.last_tile)),
+            written_rows.eq(Mux(loading, self.loaded.rows, self.progress.rows)),
+            behind.eq(completed - run.run.follow_run - 1),
+        ]
         rows = run.kernel_y.group_rows
         with m.If(run.run.mode == Mode.DEPTHWISE):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
         over, in_work, complete = Signal(), Signal(), Signal()
         reached = Signal(signed(18))
         row_there = Signal()
-        m.d.comb += behind.eq(self.progress.completed - run.run.follow_run - 1)
         m.d.sync += [
             reach_held.eq(reach),
             over.eq(behind >= 0),
-            in_work.eq((behind == -1) & self.progress.last_tile),
-            complete.eq(self.progress.rows >= run.window.height),
-            reached.eq(self.progress.rows - reach),
+            in_work.eq((behind == -1) & last_tile),
+            complete.eq(written_rows >= run.window.height),
+            reached.eq(written_rows - reach),
         ]
         written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
         m.d.sync += row_there.eq(loops.active & (over | (~issue & written)))
@@ -265,7 +275,7 @@ class Feeder(wiring.Component):
         ]
         with m.If(loops.active):
             with m.If(no_row):
-                m.d.comb += self.state.eq(FeederState.WAIT_FOLLOW)
+                m.d.comb += self.state.eq(Mux(loading, FeederState.WAIT_LOAD, FeederState.WAIT_FOLLOW))
             with m.Elif(no_weights):
                 m.d.comb += self.state.eq(FeederState.WAIT_WEIGHTS)
             with m.Elif(no_half):

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.control.command import run_layout
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Mode, Unit
+from tensaw.spec.isa import Follow, Mode, Unit
 
 __all__ = ["Loops", "position_layout"]
 
@@ -336,7 +336,7 @@ class Loops(wiring.Component):
                 self.position.overflow.eq(next_overflow),
                 self.position.takes_weights.eq(step_end & ((run.run.mode != Mode.POOL) | fresh)),
                 self.position.block_start.eq(block_end),
-                self.position.follows.eq(row_end & run.run.follow),
+                self.position.follows.eq(row_end & (run.run.follow != Follow.NOBODY)),
             ]
         with m.If(self.start):
             m.d.sync += fresh.eq(1)

@@ -12,7 +12,7 @@ from tensaw.rtl.array.accumulators import Accumulators, accumulate_layout
 from tensaw.rtl.array.feeder import Feeder, FeederState
 from tensaw.rtl.array.systolic_array import SystolicArray
 from tensaw.rtl.array.weight_loader import WeightLoader
-from tensaw.rtl.control.command import CommandPort
+from tensaw.rtl.control.command import Action, CommandPort
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.interfaces import (
@@ -48,8 +48,8 @@ class ArrayUnit(wiring.Component):
         Weight buffer, see WeightLoader.
     memory : Out(ArrayReadSignature)
         Scratchpad.
-    progress : In(ProgressSignature)
-        Of the output stage.
+    progress : In(ProgressSignature), loaded : In(ProgressSignature)
+        Of the output stage and of the load DMA.
     side : Out(stream of side_row_layout), vectors : Out(stream of vector_layout)
         To the output stage.
     trace : Out(FeederState), tag : Out(16), state : Out(UnitState), busy : Out(1)
@@ -71,6 +71,7 @@ class ArrayUnit(wiring.Component):
     release: Signal
     memory: Any
     progress: Any
+    loaded: Any
     side: Any
     vectors: Any
     trace: Any
@@ -94,6 +95,7 @@ class ArrayUnit(wiring.Component):
                 "release": Out(8),
                 "memory": Out(ArrayReadSignature(config)),
                 "progress": In(ProgressSignature()),
+                "loaded": In(ProgressSignature()),
                 "side": Out(stream.Signature(side_row_layout(config))),
                 "vectors": Out(stream.Signature(vector_layout(config))),
                 "trace": Out(FeederState),
@@ -114,15 +116,22 @@ class ArrayUnit(wiring.Component):
         array = place(m, platform, "array", SystolicArray, config)
         accumulators = place(m, platform, "accumulators", Accumulators, config)
 
-        # The loader takes a run as soon as it can, to fetch weights ahead; the feeder takes it when it starts.
-        loading = Signal()
+        # The loader takes a run as soon as it can, to fetch weights ahead; the feeder takes it when it starts. A TABLE
+        # without tokens is for the loader alone: the feeder may still be at the run before it.
+        loading, alone, lonely = Signal(), Signal(), Signal()
+        table = port.run.payload.table
         m.d.comb += [
+            alone.eq((port.run.payload.action == Action.TABLE) & (table.wait == 0) & (table.signal == 0)),
             loader.run.payload.eq(port.run.payload),
             loader.run.valid.eq(port.run.valid & ~loading),
             feeder.run.payload.eq(port.run.payload),
             feeder.run.valid.eq(port.run.valid & loading),
-            port.run.ready.eq(feeder.run.ready & loading),
+            port.run.ready.eq(Mux(loading, feeder.run.ready, alone & loader.run.ready)),
         ]
+        with m.If(loader.table_done):
+            m.d.sync += lonely.eq(0)
+        with m.Elif(loader.run.valid & loader.run.ready & alone):
+            m.d.sync += lonely.eq(1)
         with m.If(port.run.ready & port.run.valid):
             m.d.sync += loading.eq(0)
         with m.Elif(loader.run.valid & loader.run.ready):
@@ -131,6 +140,7 @@ class ArrayUnit(wiring.Component):
         connect(m, flipped(self.words), port.words)
         connect(m, flipped(self.memory), feeder.memory)
         connect(m, flipped(self.progress), feeder.progress)
+        connect(m, flipped(self.loaded), feeder.loaded)
         connect(m, flipped(self.side), loader.side)
         connect(m, flipped(self.vectors), accumulators.vectors)
         m.d.comb += [
@@ -144,8 +154,8 @@ class ArrayUnit(wiring.Component):
             self.ring_row.eq(loader.ring_row),
             loader.ring_data.eq(self.ring_data),
             self.release.eq(loader.release),
-            loader.table_go.eq(feeder.table_go),
-            feeder.table_done.eq(loader.table_done),
+            loader.table_go.eq(feeder.table_go | lonely),
+            feeder.table_done.eq(loader.table_done & ~lonely),
             feeder.tile_ready.eq(loader.tile_ready),
             loader.swap.eq(feeder.swap),
             feeder.half_busy.eq(accumulators.busy),
@@ -170,7 +180,7 @@ class ArrayUnit(wiring.Component):
         m.d.comb += [
             self.trace.eq(feeder.state),
             self.tag.eq(feeder.tag),
-            self.busy.eq(port.run.valid | (feeder.state != FeederState.IDLE)),
+            self.busy.eq(port.run.valid | (feeder.state != FeederState.IDLE) | lonely),
             self.error.valid.eq(port.error.valid | feeder.error.valid),
             self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),
@@ -184,6 +194,7 @@ class ArrayUnit(wiring.Component):
             FeederState.WAIT_TOKENS: UnitState.TOKENS,
             FeederState.WAIT_WEIGHTS: UnitState.WEIGHTS,
             FeederState.WAIT_FOLLOW: UnitState.FOLLOW,
+            FeederState.WAIT_LOAD: UnitState.FOLLOW,
             FeederState.WAIT_ACCUMULATORS: UnitState.ACCUMULATORS,
         }
         with m.Switch(feeder.state):

@@ -116,6 +116,7 @@ class WeightLoader(wiring.Component):
             "block": run.block,
             "tiles": run.tiles.count,
             "kind": run.table.kind,
+            "part": run.table.part,
         }
         held = {name: Signal.like(value, name=f"held_{name}") for name, value in keep.items()}
         weights, block, kernel_x = held["weights"], held["block"], held["kernel_x"]
@@ -125,7 +126,7 @@ class WeightLoader(wiring.Component):
         """Next row, from the tail."""
         step_base = Signal(24)
         """First step row of the current tile, from the tail (not freeing)."""
-        row = Signal(range(max(config.rows, 1024 // config.weight_row_bytes)))
+        row = Signal(range(max(config.rows, 256 // config.weight_row_bytes)))
         tiles_left = Signal(12)
         rows_left, columns_left = Signal(16), Signal(16)
         y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
@@ -273,12 +274,12 @@ class WeightLoader(wiring.Component):
 
             with m.State("TABLE"):
                 exponent = held["kind"] == TableKind.EXPONENT
-                rows = Mux(exponent, 1024 // config.weight_row_bytes, 256 // config.weight_row_bytes)
+                rows = 256 // config.weight_row_bytes
                 m.d.comb += [
                     read.eq(present & side_room),
                     to_side.eq(read),
                     side_last.eq(row == rows - 1),
-                    index.eq(row),
+                    index.eq(row + Mux(exponent, held["part"] * rows, 0)),
                     kind.eq(Mux(exponent, SideKind.EXPONENT, SideKind.LOOKUP)),
                     self.waiting.eq(~present),
                 ]

@@ -24,7 +24,8 @@ _BOUNDARY = 4096
 
 def burst_layout(config: NpuConfig) -> data.StructLayout:
     """``address`` of the first beat (aligned to the bus), ``beats`` 1 to 256, whether it is the ``last`` burst of its
-    access, and which bytes belong to it: from lane ``first_lane`` of the first beat to ``last_lane`` of the last."""
+    access, and which bytes belong to it: from lane ``first_lane`` of the first beat to ``last_lane`` of the last;
+    ``turn`` as in the access."""
     lane = exact_log2(config.bus_bytes)
     return data.StructLayout(
         {
@@ -33,6 +34,7 @@ def burst_layout(config: NpuConfig) -> data.StructLayout:
             "last": 1,
             "first_lane": lane,
             "last_lane": lane,
+            "turn": 2,
         }
     )
 
@@ -101,6 +103,7 @@ class BurstSplitter(wiring.Component):
         allowed = Signal()
         beats = Signal(beat_bits)
         last_lane = Signal(lane_bits)
+        asked_turn, turn = Signal(2), Signal(2)
         region = self.regions[request.region[: exact_log2(REGIONS)]]
         lane = request.offset[:lane_bits]
         span = Signal(29)
@@ -114,6 +117,7 @@ class BurstSplitter(wiring.Component):
                 allowed.eq((request.region < REGIONS) & region[self.direction]),
                 beats.eq(span[lane_bits:] + 1),
                 last_lane.eq(span[:lane_bits]),
+                asked_turn.eq(request.turn),
             ]
 
         # Second stage: what remains of the access in work. ``burst.beats`` takes a cycle of its own.
@@ -135,6 +139,7 @@ class BurstSplitter(wiring.Component):
             burst.address.eq(beat_address << lane_bits),
             burst.beats.eq(length),
             burst.last.eq(final),
+            burst.turn.eq(turn),
             burst.first_lane.eq(first_lane),
             burst.last_lane.eq(Mux(final, end_lane, config.bus_bytes - 1)),
             self.bursts.valid.eq(measured),
@@ -165,6 +170,7 @@ class BurstSplitter(wiring.Component):
                     remaining.eq(beats),
                     first_lane.eq(address[:lane_bits]),
                     end_lane.eq(last_lane),
+                    turn.eq(asked_turn),
                 ]
             with m.Else():
                 m.d.sync += failed.eq(1)

@@ -16,6 +16,7 @@ from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.interfaces import ReadRequestSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Turn
 from tensaw.spec.registers import ErrorCode
 
 __all__ = ["ASKERS", "ReadManager"]
@@ -53,7 +54,8 @@ class ReadManager(wiring.Component):
     Request to ``arvalid`` five cycles; a burst a cycle if several askers have some, every other cycle for one asker.
     Data reaches the asker one cycle after its handshake on R, one beat a cycle. All AXI outputs come from registers.
 
-    Which burst goes first: fetch, then load, then weight, but at most three bursts of load in a row while weight waits.
+    Which burst goes first: fetch, then load, then weight, but at most three bursts of load in a row while weight waits;
+    weight before load where its access says ``Turn.FIRST``, never where it says ``Turn.LAST``.
     A burst goes out only if its asker's ``credit`` covers it and all that was issued before, so that an asker without
     room never blocks the others. Bursts are INCR, cross no 4 KiB, ID 0; an error response is told to the asker.
     """
@@ -139,11 +141,13 @@ class ReadManager(wiring.Component):
 
         fetch, load, weight = offers
         overtaken = Signal(range(_PATIENCE + 1))
-        weight_turn = Signal()
+        shared_turn, weight_turn = Signal(), Signal()
+        turn = splitters[2].bursts.payload.turn
         may_issue = Signal()
         m.d.comb += [
             may_issue.eq(ar.i.ready & order.w_rdy & ~self.halt),
-            weight_turn.eq(overtaken == _PATIENCE),
+            shared_turn.eq(overtaken == _PATIENCE),
+            weight_turn.eq((turn == Turn.FIRST) | ((turn == Turn.SHARED) & shared_turn)),
             grants[0].eq(may_issue & fetch),
             grants[1].eq(may_issue & ~fetch & load & ~(weight & weight_turn)),
             grants[2].eq(may_issue & ~fetch & weight & (~load | weight_turn)),
@@ -152,7 +156,7 @@ class ReadManager(wiring.Component):
         ]
         with m.If(grants[2] | ~weight):
             m.d.sync += overtaken.eq(0)
-        with m.Elif(grants[1] & ~weight_turn):
+        with m.Elif(grants[1] & ~shared_turn):
             m.d.sync += overtaken.eq(overtaken + 1)
         entry = Signal(order_layout)
         m.d.comb += order.w_data.eq(entry)

@@ -12,7 +12,7 @@ from tensaw.rtl.checks import check_held
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.transfer import Transfer
-from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature, WritePortSignature
+from tensaw.rtl.interfaces import ErrorSignature, ProgressSignature, ReadRequestSignature, WritePortSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
@@ -36,6 +36,8 @@ class LoadDma(wiring.Component):
         To the read manager.
     write : Out(WritePortSignature(config))
         To the scratchpad.
+    progress : Out(ProgressSignature())
+        Input rows written: ``lines`` with each plane.
     halt : In(1)
         Start nothing new.
     busy : Out(1), tag : Out(16), state : Out(UnitState)
@@ -46,14 +48,15 @@ class LoadDma(wiring.Component):
     Timing
     ------
     A bus beat becomes one write of its valid bytes in the next cycle; a fill writes ``word_bytes`` a cycle. Rows are
-    asked for up to eight ahead, so that short rows do not each pay the memory's latency. Tokens are given in the cycle
-    after the last write was taken, so that whoever takes one reads the new bytes.
+    asked for up to eight ahead, so that short rows do not each pay the memory's latency, also those of the next run.
+    Tokens are given in the cycle after the last write was taken, so that whoever takes one reads the new bytes.
     """
 
     words: Any
     tokens: Any
     read: Any
     write: Any
+    progress: Any
     halt: Signal
     busy: Signal
     tag: Signal
@@ -68,6 +71,7 @@ class LoadDma(wiring.Component):
                 "tokens": Out(TokenSignature()),
                 "read": Out(ReadRequestSignature(config)),
                 "write": Out(WritePortSignature(config)),
+                "progress": Out(ProgressSignature()),
                 "halt": In(1),
                 "busy": Out(1),
                 "tag": Out(16),
@@ -86,7 +90,9 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
-        valid = Signal()
+        valid, end, final = Signal(), Signal(), Signal()
+        written = valid & write.ready
+        progress = self.progress
         address = Signal(24)
         word = Signal(self.config.word_bytes * 8)
         count = Signal.like(write.count)
@@ -95,7 +101,8 @@ class LoadDma(wiring.Component):
             room.eq(~valid | write.ready),
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
-            transfer.drained.eq(~valid),
+            transfer.complete.eq(written & final),
+            progress.last_tile.eq(1),
             read.data.ready.eq(room & transfer.step.valid & ~step.fill),
             read.credit.eq(0xFFFF),
             write.valid.eq(valid),
@@ -105,8 +112,14 @@ class LoadDma(wiring.Component):
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
+        with m.If(written & end):
+            m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
+        with m.If(written & final):
+            m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
         with m.If(room):
             m.d.sync += [
+                end.eq(step.end),
+                final.eq(step.final),
                 valid.eq(transfer.step.valid & transfer.step.ready),
                 address.eq(step.address),
                 count.eq(step.count),

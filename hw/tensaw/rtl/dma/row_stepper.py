@@ -17,13 +17,16 @@ __all__ = ["RowStepper", "step_layout"]
 
 
 def step_layout(config: NpuConfig) -> data.StructLayout:
-    """``count`` bytes from byte ``lane`` of a bus word on belong to scratchpad bytes ``address`` and following."""
+    """``count`` bytes from byte ``lane`` of a bus word on belong to scratchpad bytes ``address`` and following.
+    ``end``: the last step of a plane; ``final``: of the transfer."""
     return data.StructLayout(
         {
             "address": 24,
             "lane": exact_log2(config.bus_bytes),
             "count": range(config.word_bytes + 1),
             "fill": 1,
+            "end": 1,
+            "final": 1,
         }
     )
 
@@ -39,9 +42,6 @@ class RowStepper(wiring.Component):
     -------
     span : In(stream of span_layout(config))
     step : Out(stream of step_layout(config))
-    busy : Out(1)
-        A row is in work.
-
     Timing
     ------
     A step a cycle, without a gap from row to row; one cycle from row to first step.
@@ -49,7 +49,6 @@ class RowStepper(wiring.Component):
 
     span: Any
     step: Any
-    busy: Signal
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -57,7 +56,6 @@ class RowStepper(wiring.Component):
             {
                 "span": In(stream.Signature(span_layout(config))),
                 "step": Out(stream.Signature(step_layout(config))),
-                "busy": Out(1),
             }
         )
 
@@ -77,8 +75,9 @@ class RowStepper(wiring.Component):
             self.step.payload.lane.eq(begin),
             self.step.payload.count.eq(end - begin + 1),
             self.step.payload.fill.eq(span.fill),
+            self.step.payload.end.eq(last & span.end),
+            self.step.payload.final.eq(last & span.final),
             self.span.ready.eq(~working | (self.step.ready & last)),
-            self.busy.eq(working),
         ]
         with m.If(self.span.ready):
             m.d.sync += [working.eq(self.span.valid), span.eq(self.span.payload), first.eq(1)]

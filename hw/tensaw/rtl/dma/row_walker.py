@@ -33,10 +33,13 @@ def span_layout(config: NpuConfig) -> data.StructLayout:
     """A row in the scratchpad, from byte ``address`` on, in ``beats`` steps.
 
     The first step begins at byte ``first_lane`` of a bus word, the last one ends with byte ``last_lane``. In a fill, a
-    step is a scratchpad word and ``first_lane`` is 0.
+    step is a scratchpad word and ``first_lane`` is 0. ``end``: the last row of a plane; ``final``: of
+    the transfer.
     """
     lane = exact_log2(config.word_bytes)
-    return data.StructLayout({"address": 24, "beats": 24, "first_lane": lane, "last_lane": lane, "fill": 1})
+    return data.StructLayout(
+        {"address": 24, "beats": 24, "first_lane": lane, "last_lane": lane, "fill": 1, "end": 1, "final": 1}
+    )
 
 
 def row_layout(config: NpuConfig) -> data.StructLayout:
@@ -120,6 +123,8 @@ class RowWalker(wiring.Component):
             row.span.address.eq(address),
             row.span.first_lane.eq(lane),
             row.span.fill.eq(walk.fill),
+            row.span.end.eq(last_row),
+            row.span.final.eq(last_row & last_plane),
         ]
         with m.If(walk.fill):
             m.d.comb += [row.span.beats.eq((span >> word_bits) + 1), row.span.last_lane.eq(span[:word_bits])]

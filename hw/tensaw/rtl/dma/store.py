@@ -92,7 +92,7 @@ class StoreDma(wiring.Component):
         # A read is made only if the buffer has a place for its beat.
         step = transfer.step.payload
         reserved = Signal(range(_BUFFER + 1))
-        taken, handed = Signal(), Signal()
+        taken, handed, ending = Signal(), Signal(), Signal()
         m.d.comb += [
             transfer.halt.eq(self.halt),
             read.valid.eq(transfer.step.valid & (reserved != _BUFFER)),
@@ -100,11 +100,15 @@ class StoreDma(wiring.Component):
             taken.eq(read.valid & read.ready),
             transfer.step.ready.eq(read.ready & (reserved != _BUFFER)),
             handed.eq(write.data.valid & write.data.ready),
-            transfer.drained.eq((reserved == 0) & write.done),
+            transfer.complete.eq(ending & (reserved == 0) & write.done),
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
         m.d.sync += reserved.eq(reserved + taken - handed)
+        with m.If(taken & step.final):
+            m.d.sync += ending.eq(1)
+        with m.Elif(transfer.complete):
+            m.d.sync += ending.eq(0)
 
         # Two cycles of scratchpad, one register, then to the lane where the bus wants the first byte.
         valid, lane = taken, step.lane

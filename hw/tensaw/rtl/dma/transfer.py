@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import CommandPort
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.row_stepper import RowStepper, step_layout
@@ -44,19 +45,20 @@ class Transfer(wiring.Component):
     bus_error : In(BusErrorSignature())
     step : Out(stream of step_layout(config))
         The same rows, step by step, as soon as they have been asked for.
-    value : Out(8)
-        The byte of a fill.
-    drained : In(1)
-        Every step taken so far has had its full effect.
+    value : Out(8), lines : Out(12)
+        LOAD: the byte of a fill; ``lines`` of the oldest run.
+    complete : In(1)
+        The oldest run's last step (``step.payload.final``) has its full effect at the end of this cycle.
     busy : Out(1), active : Out(1), tag : Out(16)
-        ``active``: a run has its tokens and is under way; ``busy``: or one waits for them.
+        ``active``: a run has its tokens and is under way; ``busy``: or one waits for them. ``tag`` of the oldest.
     error : Out(ErrorSignature)
         ILLEGAL_COMMAND, ILLEGAL_VALUE, OUTSIDE_REGION or the bus error, with the run's tag.
 
     Timing
     ------
-    A run ends, and its tokens are given, when all its steps are taken and ``drained`` is 1. Words of the next run are
-    read while the last rows of this one are under way. Up to eight rows are asked for ahead of their data.
+    A run ends with ``complete`` and gives its tokens in the next cycle. Words of the next run are read while the last
+    rows of this one are under way; a LOAD then begins with it and asks for its rows, so that the bus does not rest
+    between runs (but a fill is alone). Up to eight rows are asked for ahead of their data.
     """
 
     words: Any
@@ -66,7 +68,8 @@ class Transfer(wiring.Component):
     bus_error: Any
     step: Any
     value: Signal
-    drained: Signal
+    lines: Signal
+    complete: Signal
     busy: Signal
     active: Signal
     tag: Signal
@@ -83,7 +86,8 @@ class Transfer(wiring.Component):
                 "bus_error": In(BusErrorSignature()),
                 "step": Out(stream.Signature(step_layout(config))),
                 "value": Out(8),
-                "drained": In(1),
+                "lines": Out(12),
+                "complete": In(1),
                 "busy": Out(1),
                 "active": Out(1),
                 "tag": Out(16),
@@ -103,28 +107,43 @@ class Transfer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.words), port.words)
         wiring.connect(m, stepper.step, wiring.flipped(self.step))
 
-        # Taking a run.
+        # Taking a run. The oldest one and, where two may be under way, the one behind it.
         run = port.run.payload
-        active, walking = Signal(), Signal()
-        signal_mask = Signal(4)
-        run_tag = Signal(16)
-        value = Signal(8)
+        most = 2 if self.unit is Unit.LOAD else 1
         fill = run.run.fill if self.unit is Unit.LOAD else 0
+        count, left = Signal(range(most + 1)), Signal(range(most + 1))
+        walking, filling, room = Signal(), Signal(), Signal()
+        kept = data.StructLayout({"signal": 4, "tag": 16, "lines": 12})
+        taken, oldest, behind = Signal(kept), Signal(kept), Signal(kept)
+        value, given, giving = Signal(8), Signal(4), Signal()
         m.d.comb += [
+            taken.signal.eq(run.run.signal),
+            taken.tag.eq(run.run.tag),
+            taken.lines.eq(run.run.lines if self.unit is Unit.LOAD else 0),
+            left.eq(count - self.complete),
+            room.eq(Mux(fill | filling, count == 0, count != most)),
             tokens.take_mask.eq(run.run.wait),
-            tokens.take.eq(port.run.valid & ~active & tokens.take_ready & ~self.halt),
-            tokens.give_mask.eq(signal_mask),
+            tokens.take.eq(port.run.valid & ~walking & room & tokens.take_ready & ~self.halt),
+            tokens.give_mask.eq(given),
+            tokens.give.eq(giving),
             walker.start.eq(tokens.take),
             walker.walk.fill.eq(fill),
             port.run.ready.eq(walker.finished),
         ]
         for name in ("memory", "scratchpad", "rows", "row_pitch", "planes", "plane_pitch"):
             m.d.comb += walker.walk[name].eq(run[name])
+        m.d.sync += [count.eq(left + tokens.take), giving.eq(self.complete), given.eq(oldest.signal)]
+        with m.If(self.complete & (left != 0)):
+            m.d.sync += oldest.eq(behind)
         with m.If(tokens.take):
-            m.d.sync += [active.eq(1), walking.eq(1), signal_mask.eq(run.run.signal), run_tag.eq(run.run.tag)]
+            m.d.sync += [walking.eq(1), filling.eq(fill)]
+            with m.If(left == 0):
+                m.d.sync += oldest.eq(taken)
+            with m.Else():
+                m.d.sync += behind.eq(taken)
             if self.unit is Unit.LOAD:
                 m.d.sync += value.eq(run.run.value)
-        with m.If(walker.finished):
+        with m.Elif(walker.finished):
             m.d.sync += walking.eq(0)
 
         # A row goes to the bus and to the data path at the same time.
@@ -141,23 +160,34 @@ class Transfer(wiring.Component):
             stepper.span.valid.eq(ahead.r_rdy),
             ahead.r_en.eq(stepper.span.ready),
         ]
-        with m.If(active & ~walking & ~ahead.r_rdy & ~stepper.busy & self.drained):
-            m.d.comb += tokens.give.eq(1)
-            m.d.sync += active.eq(0)
 
+        # Whose error it is. A refusal is about the access that was asked for last, bad data about the next step. A
+        # STORE, which hears later about its writes, has only one run.
+        asked_tag, latest_tag, step_tag = Signal(16), Signal(16), Signal(16)
+        stepped = Signal(range(most + 1))
+        final = self.step.valid & self.step.ready & self.step.payload.final
+        m.d.sync += stepped.eq(stepped + final - self.complete)
+        m.d.comb += step_tag.eq(oldest.tag if most == 1 else Mux(stepped == 0, oldest.tag, behind.tag))
+        with m.If(tokens.take):
+            m.d.sync += latest_tag.eq(taken.tag)
+        with m.If(self.request.valid & self.request.ready):
+            m.d.sync += asked_tag.eq(latest_tag)
+
+        active = count != 0
         m.d.comb += [
             self.value.eq(value),
+            self.lines.eq(oldest.lines),
             self.active.eq(active),
-            self.busy.eq(port.busy | active),
-            self.tag.eq(run_tag),
-            self.error.tag.eq(run_tag),
+            self.busy.eq(port.busy | active | giving),
+            self.tag.eq(Mux(~active & ~giving & port.busy, port.tag, oldest.tag)),
+            self.error.tag.eq(latest_tag),
         ]
-        with m.If(~active & port.busy):
-            m.d.comb += self.tag.eq(port.tag)
+        check(m, platform, ~self.complete | active, "complete", "a run ends that has not begun")
         with m.If(self.bus_error.valid):
             m.d.comb += [
                 self.error.valid.eq(1),
                 self.error.code.eq(self.bus_error.code),
+                self.error.tag.eq(Mux(self.bus_error.code == ErrorCode.OUTSIDE_REGION, asked_tag, step_tag)),
                 self.error.address.eq(self.bus_error.address),
             ]
         with m.Elif(walker.illegal | walker.outside):

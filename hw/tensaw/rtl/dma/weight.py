@@ -15,7 +15,7 @@ from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Unit
+from tensaw.spec.isa import Turn, Unit
 from tensaw.spec.registers import ErrorCode
 
 __all__ = ["WeightDma"]
@@ -45,8 +45,8 @@ class WeightDma(wiring.Component):
     tag : Out(16), state : Out(UnitState)
         For STALL_WEIGHT: ROOM when the ring has no room for a burst, BUS when data is awaited.
     error : Out(ErrorSignature)
-        ILLEGAL_VALUE (``bytes`` 0 or no multiple of the bus width, ``offset`` no multiple of it), ILLEGAL_COMMAND,
-        OUTSIDE_REGION and READ_*.
+        ILLEGAL_VALUE (``bytes`` 0 or no multiple of the bus width, ``offset`` no multiple of it, no such ``turn``),
+        ILLEGAL_COMMAND, OUTSIDE_REGION and READ_*.
 
     Timing
     ------
@@ -98,12 +98,18 @@ class WeightDma(wiring.Component):
         start = Signal()
         beat = Signal()
         m.d.comb += [
-            illegal.eq((run.run.bytes == 0) | run.run.bytes[:lane_bits].any() | run.memory.offset[:lane_bits].any()),
+            illegal.eq(
+                (run.run.bytes == 0)
+                | run.run.bytes[:lane_bits].any()
+                | run.memory.offset[:lane_bits].any()
+                | (run.run.turn > max(Turn))
+            ),
             start.eq(port.run.valid & ~queued & ~self.halt & ~failed),
             read.request.valid.eq(start & ~illegal),
             read.request.payload.region.eq(run.memory.region),
             read.request.payload.offset.eq(run.memory.offset),
             read.request.payload.bytes.eq(run.run.bytes),
+            read.request.payload.turn.eq(run.run.turn),
             port.run.ready.eq(read.request.valid & read.request.ready),
             read.credit.eq(self.space),
             self.ring.payload.eq(read.data.payload),

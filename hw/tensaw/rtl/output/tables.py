@@ -38,7 +38,7 @@ class TableLoader(wiring.Component):
 
     Timing
     ------
-    One 32-bit word a cycle: 64 cycles for LOOKUP, 256 for EXPONENT. A row is taken with its last word, which is written
+    One 32-bit word a cycle: 64 cycles for 256 bytes. A row is taken with its last word, which is written
     in that cycle.
     """
 

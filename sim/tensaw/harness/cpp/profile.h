@@ -2,8 +2,8 @@
 //
 // Written as text, one line for each item, cycles counted from the mark:
 //   event UNIT TAG START END        the unit was busy with the tag in cycles START to END - 1
-//   state TAG STATE CYCLES          cycles that the array, at work on the tag, was in the state; state 7 is state 3
-//                                   (waits for tokens) while the load unit is idle, so that input is not what is missing
+//   state TAG STATE CYCLES          cycles that the array, at work on the tag, was in the state; 3 is: input is missing
+//                                   (it waits for rows of LOAD, or for tokens while LOAD is busy), 7: other tokens are
 // verilog/tensaw_testbench.v writes the same lines.
 #pragma once
 
@@ -35,7 +35,7 @@ class Profile {
         update(3, top.trace_output_busy, top.trace_output_tag, cycle);
         update(4, top.trace_store_busy, top.trace_store_tag, cycle);
         if (units_[2].busy && !path.empty()) {
-            const std::size_t index = units_[2].tag * 8u + (last_state_ == 3 && !units_[1].busy ? 7 : last_state_);
+            const std::size_t index = units_[2].tag * 8u + shown(last_state_);
             if (states_.size() <= index) states_.resize((index / 8 + 1) * 8);
             ++states_[index];
         }
@@ -62,6 +62,11 @@ class Profile {
     }
 
   private:
+    unsigned shown(unsigned state) const {
+        if (state == 7) return 3;
+        return state == 3 && !units_[1].busy ? 7 : state;
+    }
+
     struct Unit {
         bool busy = false;
         uint16_t tag = 0;

@@ -124,7 +124,7 @@ module tensaw_testbench;
             update_unit(3, output_busy, output_tag);
             update_unit(4, store_busy, store_tag);
             if (unit_busy[2] && profile_file != 0) begin
-                slot = 8 * unit_tag[2] + (last_state == 3 && !unit_busy[1] ? 7 : last_state);
+                slot = 8 * unit_tag[2] + (last_state == 7 ? 3 : last_state == 3 && !unit_busy[1] ? 7 : last_state);
                 while (states_used <= slot) begin
                     states[states_used] = 0;
                     states_used = states_used + 1;

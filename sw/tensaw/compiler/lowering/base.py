@@ -66,6 +66,7 @@ class Lowering(ABC):
     channel_step: int = 1
     unit: str = "array"
     """Where the operator runs, for reports."""
+    prepares: bool = False
 
     def __init__(self, config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> None:
         self.config = config
@@ -83,11 +84,6 @@ class Lowering(ABC):
     def stream_bytes(self) -> int:
         """Bytes of the weight stream for the whole output, for estimates."""
         return self.weight_bytes(self.image.channels)
-
-    @property
-    def splits_freely(self) -> bool:
-        """Whether its boxes may be cut between rows: the ring keeps the weights, and has room for what follows."""
-        return self.image.batch == 1 and self.stream_bytes <= self.config.weight_bytes // 4
 
     def array_cycles(self, height: int, width: int, channels: int) -> int:
         """Estimate of the array's cycles for a box of the output."""
@@ -133,8 +129,8 @@ class Lowering(ABC):
     def input_box(self, index: int, box: Box) -> Box:
         """The part of main input ``index`` that output ``box`` needs; may be empty."""
 
-    def prepare(self, builder: Builder) -> None:  # noqa: B027  (most have nothing to prepare)
-        """Add what is better done at the start of the program: a table takes long to load."""
+    def prepare(self, builder: Builder, most: int = 4) -> None:  # noqa: B027  (most have nothing to prepare)
+        """Add up to ``most`` of the actions that are better done early, where :attr:`prepares` is set."""
 
     @abstractmethod
     def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:

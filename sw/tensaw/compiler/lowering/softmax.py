@@ -24,6 +24,7 @@ class SoftmaxLowering(Lowering):
     """Whole rows at a time; a row's elements follow each other."""
 
     unit = "output stage, softmax"
+    prepares = True
 
     def __init__(self, config: NpuConfig, stage: Stage, layouts: Mapping[str, Layout]) -> None:
         super().__init__(config, stage, layouts)
@@ -40,17 +41,13 @@ class SoftmaxLowering(Lowering):
     def input_box(self, index: int, box: Box) -> Box:
         return box
 
-    def prepare(self, builder: Builder) -> None:
-        if not builder.has_table(TableKind.EXPONENT):
-            self._load_table(builder)
-
-    def _load_table(self, builder: Builder) -> None:
+    def prepare(self, builder: Builder, most: int = 4) -> None:
         table = exponent_table(self._op).astype("<i4").view(np.uint8)
         key = (self._op.multiplier, self._op.shift, self._op.diff_min)
-        builder.table(TableKind.EXPONENT, table, key)
+        builder.table(TableKind.EXPONENT, table, key, most)
 
     def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
-        self._load_table(builder)
+        self.prepare(builder)
         source = View(box, views[0].address(box.y0, box.x0, box.c0), views[0].pitch, views[0].pixel_pitch)
         target = View(box, out.address(box.y0, box.x0, box.c0), out.pitch, out.pixel_pitch)
         if box.width == 1:

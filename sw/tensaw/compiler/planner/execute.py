@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 from collections.abc import Sequence
 
+from tensaw.compiler.actions import Action
 from tensaw.compiler.builder import Builder
 from tensaw.compiler.lowering.base import Lowering
-from tensaw.compiler.planner.memory import MOST_BANDS, MemoryPlan
+from tensaw.compiler.planner.memory import MemoryPlan
 from tensaw.compiler.regions import Box, View
 from tensaw.compiler.stages import Network, Operand
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.isa import Mode, Unit
 
 __all__ = ["execute"]
 
-_BAND_BYTES = 1024
-_LOSS = 1.02
-"""How much longer a box may take for being cut into bands."""
+_PREPARATION_CYCLES = 90
+"""What loading a part of a table takes, and the weights behind it."""
 
 
 class _Slots:
@@ -63,16 +62,13 @@ class _Executor:
     def stage(self, index: int, lowering: Lowering) -> None:
         stage, plan, builder = lowering.stage, self.plan.tiles[index], self.builder
         boxes = plan.boxes
-        for number, operand in enumerate(stage.operands):
+        for operand in stage.operands:
             view = self.view(lowering, operand)
             if view is not None and operand.storage not in self.here:
                 self.here.add(operand.storage)
-                bands = self.bands(operand)
                 builder.tile("load " + operand.tensor)
-                for band in bands:
-                    builder.load(self.home(operand), operand.image, band, view)
-                if len(bands) > 1 and len(boxes) == 1:
-                    boxes = self.split(lowering, number, boxes[0], bands)
+                for part in self.images(operand):
+                    builder.load(self.home(operand), operand.image, part, view)
         address = self.plan.staging[index]
         slots = []
         for size, copies in zip(plan.sizes, plan.copies, strict=True):
@@ -104,41 +100,38 @@ class _Executor:
             self.builder.load(self.home(operand), operand.image, need, view)
         return view
 
-    def bands(self, operand: Operand) -> list[Box]:
-        """Rows in which a tensor is loaded: several if it is large, so that work begins with the first."""
+    def images(self, operand: Operand) -> list[Box]:
+        """The images of a batch, so that work begins with the first."""
         image = operand.image
-        count = min(max(image.size // _BAND_BYTES, 1), MOST_BANDS, image.rows)
-        height = -(-image.rows // count)
-        return [
-            Box(y, min(y + height, image.rows), 0, image.width, 0, image.channels) for y in range(0, image.rows, height)
-        ]
-
-    def split(self, lowering: Lowering, number: int, box: Box, bands: list[Box]) -> tuple[Box, ...]:
-        """A box that reads an operand still being loaded, cut where the rows that have arrived end, but not into parts
-        so small that the array would wait for its weights."""
-        if not lowering.splits_freely:
-            return (box,)
-        most = _LOSS * lowering.box_cycles(box.height, box.width, box.channels) / box.height
-        cuts = [box.y0]
-        row = box.y0
-        for band in bands[:-1]:
-            while row < box.y1 and lowering.needs(number, dataclasses.replace(box, y0=row, y1=row + 1)).y1 <= band.y1:
-                row += 1
-            parts = row - cuts[-1], box.y1 - row
-            if all(n and lowering.box_cycles(n, box.width, box.channels) <= most * n for n in parts):
-                cuts.append(row)
-        return tuple(dataclasses.replace(box, y0=y0, y1=y1) for y0, y1 in itertools.pairwise((*cuts, box.y1)))
+        return [Box(y, y + image.height, 0, image.width, 0, image.channels) for y in range(0, image.rows, image.height)]
 
 
 def execute(
     config: NpuConfig, network: Network, lowerings: Sequence[Lowering], plan: MemoryPlan, builder: Builder
 ) -> None:
-    """Add the actions of all stages, one layer each."""
+    """Add the actions of all stages, one layer each.
+
+    Tables of the first stage that needs large ones are loaded part by part behind runs that leave time for it, what is
+    left at the very start, where the array has to wait for the first input anyway.
+    """
     executor = _Executor(config, network, plan, builder)
+    first = next((index for index, lowering in enumerate(lowerings) if lowering.prepares), -1)
     for index, lowering in enumerate(lowerings):
         builder.layer()
-        if index == 0:
-            # The array has to wait for the first input anyway.
-            for other in reversed(lowerings):
-                other.prepare(builder)
+        if index == first:
+            count = len(builder.actions)
+            lowering.prepare(builder)
+            builder.actions[:] = builder.actions[count:] + builder.actions[:count]
         executor.stage(index, lowering)
+        if index < first:
+            lowerings[first].prepare(builder, _last_positions(builder.actions) // _PREPARATION_CYCLES)
+
+
+def _last_positions(actions: Sequence[Action]) -> int:
+    """Positions of the latest ARRAY run's last block: its weights are in the array that long before it ends."""
+    run = next((action for action in reversed(actions) if action.unit == Unit.ARRAY and action.name == "RUN"), None)
+    if run is None or run.run["mode"] == Mode.POOL:
+        return 0
+    out, block = run.registers["OUT"], run.registers["BLOCK"]
+    height, width = (out[side] - (out[side] - 1) // block[side] * block[side] for side in ("height", "width"))
+    return height * width

@@ -18,11 +18,11 @@ from tensaw.compiler.stages import Network
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import UnsupportedError
 
-__all__ = ["MOST_BANDS", "MemoryPlan", "plan_memory"]
+__all__ = ["MemoryPlan", "plan_memory"]
 
-
-MOST_BANDS = 8
-"""Bands in which a resident tensor is loaded."""
+_PARTS = 8
+"""Of a tensor that is loaded as a whole the first so many'th part has to be there before work begins: less is for the
+array to follow, but commands and blocks cost something, too."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,7 @@ class _Planner:
         )
         _, size = self.gap(index, addresses, passing)
         boxes = self.cut(index, staged, size)
-        bands = MOST_BANDS if lowering.splits_freely else 1
-        apart = sum(self.sizes[name] for name in passing) / self.config.bus_bytes / bands
+        apart = sum(self.sizes[name] for name in passing) / self.config.bus_bytes / _PARTS
         return passing if boxes is not None and boxes.cost < plan.cost + apart else set()
 
     def too_small(self, lowering: Lowering) -> UnsupportedError:
