@@ -95,7 +95,7 @@ def random_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
         },
         "RUN": {
             "tag": integers(0, 0xFFFF), "wait": integers(0, 15), "signal": integers(0, 15), "mode": int(mode),
-            "maximum": integers(0, 1), "groups": groups,
+            "maximum": integers(0, 1), "groups": groups, "follow": 0, "follow_run": 0,
         },
     }  # fmt: skip
 
