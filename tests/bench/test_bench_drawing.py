@@ -22,7 +22,7 @@ def made(
 ) -> Measurement:
     layers = [LayerResult("a", "CONV_2D", 100, cycles, "array", {"array": cycles - 100, "weights": 100})]
     return Measurement(
-        name, f"{name}.tflite", "rtl", cycles, 200, limit, 50, 51200, 32, 1000, 10, layers, True, compared or {}
+        name, f"{name}.tflite", "rtl", cycles, 200, limit, 250, 50, 51200, 32, 1000, 10, layers, True, compared or {}
     )
 
 

@@ -69,12 +69,16 @@ def test_closed_forms() -> None:
 
 def test_an_estimate_looks_like_a_run() -> None:
     graph = load(DIGITS)
-    result = estimate_run(compile_graph(graph, BASE))
+    program = compile_graph(graph, BASE)
+    result = estimate_run(program)
     assert result.cycles == result.counters["cycles"] == sum(layer.cycles for layer in result.layers)
     assert result.counters["bytes_written"] > 0 and result.counters["array_busy"] > 0
     assert {event.unit for event in result.events} == {"weight", "load", "array", "output", "store"}
-    found = measurement(DIGITS, graph, graph, BASE, result, "estimate", 32)
-    assert found.cycles > found.limit == found.limit_all_channels >= found.bus_limit
+    found = measurement(DIGITS, graph, graph, program, result, "estimate", 32)
+    assert found.cycles > found.tile_limit > found.limit == found.limit_all_channels >= found.bus_limit
+    assert found.tile_limit == max(
+        sum(layer.limit for layer in program.layers), -(-sum(layer.weight_bytes for layer in program.layers) // 8)
+    )
     assert json.loads(json.dumps(found.to_dict()))["ratio"] == round(found.ratio, 4)
     assert estimate_run(compile_graph(graph, BASE), read_latency=100).cycles > result.cycles
 

@@ -99,11 +99,25 @@ def test_convolutions(shape, weights, settings, config, agree, rng) -> None:
         ((1, 9, 8, 16), (5, 5), {"stride": (2, 2), "padding": (2, 2, 2, 2)}),
         ((1, 9, 9, 4), (3, 3), {"dilation": (2, 2)}),
         ((1, 9, 9, 24), (3, 2), {"dilation": (3, 1), "stride": (1, 5)}),
+        ((1, 6, 15, 5), (2, 5), {"dilation": (1, 3), "padding": (0, 4, 1, 5)}),
+        ((1, 6, 17, 9), (1, 4), {"dilation": (1, 6), "stride": (1, 4), "padding": (0, 9, 0, 9)}),
+        ((1, 3, 4, 7), (1, 2), {"dilation": (1, 3), "stride": (2, 2), "padding": (0, 0, 0, 2)}),
         ((2, 5, 5, 6), (4, 1), {"padding": (1, 0, 2, 0)}),
         ((1, 7, 7, 6), (3, 3), {"multiplier": 3}),
         ((1, 7, 7, 1), (3, 3), {"multiplier": 40}),
     ],
-    ids=["channels", "five", "dilated", "mixed", "batch", "multiplier", "expansion"],
+    ids=[
+        "channels",
+        "five",
+        "dilated",
+        "mixed",
+        "spread",
+        "strided_spread",
+        "narrow_spread",
+        "batch",
+        "multiplier",
+        "expansion",
+    ],
 )
 def test_depthwise_convolutions(shape, kernel, settings, config, agree, rng) -> None:
     channels = shape[3] * settings.get("multiplier", 1)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tensaw.compiler.ir import Conv2d, DepthwiseConv2d, FullyConnected, Graph
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.program import Program
 
-__all__ = ["OperatorWork", "arithmetic_limit", "bus_limit", "work"]
+__all__ = ["OperatorWork", "arithmetic_limit", "bus_limit", "tile_limit", "work"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ def arithmetic_limit(operators: Sequence[OperatorWork], config: NpuConfig) -> in
     """Cycles of a network whose every operator keeps all multipliers busy or streams its weights at the port's full
     rate, whichever takes longer, one operator after the other."""
     return math.ceil(sum(max(op.macs / config.macs_per_cycle, op.weights / config.bus_bytes) for op in operators))
+
+
+def tile_limit(program: Program) -> int:
+    """Cycles in which the array alone does all tiles of a program without a gap, or the port brings their weights.
+
+    Whatever tiles lose is in it: rows and columns without weights, pixels of depthwise rows whose sums nobody keeps,
+    blocks that are smaller than the array is high.
+    """
+    weights = sum(layer.weight_bytes for layer in program.layers)
+    return max(sum(layer.limit for layer in program.layers), -(-weights // program.config.bus_bytes))
 
 
 def bus_limit(graph: Graph, operators: Sequence[OperatorWork], config: NpuConfig) -> int:

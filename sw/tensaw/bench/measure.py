@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tensaw.bench.limits import arithmetic_limit, bus_limit, work
+from tensaw.bench.limits import arithmetic_limit, bus_limit, tile_limit, work
 from tensaw.compiler.ir import Graph
 from tensaw.runtime.layers import LayerResult
 from tensaw.runtime.session import RunResult
-from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
+from tensaw.spec.program import Program
 
 __all__ = ["Measurement", "find_networks", "measurement"]
 
@@ -25,9 +25,11 @@ class Measurement:
     """``cycles`` by ``source`` (``rtl`` or ``estimate``) from start to interrupt, with a memory that answers reads
     after ``read_latency`` cycles. ``macs`` and limits are those of what is computed, without the channels that the
     compiler leaves out. ``limit``: the larger of :func:`tensaw.bench.limits.arithmetic_limit` and ``bus_limit``;
-    ``limit_all_channels``: the same for the network as it is in the file, which is what other designs compute.
-    ``ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's (None:
-    not simulated). ``compared``: figures of others for the same file, by name; ``remarks``: sentences on them."""
+    ``limit_all_channels``: the same for the network as it is in the file, which is what other designs compute;
+    ``tile_limit``: with the tiles of the program instead of the multipliers (:func:`tensaw.bench.limits.tile_limit`).
+    ``ratio``, ``tile_ratio``: cycles / limit. ``matches_golden``: whether the outputs equal the golden model's
+    (None: not simulated). ``compared``: figures of others for the same file, by name; ``remarks``: sentences on them.
+    """
 
     network: str
     file: str
@@ -35,6 +37,7 @@ class Measurement:
     cycles: int
     limit: int
     limit_all_channels: int
+    tile_limit: int
     bus_limit: int
     macs: int
     read_latency: int
@@ -49,9 +52,14 @@ class Measurement:
     def ratio(self) -> float:
         return self.cycles / self.limit if self.limit else 0.0
 
+    @property
+    def tile_ratio(self) -> float:
+        return self.cycles / self.tile_limit if self.tile_limit else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**dataclasses.asdict(self), "ratio": round(self.ratio, 4)}
+        ratios = {"ratio": round(self.ratio, 4), "tile_ratio": round(self.tile_ratio, 4)}
+        return {**dataclasses.asdict(self), **ratios}
 
 
 def find_networks(paths: Iterable[Path]) -> list[Path]:
@@ -79,9 +87,11 @@ def find_networks(paths: Iterable[Path]) -> list[Path]:
 
 
 def measurement(
-    path: Path, graph: Graph, computed: Graph, config: NpuConfig, result: RunResult, source: str, read_latency: int
+    path: Path, graph: Graph, computed: Graph, program: Program, result: RunResult, source: str, read_latency: int
 ) -> Measurement:
-    """A run of a network, with its limits. ``computed`` is the graph without the channels that were left out."""
+    """A run of a network's program, with its limits. ``computed`` is the graph without the channels that were left
+    out."""
+    config = program.config
     operators = work(computed)
     bus = bus_limit(computed, operators, config)
     whole = work(graph)
@@ -92,6 +102,7 @@ def measurement(
         cycles=result.cycles,
         limit=max(arithmetic_limit(operators, config), bus),
         limit_all_channels=max(arithmetic_limit(whole, config), bus_limit(graph, whole, config)),
+        tile_limit=max(tile_limit(program), bus),
         bus_limit=bus,
         macs=sum(op.macs for op in operators),
         read_latency=read_latency,

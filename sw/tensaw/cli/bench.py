@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tensaw.compiler.ir import Graph
     from tensaw.runtime import RunResult
     from tensaw.spec.config import NpuConfig
+    from tensaw.spec.program import Program
 
 SUMMARY = "measure networks: cycles, arithmetic limit, what bounds them, and what other designs take"
 EXAMPLE = """tensaw bench models/ --config base --json bench.json --plot bench.svg
@@ -84,14 +85,14 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
 
     graph = calls.load_network(path)
     computed = graph if arguments.keep_channels else remove_channels(graph)[0]
-    result, matches = _run(arguments, graph, config, arguments.keep_channels, step)
+    program, result, matches = _run(arguments, graph, config, arguments.keep_channels, step)
     found = measurement(
-        path, graph, computed, config, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
+        path, graph, computed, program, result, "estimate" if arguments.estimate else "rtl", arguments.read_latency
     )
     found.matches_golden = matches
     if arguments.compare:
         if found.limit_all_channels != found.limit:
-            whole, equal = _run(arguments, graph, config, True, step)
+            _, whole, equal = _run(arguments, graph, config, True, step)
             found.compared["tensaw, all channels"] = whole.cycles
             found.matches_golden = None if matches is None else matches and bool(equal)
         vela = vela_estimates(path, config)
@@ -102,13 +103,13 @@ def _measure(arguments: argparse.Namespace, path: Path, config: NpuConfig, step:
 
 def _run(
     arguments: argparse.Namespace, graph: Graph, config: NpuConfig, keep_channels: bool, step: terminal.Step
-) -> tuple[RunResult, bool | None]:
-    """A run, and whether its outputs equal the golden model's (None: an estimate). Raises TensawError."""
+) -> tuple[Program, RunResult, bool | None]:
+    """A program, its run, and whether the outputs equal the golden model's (None: an estimate). Raises TensawError."""
     from tensaw.runtime.arrays import random_inputs
 
     program = calls.compile_program(graph, config, keep_channels=keep_channels)
     if arguments.estimate:
-        return calls.estimate_program(program, arguments.read_latency, arguments.write_latency), None
+        return program, calls.estimate_program(program, arguments.read_latency, arguments.write_latency), None
     inputs = random_inputs(program.inputs, arguments.seed)
     expected = calls.golden_tensors(graph, inputs)[0]
     with calls.open_session(
@@ -122,7 +123,7 @@ def _run(
         progress=lambda text, cycles: step.update(note=f"{text.lower()}, {cycles:,} cycles"),
     ) as session:
         result = session.run(inputs)
-    return result, _equal(result, expected)
+    return program, result, _equal(result, expected)
 
 
 def _check_plot(path: Path | None) -> None:
@@ -177,6 +178,8 @@ def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuC
                 measurement.cycles,
                 measurement.limit,
                 f"{measurement.ratio:.2f}",
+                measurement.tile_limit,
+                f"{measurement.tile_ratio:.2f}",
                 f"{states['array'] / measurement.cycles:.0%}" if measurement.cycles else "",
                 {None: "", True: "yes", False: "NO"}[measurement.matches_golden],
             )
@@ -186,7 +189,7 @@ def _print(arguments: argparse.Namespace, found: list[Measurement], config: NpuC
         f"{config.name}, {config.rows}×{config.columns}, {config.bus_bytes} bytes a cycle, memory latency "
         f"{arguments.read_latency} cycles; by {source}"
     )
-    columns = ("network", "cycles", "limit", "ratio", "array busy", "bit-exact")
+    columns = ("network", "cycles", "limit", "ratio", "limit of\ntiles", "ratio", "array busy", "bit-exact")
     terminal.print_table(console, columns, rows, title=title)
     if arguments.compare:
         names = {name for measurement in found for name in measurement.compared}

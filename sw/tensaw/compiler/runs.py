@@ -147,6 +147,13 @@ class Drain:
             second = dataclasses.replace(second, base=base)
         return dataclasses.replace(self, base=self.base + y * self.pitch + x * self.pixel_pitch, second=second)
 
+    def every(self, step: int, first: int) -> Drain:
+        """The registers for every ``step``-th column from column ``first`` on."""
+        part, second = self.part(0, first), None
+        if part.second is not None:
+            second = dataclasses.replace(part.second, pixel_pitch=part.second.pixel_pitch * step)
+        return dataclasses.replace(part, pixel_pitch=part.pixel_pitch * step, second=second)
+
 
 def position_cycles(
     size: tuple[int, int], block: tuple[int, int], weight_rows: int,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tensaw.compiler.builder import Builder
-from tensaw.compiler.ir import Requantise
+from tensaw.compiler.ir import Conv2d, Op, Requantise
 from tensaw.compiler.regions import Box, Image, Layout, View
 from tensaw.compiler.runs import Drain, SecondOperand
 from tensaw.compiler.stages import Operand, Stage
@@ -48,10 +48,14 @@ def broadcast_box(box: Box, image: Image, operand: Image) -> Box:
     return Box(y0, y1, x0, x1, c0, c1)
 
 
-def spread_layout(config: NpuConfig, channels: int) -> Layout:
+def spread_layout(config: NpuConfig, channels: int, op: Op | None = None) -> Layout:
     """Layout of pixels of which the array reads the same bytes one after the other: never all from the same bank, which
-    nobody else could read for the length of a kernel step."""
-    return Layout(channels + config.word_bytes if channels % (BANKS * config.word_bytes) == 0 else channels)
+    nobody else could read for the length of a kernel step. But dense, if taken tap by tap the kernel of the reader
+    ``op`` needs more chunks than as runs of bytes."""
+    taps = op.weights.shape[2] if isinstance(op, Conv2d) and op.dilation[1] == op.groups == 1 else 1
+    apart, joined = taps * -(-channels // config.rows), -(-taps * channels // config.rows)
+    spread = channels % (BANKS * config.word_bytes) == 0 and apart == joined
+    return Layout(channels + config.word_bytes if spread else channels)
 
 
 class Lowering(ABC):
@@ -117,7 +121,7 @@ class Lowering(ABC):
                 if box.channels == operand.image.channels
                 else dataclasses.replace(whole, pixel_pitch=box.channels)
             )
-        return spread_layout(self.config, box.channels)
+        return spread_layout(self.config, box.channels, self.stage.op)
 
     def needs(self, index: int, box: Box) -> Box:
         """The part of operand ``index`` that output ``box`` needs; may be empty."""

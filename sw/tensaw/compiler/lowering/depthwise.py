@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -54,14 +56,17 @@ def depthwise_layout(config: NpuConfig, image: Image, dilation: int) -> Layout:
     return Layout(best, word, odd=dilation % 2 == 1 and config.groups > 1)
 
 
-def depthwise_steps(config: NpuConfig, kernel: tuple[int, int], dilation: tuple[int, int], groups: int) -> int:
+def depthwise_steps(config: NpuConfig, kernel: tuple[int, int], groups: int) -> int:
     """Kernel steps of one channel group."""
-    taps = config.taps if dilation[1] == 1 else 1
-    return -(-kernel[0] // groups) * -(-kernel[1] // taps)
+    return -(-kernel[0] // groups) * -(-kernel[1] // config.taps)
 
 
 class DepthwiseLowering(Lowering):
-    """One input channel in each column; up to three kernel rows and three taps of each in a step."""
+    """One input channel in each column; up to three kernel rows and three taps of each in a step.
+
+    The taps of a row are successive pixels of the stream. With a dilation d in x the stream is every d-th pixel of the
+    row: outputs whose taps lie on the same of these pixels become a run of their own, and the array skips the others.
+    """
 
     unit = "array, depthwise"
 
@@ -94,8 +99,18 @@ class DepthwiseLowering(Lowering):
         op = stage.op
         if not isinstance(op, DepthwiseConv2d) or op.multiplier != 1 or config.rows < config.taps:
             return False
-        steps = depthwise_steps(config, (op.weights.shape[0], op.weights.shape[1]), op.dilation, 1)
+        steps = depthwise_steps(config, (op.weights.shape[0], op.weights.shape[1]), 1)
         return op.stride[1] <= _MOST_DECIMATION and steps <= MOST_STEPS
+
+    @property
+    def phases(self) -> int:
+        """Runs for the outputs of a row, in turn."""
+        return self._op.dilation[1] // math.gcd(self._op.dilation[1], self._op.stride[1])
+
+    @property
+    def decimation(self) -> int:
+        """Streamed pixels from output to output of a run."""
+        return self._op.stride[1] // math.gcd(self._op.dilation[1], self._op.stride[1])
 
     def cycles(self) -> int:
         """Estimate for the whole image, to compare with other ways."""
@@ -103,9 +118,9 @@ class DepthwiseLowering(Lowering):
         image, config = self.image, self.config
         groups = self._groups(layout.pitch(self.stage.inputs[0].image.width))
         tiles = -(-image.channels // usable_channels(config, image.channels, layout.pixel_pitch))
-        stride = self._op.stride[1]
-        row = (image.width - 1) * stride + max(config.taps, stride)
-        return tiles * depthwise_steps(config, self.window.kernel, self._op.dilation, groups) * image.rows * row
+        surplus = max(config.taps, self.decimation) - self.decimation
+        row = image.width * self.decimation + min(self.phases, image.width) * surplus
+        return tiles * depthwise_steps(config, self.window.kernel, groups) * image.rows * row
 
     def _groups(self, pitch: int) -> int:
         """Kernel rows that can be taken together with this row pitch."""
@@ -128,7 +143,7 @@ class DepthwiseLowering(Lowering):
         if view.pitch % config.word_bytes:
             size = 1
         groups = self._groups(view.pitch)
-        taps = config.taps if op.dilation[1] == 1 else 1
+        taps = config.taps
         most = _MOST_TILES * size
         for c0 in range(box.c0, box.c1, most):
             c1 = min(c0 + most, box.c1)
@@ -136,7 +151,8 @@ class DepthwiseLowering(Lowering):
             run = ArrayRun(
                 mode=Mode.DEPTHWISE, base=placed.base + c0 - box.c0, pitch=view.pitch,
                 window=(placed.height, (placed.width - 1) * pitch + min(size, c1 - c0)),
-                origin=(placed.y, placed.x * pitch), step=(op.stride[0], pitch), decimation=op.stride[1],
+                origin=(placed.y, placed.x * pitch), step=(op.stride[0], op.dilation[1] * pitch),
+                decimation=self.decimation,
                 size=(part.height, part.width),
                 kernel_y=(-(-self.window.kernel[0] // groups), groups * op.dilation[0]),
                 kernel_x=(-(-self.window.kernel[1] // taps), taps * op.dilation[1] * pitch),
@@ -146,20 +162,29 @@ class DepthwiseLowering(Lowering):
             )  # fmt: skip
             drain = self.drain(builder, part, out, size, self._parameters.requantise, views, bias=True)
             blob = builder.store.blob(
-                (op.name, c0, c1, size, groups, taps),
-                lambda: self._pack(c0, c1, size, groups, taps),  # noqa: B023
+                (op.name, c0, c1, size, groups),
+                lambda: self._pack(c0, c1, size, groups),  # noqa: B023
             )
-            builder.pair(run, drain, blob)
+            # The first pixels come last: a layer that follows takes rows from there on.
+            for phase in reversed(range(min(self.phases, part.width))):
+                builder.pair(
+                    dataclasses.replace(
+                        run, origin=(run.origin[0], run.origin[1] + phase * op.stride[1] * pitch),
+                        size=(part.height, -(-(part.width - phase) // self.phases)),
+                    ),
+                    drain.every(self.phases, phase),
+                    blob,
+                )  # fmt: skip
 
-    def _pack(self, c0: int, c1: int, size: int, groups: int, taps: int) -> npt.NDArray[np.uint8]:
+    def _pack(self, c0: int, c1: int, size: int, groups: int) -> npt.NDArray[np.uint8]:
         """Rows of the tiles: row ``3g + j`` of a step holds tap (g, j) of every column's channel."""
-        config = self.config
+        config, taps = self.config, self.config.taps
         height, width = self.window.kernel
         steps = -(-height // groups), -(-width // taps)
         tiles = -(-(c1 - c0) // size)
         padded = np.zeros((steps[0] * groups, steps[1] * taps, tiles * size), np.int8)
         padded[:height, :width, : c1 - c0] = self._op.weights[:, :, c0:c1]
         parts = padded.reshape(steps[0], groups, steps[1], taps, tiles, size).transpose(4, 0, 2, 1, 3, 5)
-        rows = np.zeros((tiles, *steps, groups, config.taps, config.weight_row_bytes), np.int8)
-        rows[..., :taps, :size] = parts
+        rows = np.zeros((tiles, *steps, groups, taps, config.weight_row_bytes), np.int8)
+        rows[..., :size] = parts
         return self._parameters.pack(config, rows.reshape(tiles, -1, config.weight_row_bytes), c0, c1, size)

@@ -62,6 +62,6 @@ def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
             if DepthwiseLowering.suits(stage, config):
                 assert isinstance(stage.op, DepthwiseConv2d)
                 layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation[0])
-            elif (layout := spread_layout(config, image.channels)).pixel_pitch != image.channels:
+            elif (layout := spread_layout(config, image.channels, stage.op)).pixel_pitch != image.channels:
                 layouts[operand.storage] = layout
     return layouts
