@@ -125,6 +125,20 @@ def test_depthwise_convolutions(shape, kernel, settings, config, agree, rng) -> 
     agree(network([shape, output_shape(op, shape, kernel, channels)], [op]), config, rng)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_dilated_depthwise_convolution_adds_a_residual_in_phases(stride, config, agree, rng) -> None:
+    shape = (1, 6, 13, 9)
+    op = depthwise(rng, (3, 3, 9), stride=(1, stride), dilation=(1, 3), padding=(1, 3, 1, 3))
+    result = output_shape(op, shape, (3, 3), 9)
+    ops = [
+        op,
+        conv(rng, (9, 1, 1, 9), stride=(1, stride), names=("t0", "t2")),
+        elementwise(rng, ir.ElementwiseKind.ADD, ("t1", "t2", "t3")),
+    ]
+    program = agree(network([shape, result, result, result], ops), config, rng)
+    assert "join" in [name for layer in program.layers for name in layer.fused]
+
+
 def output_shape(op, shape, kernel, channels) -> tuple[int, ...]:
     """Shape of a convolution's result."""
     top, left, bottom, right = op.padding

@@ -294,7 +294,7 @@ def test_a_second_operand_takes_four_cycles_a_beat():
 def test_softmax_between_drains():
     config, rng = config_of(5, 2), np.random.default_rng(3)
     op = Softmax("", "", (), "", multiplier=1515870810, shift=23, diff_min=-248)
-    tables = Tables(exponent=exponent_table(op))
+    tables = Tables(exponent=exponent_table(op), parts={0, 1, 2, 3})
     jobs = [drain_job(config, rng, tag=1)]
     jobs += [softmax_job(config, rng, height, width) for height, width in ((3, 2), (2, 10), (1, 1), (1, 61))]
     jobs += [drain_job(config, rng, Operation.MUL), softmax_job(config, rng, 1, 12), drain_job(config, rng)]
@@ -310,7 +310,7 @@ def test_long_softmax(width, spread, multiplier, shift):
     config, rng = config_of(4, 1), np.random.default_rng(width)
     op = Softmax("", "", (), "", multiplier=multiplier, shift=shift, diff_min=-200)
     job = softmax_job(config, rng, 1, width)
-    bench = Bench(config, [job], rng, Tables(exponent=exponent_table(op)))
+    bench = Bench(config, [job], rng, Tables(exponent=exponent_table(op), parts={0, 1, 2, 3}))
     start = job.registers["OPERAND"]["base"]
     bench.memory[start : start + width] = rng.integers(0, spread, width)
     bench.golden = bench.memory.copy()

@@ -126,7 +126,7 @@ class WeightLoader(wiring.Component):
         """Next row, from the tail."""
         step_base = Signal(24)
         """First step row of the current tile, from the tail (not freeing)."""
-        row = Signal(range(max(config.rows, 256 // config.weight_row_bytes)))
+        row = Signal(range(max(config.rows, 256 // config.weight_row_bytes, BIAS_ROWS + SCALE_ROWS)))
         tiles_left = Signal(12)
         rows_left, columns_left = Signal(16), Signal(16)
         y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
