@@ -28,6 +28,9 @@ def test_random_configurations_are_legal_and_differ() -> None:
     configs = {random_config(np.random.default_rng(seed)) for seed in range(200)}
     assert len(configs) > 190
     assert max(config.macs_per_cycle for config in configs) <= LARGEST
+    for side in ("rows", "columns"):
+        sizes = [getattr(config, side) for config in configs]
+        assert {min(sizes), max(sizes)} == {2, 64} and 8 > np.median(sizes) > 4  # all sizes, more of the small ones
     assert all(name == config.name for name, config in CONFIGS.items())
 
 

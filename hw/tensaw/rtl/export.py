@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from inspect import getdoc
 from pathlib import Path
 from typing import Any
@@ -60,14 +62,28 @@ def platform_verilog(name: str, platform: ExportPlatform, shape: str, ports: Map
     header.
     """
     converted: dict[str, str] = {}
-    while remaining := [block for block in platform.blocks if block not in converted]:
-        for block in remaining:  # converting a block adds those that it holds
-            component: Any = platform.blocks[block].component
-            own = {"ports": ports} if block == name and ports is not None else {}
-            converted[block] = rtlil.convert(component, block, platform, emit_src=False, **own)
+    with _no_garbage_collection():
+        while remaining := [block for block in platform.blocks if block not in converted]:
+            for block in remaining:  # converting a block adds those that it holds
+                component: Any = platform.blocks[block].component
+                own = {"ports": ports} if block == name and ports is not None else {}
+                converted[block] = rtlil.convert(component, block, platform, emit_src=False, **own)
     text = prune_wires(_through_yosys(converted[block] for block in sorted(converted)))
     summaries = {block: _summary(placed) for block, placed in platform.blocks.items()}
     return assemble(shape, text, name, summaries, dict(sorted(platform.texts.items())))
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Amaranth keeps millions of small objects while it converts; looking for cycles among them, in vain, takes up to a
+    third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def files(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:

@@ -31,7 +31,8 @@ _OPTIONS = (
 _LIBRARY_OPTIMISE = "OPT_GLOBAL=-O1"
 _OPTIMISE: dict[str, tuple[str, ...]] = {
     "speed": ("OPT_FAST=-O2", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE),
-    "build": ("OPT_FAST=-O0", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE),
+    # All files as one, without a precompiled header: unoptimised, what each file takes is mostly to read headers.
+    "build": ("OPT_FAST=-O0", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE, "VM_PARALLEL_BUILDS=0"),
 }
 # The Python package was configured on another machine: its makefile names tools that are not here.
 _PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")

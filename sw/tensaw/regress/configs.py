@@ -12,6 +12,7 @@ LARGEST = 1024
 """Processing elements of a random configuration, at most."""
 
 _SIZES = (2, 3, 4, 5, 7, 8, 10, 12, 16, 24, 32, 64)
+"""Of rows and columns; drawn with chances that go with ``size ** -0.5``, because large arrays take long to build."""
 
 
 def _config(
@@ -59,10 +60,15 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
     def one_of(*values: int) -> int:
         return int(rng.choice(values))
 
-    columns = one_of(*_SIZES)
+    def size_up_to(largest: int) -> int:
+        sizes = np.array([size for size in _SIZES if size <= largest])
+        chances = sizes**-0.5
+        return int(rng.choice(sizes, p=chances / chances.sum()))
+
+    columns = size_up_to(_SIZES[-1])
     config = NpuConfig(
         name="any",
-        rows=one_of(*(size for size in _SIZES if size * columns <= LARGEST)),
+        rows=size_up_to(LARGEST // columns),
         columns=columns,
         column_group=int(rng.integers(1, columns + 1)),
         bus_bytes=one_of(8, 16),
