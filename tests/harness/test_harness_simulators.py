@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tensaw.harness import MemoryTiming, Outcome, Simulator
+from tensaw.harness import MemoryFaults, MemoryTiming, Outcome, Simulator
 from tensaw.harness.profile import ArrayState, Event
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import DeviceError, InputError, ToolError
@@ -136,6 +136,51 @@ def test_errors_of_writes_leave_the_memory_alone(start):
     assert read(simulator, "ERROR") == 5 << 8 | 3
     np.testing.assert_array_equal(simulator.memory[TARGET + 8 : TARGET + 16], before[TARGET + 8 : TARGET + 16])
     np.testing.assert_array_equal(simulator.memory[TARGET : TARGET + 8], ~before[:8])
+
+
+@pytest.fixture
+def faulty(build):
+    """Verilator alone knows these faults."""
+    with Simulator(build("verilator"), MEMORY, BASE) as simulator:
+        yield simulator
+
+
+def test_a_beat_can_be_answered_with_an_error_by_its_number(faulty):
+    for _ in range(2):  # beats are counted from the start of each run
+        faulty.set_faults(MemoryFaults(read_beat=8 * 5 + 1))
+        run(faulty)
+        assert read(faulty, "ERROR") == 2 << 8 | 1
+        assert read(faulty, "ERROR_ADDRESS_LO") == BASE + 64 * 5
+    faulty.memory[:] = 7
+    faulty.set_faults(MemoryFaults(write_beat=8 * 3 + 2))
+    run(faulty)
+    assert read(faulty, "ERROR") == 5 << 8 | 3
+    changed = np.flatnonzero(faulty.memory != 7)
+    skipped = TARGET + 64 * 3 + 8
+    assert skipped - 1 in changed and skipped + 8 in changed and skipped not in changed
+    faulty.set_faults(MemoryFaults())
+    run(faulty)
+    assert read(faulty, "STATUS") == 2
+
+
+@pytest.mark.parametrize("channel", ["AR", "AW", "W", "R", "B"])
+def test_a_memory_that_does_not_answer_can_be_left_by_a_reset(faulty, channel):
+    faulty.set_faults(MemoryFaults(silent=(channel,), silent_from=300))
+    outcome = run(faulty, watchdog=500)
+    assert outcome.kind == "hang" and 800 < outcome.cycles < 900
+    faulty.set_faults(MemoryFaults())
+    faulty.reset(3)
+    assert read(faulty, "STATUS") == read(faulty, "INTERRUPT_ENABLE") == 0
+    assert run(faulty).kind == "interrupt"
+    assert read(faulty, "CYCLES_LO") == cycles_of(32, 8)
+
+
+def test_a_memory_may_answer_again(faulty):
+    faulty.set_faults(MemoryFaults(silent=("R", "B"), silent_from=0))
+    assert run(faulty, watchdog=500).kind == "hang"
+    faulty.set_faults(MemoryFaults())
+    assert faulty.wait().kind == "interrupt"
+    np.testing.assert_array_equal(faulty.memory[TARGET : TARGET + COUNT], ~faulty.memory[:COUNT])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])

@@ -95,3 +95,7 @@ def test_a_hang_in_which_nobody_waits(program):
     assert describe_hang(program(), stalls, 900, 400) == (
         "The NPU hangs: nothing has moved for 400 cycles at cycle 900; LOAD claims to run."
     )
+    assert describe_hang(program(), {**stalls, "LOAD": 0}, 900, 400) == (
+        "The NPU hangs: nothing has moved for 400 cycles at cycle 900; all units are idle, so that the program fetch "
+        "waits for the memory."
+    )

@@ -8,12 +8,14 @@ people use; this package knows nothing of programs and tensors.
 from tensaw.harness.cache import cache_directory
 from tensaw.harness.icarus import build_icarus
 from tensaw.harness.profile import Event, Profile
-from tensaw.harness.simulator import MemoryTiming, Outcome, Simulator, Waves
+from tensaw.harness.simulator import CHANNELS, MemoryFaults, MemoryTiming, Outcome, Simulator, Waves
 from tensaw.harness.sources import npu_verilog
 from tensaw.harness.verilator import build_verilator
 
 __all__ = [
+    "CHANNELS",
     "Event",
+    "MemoryFaults",
     "MemoryTiming",
     "Outcome",
     "Profile",

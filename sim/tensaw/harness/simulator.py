@@ -25,7 +25,10 @@ from tensaw.harness.tools import find_icarus
 from tensaw.spec.errors import DeviceError, InputError, ToolError
 from tensaw.spec.simulation import CHECK_PREFIX
 
-__all__ = ["MemoryTiming", "Outcome", "Simulator", "Waves"]
+__all__ = ["CHANNELS", "MemoryFaults", "MemoryTiming", "Outcome", "Simulator", "Waves"]
+
+CHANNELS = ("AR", "AW", "W", "R", "B")
+"""Of the memory port."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,21 @@ class MemoryTiming:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name} of the simulated memory must be between {low} and {high}, not {value}.")
+
+
+@dataclass(frozen=True)
+class MemoryFaults:
+    """What the simulated memory does wrong in a run.
+
+    ``read_beat``, ``write_beat``: number of a beat in the run, from 1, that is answered with the timing's
+    ``error_response`` (a write by its burst); 0 for none. ``silent``: those of :data:`CHANNELS` on which nothing more
+    happens from cycle ``silent_from`` of the run on: nothing is taken, and what is not yet on offer is not offered.
+    """
+
+    read_beat: int = 0
+    write_beat: int = 0
+    silent: tuple[str, ...] = ()
+    silent_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,6 +179,19 @@ class Simulator:
             ("error_response", timing.error_response),
         ):  # fmt: skip
             self._command(f"set {name} {value}")
+
+    def set_faults(self, faults: MemoryFaults) -> None:
+        """Have the memory do this from now on. Verilator only."""
+        silent = sum(1 << CHANNELS.index(channel) for channel in faults.silent)
+        for name, value in (
+            ("error_read_beat", faults.read_beat), ("error_write_beat", faults.write_beat), ("silent", silent),
+            ("silent_from", faults.silent_from),
+        ):  # fmt: skip
+            self._command(f"set {name} {value}")
+
+    def reset(self, cycles: int = 8) -> None:
+        """Reset the NPU and, with it, the memory port, which forgets what is under way. Verilator only."""
+        self._command(f"reset {cycles}")
 
     # Talking to the process --------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ tensaw regress --full --html dashboard.html --junit junit.xml
 tensaw regress --full --resume
 tensaw regress --full --dask tcp://10.0.0.1:8786"""
 
-FULL = {"random": 5000, "benches": 10, "mutants": 1000}
+FULL = {"random": 5000, "faults": 2000, "benches": 10, "mutants": 1000}
 """Amount of each part in a full regression."""
 _TELL_EVERY = 10.0
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to check")
     what.add_argument("--full", action="store_true", help=f"everything: {_full_text()}")
     what.add_argument("--random", type=int, metavar="N", help="random networks on random configurations")
+    what.add_argument("--faults", type=int, metavar="N", help="faults of memory, programs, windows and software")
     what.add_argument("--benches", type=int, metavar="N", help="the cocotb benches of all blocks, with N seeds")
     what.add_argument("--mutants", type=int, metavar="N", help="mutants of the Verilog, each to be noticed")
     what.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random; default: 0")

@@ -95,7 +95,7 @@ class Bench:
     # Hardware ------------------------------------------------------------------------------------------------------
 
     def _simulate(self, case: Case, program: Program, placement: Placement, before: Bytes, expected: Bytes) -> int:
-        simulator = self._simulator(case.config, placement, len(before))
+        simulator = self.simulator(case.config, placement, len(before))
         total = 0
         cycles: list[int] = []
         try:
@@ -111,13 +111,13 @@ class Bench:
                     text = describe_byte(program, placement, before, int(wrong[0]), simulator.memory, expected)
                     raise _Failure("hardware", f"run {number + 1}: {len(wrong)} bytes of memory differ; {text}")
         except (DeviceError, ToolError) as error:
-            self._drop(case.config)
+            self.drop(case.config)
             raise _Failure("hardware", str(error)) from None
         if len(set(cycles)) > 1:
             raise _Failure("hardware", f"the same run took {cycles[0]} cycles first and then {cycles[1]}")
         return total
 
-    def _simulator(self, config: NpuConfig, placement: Placement, size: int) -> Simulator:
+    def simulator(self, config: NpuConfig, placement: Placement, size: int) -> Simulator:
         """The process of this configuration, started anew where its memory does not suit."""
         kept = self._simulators.pop(config, None)
         if kept is not None and (kept[1] != placement.base or len(kept[0].memory) != size):
@@ -125,14 +125,15 @@ class Bench:
             kept = None
         if kept is None:
             if len(self._simulators) >= self._keep:
-                self._drop(next(iter(self._simulators)))
+                self.drop(next(iter(self._simulators)))
             executable = build_verilator(npu_verilog(config, trace=True), config, trace=True, optimise="build")
             simulator = Simulator(executable, size, placement.base, config.bus_bytes, MemoryTiming())
             kept = simulator, placement.base
         self._simulators[config] = kept
         return kept[0]
 
-    def _drop(self, config: NpuConfig) -> None:
+    def drop(self, config: NpuConfig) -> None:
+        """End the process of this configuration, if there is one."""
         kept = self._simulators.pop(config, None)
         if kept is not None:
             kept[0].close()
@@ -185,7 +186,7 @@ class Bench:
     def close(self) -> None:
         """End all processes."""
         for config in list(self._simulators):
-            self._drop(config)
+            self.drop(config)
 
     def __enter__(self) -> Bench:
         return self

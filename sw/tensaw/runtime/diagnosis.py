@@ -66,5 +66,6 @@ def describe_hang(program: Program, stalls: Mapping[str, int], cycles: int, watc
         waiting.append(f"{unit} waits for {reason} in {where(program, tag)}, with {queued} command words queued")
     running = [unit for unit in STALL_UNITS if stalls[unit] & 15 == 1]
     if not waiting:
-        waiting = [f"{', '.join(running)} claims to run" if running else "all units are idle"]
+        idle = "all units are idle, so that the program fetch waits for the memory"
+        waiting = [f"{', '.join(running)} claims to run" if running else idle]
     return f"The NPU hangs: nothing has moved for {watchdog} cycles at cycle {cycles}; {'; '.join(waiting)}."

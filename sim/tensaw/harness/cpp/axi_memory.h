@@ -10,6 +10,8 @@
 //   stalls   each channel is held back in a cycle with probability stall / 65536, drawn from a xorshift generator
 //   errors   beats inside [error_low, error_high) are answered with error_response, and nothing is written there
 //
+// Faults that only this one knows: an error at a beat of a run by its number, and channels that stop for good.
+//
 // What the manager may not do is reported once, as text, in `violation`.
 #pragma once
 
@@ -33,6 +35,10 @@ class AxiMemory {
     uint64_t error_low = 0;
     uint64_t error_high = 0;
     uint32_t error_response = 2;
+    uint64_t error_read_beat = 0;   // so-manieth read beat of a run, from 1, that is answered with error_response
+    uint64_t error_write_beat = 0;  // the same of write beats: nothing is written, and its burst is answered so
+    uint32_t silent = 0;            // channels (AR, AW, W, R, B from bit 0) that stop...
+    uint64_t silent_from = 0;       // ...in this cycle of a run
     std::string violation;
     bool handshake = false;  // a transfer happened at the last edge
     static constexpr uint64_t kNever = ~0ull;
@@ -42,8 +48,24 @@ class AxiMemory {
     AxiMemory(uint8_t* memory, uint64_t base, uint64_t size, unsigned bus_bytes)
         : memory_(memory), base_(base), size_(size), bus_bytes_(bus_bytes) {}
 
-    // Start the stall generator anew, so that a run depends on its seed only and not on the runs before it.
-    void reseed() { random_ = (seed + 1) * 2654435761u | 1u; }
+    // Begin a run. The stall generator starts anew, so that it depends on its seed only and not on the runs before it.
+    void start_run(uint64_t cycle) {
+        random_ = (seed + 1) * 2654435761u | 1u;
+        started_ = cycle;
+        read_beats_ = write_beats_ = 0;
+        first_wrong = kNever;
+    }
+
+    // Forget all transfers, as after a reset of the whole system.
+    void reset() {
+        reads_.clear();
+        writes_.clear();
+        beats_.clear();
+        responses_.clear();
+        ar_ready_ = aw_ready_ = w_ready_ = r_valid_ = b_valid_ = false;
+        r_beat_ = w_beat_ = w_response_ = r_response_ = 0;
+        held_ar_ = held_aw_ = held_w_ = {};
+    }
 
     // Sample the wires at the end of cycle `cycle` and decide what to drive in the next one.
     void before_edge(const Top& top, uint64_t cycle) {
@@ -85,6 +107,8 @@ class AxiMemory {
         bool hold[5] = {};
         if (stall)
             for (bool& held : hold) held = draw();
+        if (silent && cycle - started_ >= silent_from)
+            for (unsigned channel = 0; channel < 5; ++channel) hold[channel] |= silent >> channel & 1;
         ar_ready_ = reads_.size() < kBursts && !hold[0];
         aw_ready_ = writes_.size() + responses_.size() < kBursts && !hold[1];
         w_ready_ = beats_.size() < kBeats && !hold[2];
@@ -145,6 +169,7 @@ class AxiMemory {
     uint64_t size_;
     unsigned bus_bytes_;
     uint32_t random_ = 1;
+    uint64_t started_ = 0, read_beats_ = 0, write_beats_ = 0;
     std::deque<Burst> reads_, writes_;
     std::deque<Beat> beats_;
     std::deque<Response> responses_;
@@ -235,7 +260,7 @@ class AxiMemory {
             if (beat.last != last)
                 report("m_axi_wlast is %d in beat %u of a write burst of %u beats at 0x%" PRIx64, beat.last,
                        w_beat_ + 1, burst.beats, burst.address);
-            if (in_error_range(address)) {
+            if (++write_beats_ == error_write_beat || in_error_range(address)) {
                 w_response_ = error_response;
             } else {
                 for (unsigned byte = 0; byte < bus_bytes_; ++byte)
@@ -260,7 +285,7 @@ class AxiMemory {
     void present_read() {
         const uint64_t address = beat_address(reads_.front(), r_beat_);
         r_valid_ = true;
-        if (in_error_range(address)) {
+        if (++read_beats_ == error_read_beat || in_error_range(address)) {
             r_response_ = error_response;
             std::memset(r_data_, 0, bus_bytes_);
         } else {

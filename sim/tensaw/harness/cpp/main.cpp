@@ -5,20 +5,23 @@
 // MEMORY_FILE is mapped shared, so that the host sees and changes the same bytes. Commands come from standard input;
 // each is answered by one line that begins with "ok" or "error" (and, for wait, an outcome), after any "progress" lines:
 //
-//   set NAME VALUE           read_latency, write_latency, stall, seed, error_low, error_high, error_response
+//   set NAME VALUE           read_latency, write_latency, stall, seed, error_low, error_high, error_response,
+//                            error_read_beat, error_write_beat, silent, silent_from (see AxiMemory) -> ok
 //   write OFFSET VALUE       register access                        -> ok
 //   read OFFSET                                                     -> ok VALUE
 //   profile FILE             record trace outputs in the next run   -> ok
 //   waves FIRST LAST FILE    record waves in the next run           -> ok
 //   watch FILE               two bytes for each of the memory's: see AxiMemory::watched -> ok
 //   watched                  cycle of the run's first wrong write to a watched byte -> ok N | ok never
+//   reset CYCLES             reset the NPU and the memory port      -> ok
 //   load, dump               nothing here: the memory is shared     -> ok
 //   mark                     cycle 0 of a run begins here           -> ok
 //   wait LIMIT WATCHDOG PROGRESS                   -> irq N | limit N | hang N | violation N TEXT | check N
 //   quit
 //
 // A failing check of the hardware prints a line of its own and ends the simulation: "check N" is the last answer.
-// verilog/tensaw_testbench.v understands the same lines, but for watch, and takes the same cycles for each.
+// verilog/tensaw_testbench.v understands the same lines, but for watch, reset and the faults in the third line, and takes
+// the same cycles for each.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -45,11 +48,7 @@ class Simulator {
         : memory_(memory, base, size, sizeof(top_.m_axi_rdata)) {
         context_.commandArgs(argc, argv);
         context_.traceEverOn(true);
-        top_.rst = 1;
-        for (unsigned count = 0; count < kResetCycles; ++count) tick();
-        top_.rst = 0;
-        tick();
-        in_reset_ = false;
+        reset(kResetCycles);
     }
 
     ~Simulator() {
@@ -78,6 +77,8 @@ class Simulator {
             tell_watched();
         else if (name == "mark")
             mark();
+        else if (name == "reset")
+            reset(words);
         else if (name == "wait")
             wait(words);
         else
@@ -93,7 +94,7 @@ class Simulator {
     Waves<Vtensaw> waves_;
     std::string waves_path_;
     uint64_t waves_first_ = 0, waves_last_ = 0;
-    bool in_reset_ = true;
+    bool in_reset_ = false;
     uint64_t time_ = 0;   // cycles since power-up
     uint64_t cycle_ = 0;  // cycles since the mark
     uint64_t quiet_ = 0;  // cycles without any progress
@@ -119,6 +120,24 @@ class Simulator {
         ++cycle_;
     }
 
+    // What the NPU does in these cycles nobody sees, so that both sides begin anew together.
+    void reset(unsigned cycles) {
+        in_reset_ = true;
+        memory_.reset();
+        top_.rst = 1;
+        for (unsigned count = 0; count < cycles; ++count) tick();
+        top_.rst = 0;
+        tick();
+        in_reset_ = false;
+    }
+
+    void reset(std::istringstream& words) {
+        unsigned cycles = 0;
+        words >> cycles;
+        if (cycles) reset(cycles);
+        ok(cycles != 0);
+    }
+
     void set(std::istringstream& words) {
         std::string name;
         uint64_t value = 0;
@@ -138,6 +157,14 @@ class Simulator {
             memory_.error_high = value;
         else if (name == "error_response")
             memory_.error_response = value;
+        else if (name == "error_read_beat")
+            memory_.error_read_beat = value;
+        else if (name == "error_write_beat")
+            memory_.error_write_beat = value;
+        else if (name == "silent")
+            memory_.silent = value;
+        else if (name == "silent_from")
+            memory_.silent_from = value;
         else
             good = false;
         ok(good);
@@ -209,8 +236,7 @@ class Simulator {
         cycle_ = 0;
         quiet_ = 0;
         marked_ = time_;
-        memory_.first_wrong = memory_.kNever;
-        memory_.reseed();
+        memory_.start_run(time_);
         profile_.clear();
         if (!waves_path_.empty()) {
             waves_.arm(top_, waves_path_, waves_first_, waves_last_);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensaw.regress.jobs import Part
-from tensaw.regress.parts import benches, mutants, random_cases
+from tensaw.regress.parts import benches, faults, mutants, random_cases
 
 __all__ = ["PARTS"]
 
@@ -12,6 +12,7 @@ PARTS: dict[str, Part] = {
     for part in (
         random_cases.PART,
         benches.PART,
+        faults.PART,
         mutants.PART,
     )
 }  # fmt: skip
