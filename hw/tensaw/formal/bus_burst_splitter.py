@@ -75,7 +75,10 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, direction: str) -> None:
     width, space = CONFIG.bus_bytes, 1 << CONFIG.address_width
     # What was asked: first and last byte, the next byte to be covered, and the window that it must stay in.
     layout = data.StructLayout(
-        {"first": _WIDE, "end": _WIDE, "next": _WIDE, "low": _WIDE, "high": _WIDE, "region": 2, "legal": 1, "begun": 1}
+        {
+            **dict.fromkeys(("first", "end", "next", "low", "high"), _WIDE),
+            **{"region": 2, "turn": 2, "legal": 1, "begun": 1},
+        }
     )
     asked, working = Signal(layout), Signal(layout)
     held, busy, failed = (b.inside(f"dut.{name}") for name in ("asked", "working", "failed"))
@@ -89,6 +92,7 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, direction: str) -> None:
             asked.next.eq(region.base + request.offset),
             asked.end.eq(region.base + request.offset + request.bytes),
             asked.region.eq(request.region),
+            asked.turn.eq(request.turn),
             asked.low.eq(region.base),
             asked.high.eq(region.base + region.size),
             asked.legal.eq(
@@ -114,6 +118,7 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, direction: str) -> None:
         b.prove("next", low == working.next, "the first byte is the one behind the last burst's")
         b.prove("bytes", (high < working.end) & (low <= high), "no byte lies behind the access")
         b.prove("last", burst.last == (high + 1 == working.end), "the burst with the last byte is marked")
+        b.prove("turn", burst.turn == working.turn, "its turn is the access's")
         b.prove("not_after_error", ~dut.error.valid | asked.legal | busy, "what is refused is not issued")
     b.prove("error", ~dut.error.valid | (held & ~asked.legal), "only an illegal access is an error")
     b.prove("error_held", ~b.past(dut.error.valid) | dut.error.valid, "an error stays")
@@ -143,6 +148,7 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, direction: str) -> None:
         b.prove("address", b.inside("dut.address") == asked.first[: CONFIG.address_width], "the access's address")
         legal = b.inside("dut.allowed") & (b.inside("dut.end") <= b.inside("dut.size"))
         b.prove("legal", legal == asked.legal, "the access's legality")
+        b.prove("asked_turn", b.inside("dut.asked_turn") == asked.turn, "its turn")
         b.prove("beats", (asked.first & ~7) + (b.inside("dut.beats") << 3) == ((asked.end + 7) & ~7), "its words")
         b.prove("lane", b.inside("dut.last_lane") == (asked.end - 1)[:3], "its last byte")
         inside = (asked.low <= asked.first) & (asked.end <= asked.high) & (asked.high <= space)

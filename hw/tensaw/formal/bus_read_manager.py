@@ -11,6 +11,7 @@ from tensaw.formal.bus_burst_splitter import assume_splitter
 from tensaw.formal.configs import CONFIG
 from tensaw.formal.shadow import Shadow
 from tensaw.rtl.bus.read_manager import ASKERS, ReadManager
+from tensaw.spec.isa import Turn
 
 _MODULE = "tensaw.rtl.bus.read_manager"
 _BUFFERS = {"fetch": 8, "weight": 5}
@@ -25,7 +26,8 @@ _BUFFERS = {"fetch": 8, "weight": 5}
         Planted(_MODULE, "room.eq(port.credit - promised)", "room.eq(port.credit)"),
         Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
         Planted(_MODULE, "ar.i.ready & order.w_rdy & ~self.halt", "ar.i.ready & ~self.halt"),
-        Planted(_MODULE, "load & ~(weight & weight_turn)", "load"),
+        Planted(_MODULE, "(turn == Turn.SHARED) & shared_turn", "(turn == Turn.SHARED) & 0"),
+        Planted(_MODULE, "grants[1] & ~shared_turn", "grants[1]"),
         Planted(_MODULE, "entry.asker.eq(index)", "entry.asker.eq(0)"),
         Planted(_MODULE, "self.idle.eq(~order.r_rdy & (ar", "self.idle.eq((ar"),
     ),
@@ -34,8 +36,9 @@ def read_manager(b: Bench) -> None:
     """AR and R keep AXI4's rules: what is offered waits unchanged; every burst is shown once, lies in a region that may
     be read and crosses no 4 KiB; never more than outstanding_reads are under way. Every beat goes to the asker of its
     burst, once, in order, unchanged; no asker gets a beat for which it gave no credit, and weight waits for at most
-    three bursts of load. In a halt nothing is issued and what comes is dropped; ``idle`` is only told when nothing is
-    under way; an error response is told to its asker with the burst's address."""
+    three bursts of load, for none where it goes first, and goes before none where it goes last. In a halt nothing is
+    issued and what comes is dropped; ``idle`` is only told when nothing is under way; an error response is told to its
+    asker with the burst's address."""
     m = b.m
     dut = b.add(ReadManager(CONFIG))
     axi, capacity = dut.axi, CONFIG.outstanding_reads
@@ -119,15 +122,18 @@ def read_manager(b: Bench) -> None:
         told = port.error.valid & (port.error.code == code) & (port.error.address == oldest.address)
         b.prove(f"{asker}_error", ~bad | told, f"an error response is told to {asker}, with its burst's address")
         b.prove(f"{asker}_no_error", bad | (port.error.valid == splitters[index].error.valid), "and no other")
-    overtaken = Signal(range(8))
+    overtaken = Signal(range(4))
     fetch, load, weight = grants
-    offered = b.inside("dut.offer_weight")
+    offered, turn = b.inside("dut.offer_weight"), splitters[2].bursts.payload.turn
     with m.If(weight | ~offered):
         m.d.sync += overtaken.eq(0)
-    with m.Elif(load):
+    with m.Elif(load & (overtaken != 3)):
         m.d.sync += overtaken.eq(overtaken + 1)
-    b.prove("patience", overtaken <= 3, "load overtakes a burst of weight that may go at most three times")
+    waits_long = load & offered & (turn == Turn.SHARED) & (overtaken == 3)
+    b.prove("patience", ~waits_long, "load overtakes a burst of weight that may go at most three times")
     b.prove("overtaken", overtaken == b.inside("dut.overtaken"), "which is counted")
+    b.prove("first", ~(load & offered & (turn == Turn.FIRST)), "or not at all where weight goes first")
+    b.prove("last", ~(weight & b.inside("dut.offer_load") & (turn == Turn.LAST)), "weight may have to go last")
 
     # What the block's state means.
     b.prove("order_level", order.level == bursts.count, "the queue holds the bursts under way")
@@ -176,7 +182,8 @@ def read_manager(b: Bench) -> None:
     three = (bursts.count == 3) & (entries[0].asker != entries[1].asker) & (entries[2].asker == 2)
     b.cover("three", three, "bursts of several askers")
     b.cover("starved", b.inside("dut.room_weight") == 0, "an asker without room")
-    b.cover("turn", (overtaken == 3) & weight, "weight has its turn")
+    b.cover("turn", (overtaken == 3) & weight & b.inside("dut.offer_load"), "weight has its turn")
+    b.cover("waits", (overtaken == 3) & load & offered, "and waits for longer where it goes last")
     b.cover("error", dut.load.error.valid & b.past(taken), "an error response")
     b.cover("drained", dut.halt & dut.idle & b.past(taken), "a halt comes to rest")
     b.cover("long", taken & r.o.payload.last & (oldest.beats == CONFIG.burst_beats), "a whole burst")

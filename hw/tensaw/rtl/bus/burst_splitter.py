@@ -103,7 +103,7 @@ class BurstSplitter(wiring.Component):
         allowed = Signal()
         beats = Signal(beat_bits)
         last_lane = Signal(lane_bits)
-        asked_turn, turn = Signal(2), Signal(2)
+        asked_turn = Signal(2)
         region = self.regions[request.region[: exact_log2(REGIONS)]]
         lane = request.offset[:lane_bits]
         span = Signal(29)
@@ -123,6 +123,7 @@ class BurstSplitter(wiring.Component):
         # Second stage: what remains of the access in work. ``burst.beats`` takes a cycle of its own.
         working = Signal()
         measured = Signal()
+        turn = Signal(2)
         remaining = Signal(beat_bits)
         beat_address = Signal(config.address_width - lane_bits)
         first_lane = Signal(lane_bits)
