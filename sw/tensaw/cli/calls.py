@@ -5,7 +5,7 @@ Everything is imported inside the functions, so that ``tensaw --help`` stays qui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,36 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_tools", "compile_program", "estimate_program", "generate_files", "golden_tensors", "is_program",
-    "load_network", "open_session", "operators", "removed_channels", "write_report", "write_trace",
+    "load_network", "open_session", "operators", "packages", "removed_channels", "technologies", "write_report",
+    "write_trace",
 ]  # fmt: skip
 
 
-def generate_files(config: NpuConfig, checks: bool = False) -> dict[str, str]:
-    """Everything that ``tensaw generate`` writes; file name to text."""
-    from tensaw.rtl.export import files
+def technologies() -> list[str]:
+    """What ``tensaw generate --technology`` takes."""
+    from tensaw.rtl.technology import TECHNOLOGIES
 
-    return files(config, checks=checks)
+    return list(TECHNOLOGIES)
+
+
+def packages() -> list[str]:
+    """What ``tensaw generate --package`` takes."""
+    from tensaw.integration import PACKAGES
+
+    return list(PACKAGES)
+
+
+def generate_files(
+    config: NpuConfig,
+    checks: bool = False,
+    technology: str = "generic",
+    megahertz: float | None = None,
+    packages: Sequence[str] = (),
+) -> dict[str, str]:
+    """Everything that ``tensaw generate`` writes; file name to text. Raises InputError."""
+    from tensaw.integration.generate import generated_files
+
+    return generated_files(config, checks, technology, megahertz, packages)
 
 
 def load_network(path: Path) -> Graph:

@@ -12,7 +12,8 @@ from tensaw.cli.frame import FINE
 
 SUMMARY = "write the Verilog of an NPU, its C header and its configuration"
 EXAMPLE = """tensaw generate --config base -o build/base
-tensaw generate --config small --set rows=12 --set columns=10 -o build/npu12x10"""
+tensaw generate --config small --set rows=12 --set columns=10 -o build/npu12x10
+tensaw generate --config small --technology xilinx --clock 150 --package vivado -o build/ip"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checks", action="store_true", help="with the checks that end a simulation where a block breaks its own rules"
+    )
+    group = parser.add_argument_group("other people's flows (docs/integration.md)")
+    group.add_argument(
+        "--technology",
+        choices=calls.technologies(),
+        default="generic",
+        help="attributes for its RAMs and multipliers; asic: RAMs in a file of their own, and a list of them",
+    )
+    group.add_argument(
+        "--clock", metavar="MHZ", type=float, help="also write timing constraints for the core alone (SDC, XDC)"
+    )
+    group.add_argument(
+        "--package",
+        choices=calls.packages(),
+        action="append",
+        default=[],
+        help="also write an IP-XACT component, a Vivado packaging script or a LiteX wrapper; may be repeated",
     )
     options.add_config(parser)
     options.add_json(parser)
@@ -32,7 +50,9 @@ def execute(arguments: argparse.Namespace) -> int:
     files.require_folder(arguments.output)
     start = time.perf_counter()
     with terminal.progress(f"Generating the {config.rows}×{config.columns} array"):
-        contents = calls.generate_files(config, arguments.checks)
+        contents = calls.generate_files(
+            config, arguments.checks, arguments.technology, arguments.clock, arguments.package
+        )
     files.write_all(arguments.output, contents)
     seconds = time.perf_counter() - start
     listing = [

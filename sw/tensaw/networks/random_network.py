@@ -134,8 +134,10 @@ class _Generator:
         operands = [self.x, self._second()]
         if self.rng.random() < 0.5:
             operands.reverse()
-        method = getattr(self.builder, kind)
         scales = [operand.scale for operand in operands]
+        if scales[0] * scales[1] > 1e5:  # see `out`: a product's scale could not follow
+            kind = "add"
+        method = getattr(self.builder, kind)
         # Products of two differences are up to 2^16, typically 73 · 73.
         out = self.out(scales[0] * scales[1] * 73 if kind == "mul" else max(scales))
         return method(*operands, activation=self.pick(_ACTIVATIONS), **out)

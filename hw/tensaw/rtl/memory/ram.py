@@ -29,9 +29,14 @@ def ram_module_name(depth: int, width: int, granularity: int) -> str:
     return f"tensaw_ram_{depth}x{width}_{granularity}"
 
 
-def ram_verilog(depth: int, width: int, granularity: int) -> str:
+def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", poisoned: bool = False) -> str:
     """Verilog text of :func:`ram_module_name`: an array of registers that synthesis infers as block RAM, without
-    initial contents (``lib.memory`` would write one ``initial`` line for each row)."""
+    initial contents (``lib.memory`` would write one ``initial`` line for each row).
+
+    ``attribute`` stands before the array (tensaw.rtl.technology), beside ``no_rw_check``: without it Yosys adds logic
+    for a row that is read while it is written. ``poisoned``: such a read gives the complement, so that a simulation
+    shows whoever uses it.
+    """
     lanes = _lanes(depth, width, granularity)
     address = max(1, ceil_log2(depth))
     if lanes == 1:
@@ -41,6 +46,11 @@ def ram_verilog(depth: int, width: int, granularity: int) -> str:
             f"    if (write_enable[{lane}]) mem[write_address][{(lane + 1) * granularity - 1}:{lane * granularity}]"
             f" <= write_data[{(lane + 1) * granularity - 1}:{lane * granularity}];"
             for lane in range(lanes)
+        )
+    poison = ""
+    if poisoned:
+        poison = (
+            "    if (read_enable && |write_enable && write_address == read_address) read_data <= ~mem[read_address];\n"
         )
     return f"""\
 module {ram_module_name(depth, width, granularity)} (
@@ -52,11 +62,11 @@ module {ram_module_name(depth, width, granularity)} (
   input [{address - 1}:0] read_address,
   output reg [{width - 1}:0] read_data
 );
-  reg [{width - 1}:0] mem [0:{depth - 1}];
+  (* no_rw_check *) {attribute}reg [{width - 1}:0] mem [0:{depth - 1}];
   always @(posedge clk) begin
 {write}
     if (read_enable) read_data <= mem[read_address];
-  end
+{poison}  end
 endmodule
 """
 
@@ -92,7 +102,8 @@ class Ram(wiring.Component):
     Corner cases
     ------------
     Reading a row in the cycle in which it is written gives undefined data (FPGA block RAMs differ; simulation gives the
-    old row). Whoever instantiates the RAM must not use what such a read returns.
+    old row, or its complement where the Verilog has checks). Whoever instantiates the RAM must not use what such a read
+    returns.
 
     Elaboration
     -----------
@@ -124,7 +135,9 @@ class Ram(wiring.Component):
     def elaborate(self, platform: Any) -> Elaboratable:
         if isinstance(platform, ExportPlatform):
             name = ram_module_name(self.depth, self.width, self.granularity)
-            platform.texts[name] = ram_verilog(self.depth, self.width, self.granularity)
+            attribute = platform.technology.ram_attribute(self.depth)
+            platform.texts[name] = ram_verilog(self.depth, self.width, self.granularity, attribute, platform.checks)
+            platform.rams[name] = (self.depth, self.width, self.granularity)
             return Instance(
                 name,
                 i_clk=ClockSignal("sync"),
