@@ -88,6 +88,16 @@ def test_a_file_may_begin_from_a_preset(tmp_path: Path) -> None:
         (b"rows = 1", "In the configuration file {path!r}: rows must be between 2 and 64, not 1."),
         (b"\xff", "The configuration file {path!r} is not TOML: it is not UTF-8 text."),
         (b"rows =", "The configuration file {path!r} is not TOML: Invalid value (at end of document)."),
+        (
+            b"rows = " + b"9" * 5000,
+            "The configuration file {path!r} is not TOML: Exceeds the limit (4300 digits) for integer string "
+            "conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit.",
+        ),
+        (
+            b'name = "\\u001b"',
+            "In the configuration file {path!r}: name must be a word of ASCII letters, digits and underscores that "
+            "begins with a letter or underscore, not '\\x1b'.",
+        ),
     ],
 )
 def test_bad_files(content: bytes, text: str, tmp_path: Path) -> None:

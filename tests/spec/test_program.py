@@ -95,6 +95,11 @@ _OUTSIDE = {**json.loads(json.dumps(example().inputs[0].__dict__)), "offset": 17
         ({"region_sizes": [32, 64]}, "it does not give 4 region sizes"),
         ({"inputs": [_OUTSIDE]}, "the tensor 'in' lies outside its region"),
         ({"tags": [{"layer": 1, "tile": ""}]}, "a tag names the layer 1, which does not exist"),
+        ({"tags": [{"layer": 0, "tile": ["rows"]}]}, "tile of a tag is ['rows']"),
+        ({"tags": [{"layer": 0.0, "tile": ""}]}, "layer of a tag is 0.0"),
+        ({"layers": [{"name": 7, "kind": "", "output": ""}]}, "'fused' is missing"),
+        ({"layers": [{"name": 7, "kind": "", "output": "", "fused": []}]}, "name of a layer is 7"),
+        ({"outputs": [{**_OUTSIDE, "offset": 0, "shape": [True]}]}, "shape of a binding is (True,)"),
         ({"config": {"rows": 1}}, "rows must be between 2 and 64, not 1"),
     ],
 )
@@ -103,6 +108,20 @@ def test_contradictions_are_refused(changes: dict[str, Any], reason: str) -> Non
         Program.from_bytes(_repack(**changes), "x.tsaw")
     assert str(error.value) == (
         f"'x.tsaw' is not a program that this version of tensaw can run: {reason}. Compile the network again."
+    )
+
+
+def test_a_compressed_file_is_refused() -> None:
+    """Two kilobytes of it may become two gigabytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("program.json", "{}")
+        archive.writestr("constants.bin", bytes(1 << 20))
+    with pytest.raises(InputError) as error:
+        Program.from_bytes(buffer.getvalue(), "x.tsaw")
+    assert str(error.value) == (
+        "'x.tsaw' is not a program that this version of tensaw can run: it is compressed, and could become any size. "
+        "Compile the network again."
     )
 
 

@@ -212,7 +212,7 @@ class NpuConfig:
             raise ConfigError(f"The configuration file {str(path)!r} is not TOML: it is not UTF-8 text.") from None
         try:
             values = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
             raise ConfigError(f"The configuration file {str(path)!r} is not TOML: {error}.") from None
         try:
             return cls.from_dict(values)

@@ -6,11 +6,16 @@ what to do about it. The command line prints that paragraph on stderr and exits 
 no traceback is shown. Any other exception is a bug of tensaw.
 """
 
+from tensaw.spec.names import printable
+
 __all__ = ["TensawError", "ConfigError", "ModelError", "UnsupportedError", "ToolError", "InputError", "DeviceError"]
 
 
 class TensawError(Exception):
-    """A mistake that the user can mend; ``str(error)`` is the whole paragraph shown."""
+    """A mistake that the user can mend; ``str(error)`` is the whole paragraph shown, printable whatever it quotes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class ConfigError(TensawError):

@@ -14,9 +14,10 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, TensawError
 from tensaw.spec.isa import REGIONS
+from tensaw.spec.names import printable
 from tensaw.spec.registers import VERSION
 
 __all__ = ["Binding", "Layer", "Tag", "Program", "CONSTANTS", "INPUTS", "OUTPUTS", "SCRATCH"]
@@ -77,6 +79,35 @@ class Tag:
 
     layer: int
     tile: str
+
+
+_Item = TypeVar("_Item", Binding, Layer, Tag)
+
+
+def _all(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, tuple) and all(type(item) is kind for item in value)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "int": lambda value: type(value) is int,
+    "float": lambda value: type(value) in (int, float),
+    "str": lambda value: type(value) is str,
+    "bool": lambda value: type(value) is bool,
+    "tuple[int, ...]": _all(int),
+    "tuple[str, ...]": _all(str),
+    "tuple[int, ...] | None": lambda value: value is None or _all(int)(value),
+}
+"""What a file may hold where the dataclasses above have such a field."""
+
+
+def _made(kind: type[_Item], values: dict[str, Any]) -> _Item:
+    """An item with these values. Raises ValueError for one of another type, TypeError for unknown or missing ones."""
+    item = kind(**values)
+    for each in dataclasses.fields(kind):
+        value = getattr(item, each.name)
+        if not _KINDS[str(each.type)](value):
+            raise ValueError(f"{each.name} of a {kind.__name__.lower()} is {printable(repr(value), 60)}")
+    return item
 
 
 @dataclass
@@ -137,19 +168,17 @@ class Program:
 
         def binding(values: dict[str, Any]) -> Binding:
             permutation = values["permutation"]
-            return Binding(
-                **{
-                    **values,
-                    "shape": tuple(values["shape"]),
-                    "file_shape": tuple(values["file_shape"]),
-                    "permutation": None if permutation is None else tuple(permutation),
-                }
-            )
+            changed = {
+                "shape": tuple(values["shape"]),
+                "file_shape": tuple(values["file_shape"]),
+                "permutation": None if permutation is None else tuple(permutation),
+            }
+            return _made(Binding, {**values, **changed})
 
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > 8 << 30:
-                    raise ValueError("it claims to hold more than 8 GiB")
+                if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                    raise ValueError("it is compressed, and could become any size")
                 header = json.loads(archive.read("program.json"))
                 constants = archive.read("constants.bin")
             if header["format"] != VERSION:
@@ -164,8 +193,8 @@ class Program:
                 inputs=[binding(item) for item in header["inputs"]],
                 outputs=[binding(item) for item in header["outputs"]],
                 kept=[binding(item) for item in header["kept"]],
-                layers=[Layer(**{**item, "fused": tuple(item["fused"])}) for item in header["layers"]],
-                tags=[Tag(**item) for item in header["tags"]],
+                layers=[_made(Layer, {**item, "fused": tuple(item["fused"])}) for item in header["layers"]],
+                tags=[_made(Tag, item) for item in header["tags"]],
                 notes=dict(header["notes"]),
             )
             program._check()

@@ -26,7 +26,7 @@ tensaw regress --full --html dashboard.html --junit junit.xml
 tensaw regress --full --resume
 tensaw regress --full --dask tcp://10.0.0.1:8786"""
 
-FULL = {"random": 5000, "faults": 2000, "benches": 10, "mutants": 1000}
+FULL = {"random": 5000, "faults": 2000, "benches": 10, "mutants": 1000, "fuzz": 100_000}
 """Amount of each part in a full regression."""
 _TELL_EVERY = 10.0
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--faults", type=int, metavar="N", help="faults of memory, programs, windows and software")
     what.add_argument("--benches", type=int, metavar="N", help="the cocotb benches of all blocks, with N seeds")
     what.add_argument("--mutants", type=int, metavar="N", help="mutants of the Verilog, each to be noticed")
+    what.add_argument("--fuzz", type=int, metavar="N", help="damaged files, for everything that reads one")
     what.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random; default: 0")
     what.add_argument("--index", type=int, metavar="I", help="of the random cases, this one alone")
     what.add_argument("--first", type=int, default=0, metavar="I", help="begin with this random case; default: 0")

@@ -122,7 +122,8 @@ class Real:
     @classmethod
     def dequantised(cls, view: View, scale: float, zero_point: int) -> Real:
         """``(v - zero_point) * scale`` in float32, as ONNX Runtime computes it."""
-        table = (LEVELS - zero_point).astype(np.float32) * np.float32(scale)
+        with np.errstate(over="ignore"):
+            table = (LEVELS - zero_point).astype(np.float32) * np.float32(scale)
         return cls(view, table, scale, zero_point)
 
     def mapped(self, function: Callable[[FloatTable], npt.NDArray], label: str, kind: str) -> Real:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tensaw.spec.names import printable
+
 __all__ = ["OperatorVerdict"]
 
 
@@ -12,8 +14,8 @@ class OperatorVerdict:
     """Whether an operator can be compiled.
 
     ``index`` and ``type`` are the file's, ``name`` is its output tensor. ``reason`` and ``fix`` are sentences, empty
-    where ``ok``. ``result`` is the IR tensor of the operator that it becomes, if it is not called ``name``; ``note``
-    says what becomes of one that is no IR operator.
+    where ``ok``, printable whatever they quote. ``result`` is the IR tensor of the operator that it becomes, if it is
+    not called ``name``; ``note`` says what becomes of one that is no IR operator.
     """
 
     index: int
@@ -24,3 +26,7 @@ class OperatorVerdict:
     fix: str = ""
     result: str = ""
     note: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("type", "reason", "fix"):
+            object.__setattr__(self, field, printable(getattr(self, field)))

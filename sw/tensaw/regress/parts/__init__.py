@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensaw.regress.jobs import Part
-from tensaw.regress.parts import benches, faults, mutants, random_cases
+from tensaw.regress.parts import benches, faults, fuzz, mutants, random_cases
 
 __all__ = ["PARTS"]
 
@@ -14,6 +14,7 @@ PARTS: dict[str, Part] = {
         benches.PART,
         faults.PART,
         mutants.PART,
+        fuzz.PART,
     )
 }  # fmt: skip
 """A new part is one module here and one line above."""
