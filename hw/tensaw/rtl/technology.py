@@ -29,6 +29,11 @@ class Technology:
         Verilog attribute of a module with products; empty: the tool decides.
     macros : bool
         Memories are macros that the user brings: their modules come in a file of their own, with a list.
+    carry_cells : bool
+        Products in logic are made of an ECP5's carry cells, CCU2C.
+    multipliers : int or None
+        How many multipliers the device has for the NPU: elements of the array for which there is none left multiply in
+        logic. None: as many as are wanted.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Technology:
     small_ram: str = ""
     multiplier: str = ""
     macros: bool = False
+    carry_cells: bool = False
+    multipliers: int | None = None
 
     def ram_attribute(self, depth: int) -> str:
         """What stands before the memory of a RAM of ``depth`` rows: ``'(* ... *) '``, or nothing."""
@@ -63,6 +70,7 @@ TECHNOLOGIES: dict[str, Technology] = {
             "ecp5",
             "Lattice ECP5: Yosys, LSE, Synplify",
             'syn_ramstyle = "block_ram"', 'syn_ramstyle = "distributed"', 'syn_multstyle = "block_mult"',
+            carry_cells=True,
         ),
         Technology("ice40", "Lattice iCE40: Yosys, LSE, Synplify", 'syn_ramstyle = "block_ram"'),
         Technology(

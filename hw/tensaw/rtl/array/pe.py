@@ -6,6 +6,8 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.array.multiplier import LogicMultiplier
+
 __all__ = ["ProcessingElement"]
 
 
@@ -16,6 +18,8 @@ class ProcessingElement(wiring.Component):
     ----------
     psum_width : int
         Bits of the partial sum.
+    logic : bool
+        Multiply in logic instead of one of the device's multipliers: the same bits in the same cycle.
 
     Members
     -------
@@ -42,8 +46,8 @@ class ProcessingElement(wiring.Component):
     psum_in: Signal
     psum_out: Signal
 
-    def __init__(self, psum_width: int) -> None:
-        self._psum_width = psum_width
+    def __init__(self, psum_width: int, logic: bool = False) -> None:
+        self._logic = logic
         super().__init__(
             {
                 "x": In(signed(8)),
@@ -66,9 +70,14 @@ class ProcessingElement(wiring.Component):
             m.d.sync += following.eq(self.weight)
         with m.If(self.swap):
             m.d.sync += working.eq(following)
+        if self._logic:
+            m.submodules.multiplier = multiplier = LogicMultiplier()
+            m.d.comb += [multiplier.a.eq(operand), multiplier.b.eq(working)]
+            m.d.sync += product.eq(multiplier.product)
+        else:
+            m.d.sync += product.eq(operand * working)
         m.d.sync += [
             operand.eq(self.x),
-            product.eq(operand * working),
             self.psum_out.eq(self.psum_in + product),
         ]
         return m

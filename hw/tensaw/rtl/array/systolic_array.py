@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.array.pe import ProcessingElement
-from tensaw.rtl.shared import place
+from tensaw.rtl.shared import ExportPlatform, place
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["SystolicArray", "psum_width"]
@@ -66,7 +66,15 @@ class SystolicArray(wiring.Component):
     Timing
     ------
     One position a cycle, never stalls. Latency rows + 2 + (column groups - 1).
+
+    Elaboration
+    -----------
+    Where the platform's technology has fewer multipliers than are wanted, the elements of the last rows multiply in
+    logic.
     """
+
+    LANE_MULTIPLIERS, OTHER_MULTIPLIERS = 8, 1
+    """Multipliers of at most 18×18 bits that a requantise lane takes, and what is neither lane nor array."""
 
     lanes: data.View
     columns: data.View
@@ -105,7 +113,10 @@ class SystolicArray(wiring.Component):
         config = self._config
         stages = self._stages(config)
         width = psum_width(config)
-
+        multipliers = config.rows * config.columns
+        if isinstance(platform, ExportPlatform) and platform.technology.multipliers is not None:
+            elsewhere = config.requant_lanes * self.LANE_MULTIPLIERS + self.OTHER_MULTIPLIERS
+            multipliers = platform.technology.multipliers - elsewhere
         swap = _Delays(m, self.swap, "swap")
         by_column = [_Delays(m, self.by_column[group], f"by_column{group}") for group in range(config.groups)]
         select = _Delays(m, self.weight_select, "weight_select")
@@ -125,7 +136,12 @@ class SystolicArray(wiring.Component):
             for row in range(config.rows):
                 group = row // config.taps
                 for offset, column in enumerate(range(first, last)):
-                    pe = place(m, platform, f"pe_{row}_{column}", ProcessingElement, width)
+                    name = f"pe_{row}_{column}"
+                    if row * config.columns + column < multipliers:
+                        pe = place(m, platform, name, ProcessingElement, width)
+                    else:
+                        module = "tensaw_processing_element_logic"
+                        pe = place(m, platform, name, ProcessingElement, width, True, module=module)
                     lane = lanes[row].after(row + stage)
                     x: Value = lane
                     if group < config.groups:
