@@ -372,10 +372,21 @@ def test_generate_writes_the_files_whole(
     contents = {"tensaw_npu.v": "module tensaw_npu;\nendmodule\n", "config.toml": "rows = 3\n"}
     asked = []
     monkeypatch.setattr(calls, "generate_files", lambda config, *options: asked.append(options) or contents)
-    flow = ["--technology", "asic", "--clock", "250", "--package", "litex", "--package", "ip-xact"]
+    flow = [
+        "--technology",
+        "asic",
+        "--clock",
+        "250",
+        "--package",
+        "litex",
+        "--package",
+        "ip-xact",
+        "--multipliers",
+        "9",
+    ]
     run_json("generate", "-o", str(tmp_path / "new"), *flow, str(tmp_path / "j"))
     values = run_json("generate", "-o", str(tmp_path / "new"), "--set", "rows=3", str(tmp_path / "j"))
     assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == contents
     assert values["config"]["rows"] == 3 and [file["lines"] for file in values["files"]] == [2, 1]
     assert "tensaw_npu.v" in capsys.readouterr().out
-    assert asked == [(False, "asic", 250.0, ["litex", "ip-xact"]), (False, "generic", None, [])]
+    assert asked == [(False, "asic", 250.0, ["litex", "ip-xact"], 9), (False, "generic", None, [], None)]

@@ -32,6 +32,11 @@ def test_a_clock_without_sense_is_refused(megahertz):
         generated_files(PRESETS["nano"], megahertz=megahertz)
 
 
+def test_multipliers_below_none_are_refused():
+    with pytest.raises(InputError, match="^The number of multipliers is -1; it must be 0 or more.$"):
+        generated_files(PRESETS["nano"], multipliers=-1)
+
+
 def test_ports_are_those_of_the_verilog(core, files):
     head = files["tensaw_npu.v"].split("module tensaw_npu (\n")[1].split(");")[0]
     written = {line.split()[-1].strip(",") for line in head.splitlines() if line}

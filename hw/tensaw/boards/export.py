@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -33,8 +34,6 @@ def plan_build(board: Board, config: NpuConfig, clock: int | None = None, baud: 
 
     Raises InputError where the board cannot carry it whatever the tools make of it.
     """
-    import dataclasses
-
     if baud is not None:
         board = dataclasses.replace(board, baud=baud)
     pll = board.pll(clock or board.clock_for(config))
@@ -62,9 +61,14 @@ def board_verilog(build: BoardBuild) -> str:
     from tensaw.boards.top import BoardTop
     from tensaw.rtl.export import platform_verilog
     from tensaw.rtl.shared import ExportPlatform, Placed
+    from tensaw.rtl.technology import TECHNOLOGIES
 
     top: Any = BoardTop(build.board, build.identity, build.pll)
-    platform = ExportPlatform(blocks={TOP: Placed(top, (build,))})
+    # Where a memory goes is left to Yosys, which knows how many there are.
+    ecp5 = build.board.family == "ecp5"
+    multipliers = build.board.resources["DSP"] if ecp5 else None
+    technology = dataclasses.replace(TECHNOLOGIES["generic"], carry_cells=ecp5, multipliers=multipliers)
+    platform = ExportPlatform(blocks={TOP: Placed(top, (build,))}, technology=technology)
     config, identity = build.identity.config, build.identity
     shape = (
         f"{config.rows} x {config.columns}, on the board {build.board.name}, {identity.clock / 1e6:g} MHz, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Collection
 
@@ -12,6 +13,7 @@ from tensaw.integration.macros import MACROS_FILE, macros
 from tensaw.rtl import export
 from tensaw.rtl.technology import TECHNOLOGIES
 from tensaw.spec.config import NpuConfig
+from tensaw.spec.errors import InputError
 
 __all__ = ["generated_files"]
 
@@ -25,6 +27,7 @@ def generated_files(
     technology: str = "generic",
     megahertz: float | None = None,
     packages: Collection[str] = (),
+    multipliers: int | None = None,
 ) -> dict[str, str]:
     """All files of a generated NPU, name to text.
 
@@ -39,12 +42,17 @@ def generated_files(
         Clock of the SDC and XDC constraints; None: none are written, unless a package needs them (then for 100).
     packages : collection of str
         Of :data:`tensaw.integration.PACKAGES`.
+    multipliers : int or None
+        See :class:`tensaw.rtl.technology.Technology`; 0 or more.
 
-    Raises InputError for a clock that no constraint can be written for.
+    Raises InputError for a clock that no constraint can be written for, and for a negative number of multipliers.
     """
     clock = _CLOCK if megahertz is None else megahertz
     Core(config, (), clock)  # raises before the work
-    files = export.files(config, checks=checks, technology=TECHNOLOGIES[technology])
+    if multipliers is not None and multipliers < 0:
+        raise InputError(f"The number of multipliers is {multipliers}; it must be 0 or more.")
+    chosen = dataclasses.replace(TECHNOLOGIES[technology], multipliers=multipliers)
+    files = export.files(config, checks=checks, technology=chosen)
     sources = {name: text for name, text in files.items() if name.endswith(".v")}
     core = Core(config, tuple(sources), clock)
     if TECHNOLOGIES[technology].macros:

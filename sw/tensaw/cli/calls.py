@@ -46,11 +46,12 @@ def generate_files(
     technology: str = "generic",
     megahertz: float | None = None,
     packages: Sequence[str] = (),
+    multipliers: int | None = None,
 ) -> dict[str, str]:
     """Everything that ``tensaw generate`` writes; file name to text. Raises InputError."""
     from tensaw.integration.generate import generated_files
 
-    return generated_files(config, checks, technology, megahertz, packages)
+    return generated_files(config, checks, technology, megahertz, packages, multipliers)
 
 
 def load_network(path: Path) -> Graph:

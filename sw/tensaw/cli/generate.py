@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="attributes for its RAMs and multipliers; asic: RAMs in a file of their own, and a list of them",
     )
     group.add_argument(
+        "--multipliers",
+        metavar="N",
+        type=int,
+        help="the device has only so many: elements of the array that get none multiply in logic, with the same bits",
+    )
+    group.add_argument(
         "--clock", metavar="MHZ", type=float, help="also write timing constraints for the core alone (SDC, XDC)"
     )
     group.add_argument(
@@ -51,7 +57,12 @@ def execute(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     with terminal.progress(f"Generating the {config.rows}×{config.columns} array"):
         contents = calls.generate_files(
-            config, arguments.checks, arguments.technology, arguments.clock, arguments.package
+            config,
+            arguments.checks,
+            arguments.technology,
+            arguments.clock,
+            arguments.package,
+            arguments.multipliers,
         )
     files.write_all(arguments.output, contents)
     seconds = time.perf_counter() - start

@@ -73,7 +73,7 @@ class SystolicArray(wiring.Component):
     logic.
     """
 
-    LANE_MULTIPLIERS, OTHER_MULTIPLIERS = 8, 1
+    LANE_MULTIPLIERS, OTHER_MULTIPLIERS = 4, 1
     """Multipliers of at most 18×18 bits that a requantise lane takes, and what is neither lane nor array."""
 
     lanes: data.View
