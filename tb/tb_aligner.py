@@ -9,7 +9,7 @@ from common.bench import Bench, testcase
 from common.coverage import Cover
 
 COVER = Cover("aligner")
-cover_mode = COVER.point("mode", ("one word", "two words", "groups 1", "groups 2", "groups 3"))
+cover_mode = COVER.point("mode", ("one word", "two words", "groups 1", "groups 2", "groups 3", "pairs"))
 cover_window = COVER.point("window", ("all", "left edge", "right edge", "both", "nothing", "no row"))
 cover_offset = COVER.point("offset", ("0", "middle", "last byte"))
 
@@ -31,6 +31,7 @@ class AlignerBench(Bench):
             "row_valid": self.choose(7, 7, self.integers(0, 7)),
             "exists": sum(1 << lane for lane in range(low, high)),
             "rows": 0 if by_column else (1 << lanes) - 1, "groups": (1 << groups) - 1 if by_column else 0, "pair": pair,
+            "second": self.integers(0, 1), "second_exists": self.integers(0, 1),
             "pad": self.integers(-128, 127),
         }  # fmt: skip
 
@@ -40,6 +41,7 @@ class AlignerBench(Bench):
             cover_mode("two words" if slot["pair"] and slot["offset"][0] + self.config.rows > size else "one word")
         else:
             cover_mode(f"groups {slot['groups'].bit_count()}")
+            cover_mode("pairs" if slot["second"] else None)
         cover_offset({0: "0", size - 1: "last byte"}.get(slot["offset"][0], "middle"))
         left, right = not slot["exists"] & 1, not slot["exists"] >> width - 1
         if not slot["row_valid"] & 1:
@@ -49,8 +51,8 @@ class AlignerBench(Bench):
         else:
             cover_window("both" if left and right else "left edge" if left else "right edge" if right else "all")
 
-    def expected(self, words: np.ndarray, slot: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Lanes and columns by the definitions of slot_layout."""
+    def expected(self, words: np.ndarray, slot: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lanes, columns and second pixels by the definitions of slot_layout."""
         config, size = self.config, self.config.word_bytes
 
         def byte(group: int, lane: int) -> int:
@@ -62,11 +64,15 @@ class AlignerBench(Bench):
 
         lanes = np.zeros(config.rows, np.int64)
         columns = np.zeros((config.groups, config.columns), np.int64)
+        seconds = np.zeros_like(columns)
         for group in range(slot["groups"].bit_length()):
             columns[group] = [byte(group, column) for column in range(config.columns)]
+            if slot["second"]:
+                exists = slot["second_exists"] and slot["row_valid"] >> group & 1
+                seconds[group] = words[3 + group, : config.columns] if exists else slot["pad"]
         taken = slot["rows"].bit_length()
         lanes[:taken] = [byte(0, lane) for lane in range(taken)]
-        return lanes, columns
+        return lanes, columns, seconds
 
 
 @testcase(AlignerBench)
@@ -75,14 +81,14 @@ async def random_slots(bench: AlignerBench) -> None:
     ports, size = bench.ports, bench.config.word_bytes
     before = None
     for _ in range(bench.count(600)):
-        words = bench.rng.integers(-128, 128, (3, size))
+        words = bench.rng.integers(-128, 128, (3 + bench.config.groups, size))
         slot = bench.random_slot()
         ports.words.set([int.from_bytes(word.astype(np.uint8).tobytes(), "little") for word in words])
         ports.slot.set(slot)
         bench.sample(slot)
         await bench.clocks()
         if before is not None:
-            lanes, columns = ports.lanes.get(), np.array(ports.columns.get())
-            assert np.array_equal(lanes, before[0]), f"lanes {lanes} instead of {before[0]} for {before[2]}"
-            assert np.array_equal(columns, before[1]), f"columns {columns} instead of {before[1]} for {before[2]}"
-        before = *bench.expected(words, slot), slot
+            for name, wanted in zip(("lanes", "columns", "seconds"), before[0], strict=True):
+                found = np.array(getattr(ports, name).get())
+                assert np.array_equal(found, wanted), f"{name} {found} instead of {wanted} for {before[1]}"
+        before = bench.expected(words, slot), slot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from common.array_runs import expected_vectors, random_run, stream_rows
+from common.array_runs import expected_vectors, modes_of, random_run, stream_rows
 from common.bench import Bench, testcase
 from common.commands import Registers, words_of_run
 from common.coverage import Cover
@@ -89,6 +89,9 @@ async def random_runs(bench: ArrayUnitBench) -> None:
     """Runs of all modes one after another, rows kept for the next run or freed."""
     order = (Mode.CONV, Mode.CONV, Mode.DEPTHWISE, Mode.DEPTHWISE, Mode.POOL, Mode.POOL, Mode.CONV, Mode.POOL,
              Mode.DEPTHWISE, Mode.CONV)  # fmt: skip
+    if Mode.PAIRS in modes_of(bench.config):
+        order = (Mode.PAIRS, Mode.PAIRS, Mode.DEPTHWISE, Mode.PAIRS, Mode.POOL, Mode.PAIRS, Mode.CONV, Mode.PAIRS,
+                 *order)  # fmt: skip
     for style in STYLES:
         runs = [some_run(bench, mode) for mode in (order if style in ("never", "bursts") else order[3:8])]
         runs[-1]["WEIGHTS"]["free"] = 1
@@ -100,7 +103,7 @@ async def random_runs(bench: ArrayUnitBench) -> None:
 async def slow_results(bench: ArrayUnitBench) -> None:
     """Results are taken at every pace; nothing is lost while both halves wait."""
     for style in STYLES:
-        runs = [some_run(bench, bench.choose(*Mode)) for _ in range(bench.count(3))]
+        runs = [some_run(bench, bench.choose(*modes_of(bench.config))) for _ in range(bench.count(3))]
         runs[-1]["WEIGHTS"]["free"] = 1
         await bench.go(runs, "never", style)
         await bench.restart()
@@ -112,7 +115,7 @@ async def tables(bench: ArrayUnitBench) -> None:
     width = bench.config.weight_row_bytes
     count = 256 // width
     for style in STYLES:
-        runs = [some_run(bench, bench.choose(*Mode)) for _ in range(4)]
+        runs = [some_run(bench, bench.choose(*modes_of(bench.config))) for _ in range(4)]
         for run in runs:
             run["WEIGHTS"]["free"] = 1
         starts, freed, _ = plan_stream(runs)
@@ -152,7 +155,7 @@ async def tables(bench: ArrayUnitBench) -> None:
 async def reset_in_a_run(bench: ArrayUnitBench) -> None:
     """After a reset at any time the unit works as from the start."""
     for _ in range(bench.count(4)):
-        runs = [some_run(bench, bench.choose(*Mode)) for _ in range(2)]
+        runs = [some_run(bench, bench.choose(*modes_of(bench.config))) for _ in range(2)]
         _, _, most = plan_stream(runs)
         bench.begin(bench.rng.integers(0, 256, (most + 8, bench.config.weight_row_bytes), np.uint8), "rarely", "often")
         for run in runs:
@@ -161,7 +164,7 @@ async def reset_in_a_run(bench: ArrayUnitBench) -> None:
         bench.vectors.check = lambda item: None  # type: ignore[method-assign]
         await bench.clocks(bench.integers(20, 150))
         await bench.restart()
-        run = some_run(bench, bench.choose(*Mode))
+        run = some_run(bench, bench.choose(*modes_of(bench.config)))
         run["WEIGHTS"]["free"] = 1
         await bench.go([run], "never", "rarely")
         await bench.restart()

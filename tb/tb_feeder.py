@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from common.array_runs import Position, positions, random_run, vector_at
+from common.array_runs import Position, modes_of, positions, random_run, vector_at
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
@@ -21,20 +22,22 @@ from tensaw.spec.registers import ErrorCode
 
 ILLEGAL = (
     "KERNEL_Y.steps", "KERNEL_X.steps", "KERNEL_X.chunks", "OUT.height", "OUT.width", "BLOCK.height", "BLOCK.width",
-    "TILES.count", "STEP.decimation", "RUN.mode", "RUN.follow", "RUN.groups 0", "RUN.groups 3",
+    "TILES.count", "STEP.decimation", "STEP.position", "banks of pairs", "RUN.follow", "RUN.groups 0", "RUN.groups 3",
     "WEIGHTS.rows 0", "WEIGHTS.rows high", "KERNEL_Y.group_pitch", "BLOCK too large",
 )  # fmt: skip
 """Rules that a run may break."""
 
 COVER = Cover("feeder")
 cover_mode = COVER.cross("mode and loader", tuple(mode.name for mode in Mode), STYLES)
-cover_groups = COVER.point("groups", (1, 2, 3))
+cover_groups = COVER.cross("groups", (Mode.DEPTHWISE.name, Mode.PAIRS.name), (1, 2, 3))
 cover_padding = COVER.point("padding", ("above", "below", "left", "right", "none"))
 cover_waits = COVER.point("waited for", ("tokens", "weights", "accumulators", "followed row", "loaded row"))
 cover_follow = COVER.cross("followed run", ("OUTPUT", "LOAD"), ("finished before", "row by row", "not started"))
 cover_table = COVER.point("table", tuple(kind.name for kind in TableKind))
 cover_illegal = COVER.point("refused", ILLEGAL)
 cover_halt = COVER.point("halted", ("between runs", "in a run"))
+
+BY_CHANNEL = (Mode.DEPTHWISE, Mode.PAIRS)
 
 IDLE, BUSY, WAIT_WEIGHTS, WAIT_TOKENS, WAIT_FOLLOW, WAIT_ACCUMULATORS, _, WAIT_LOAD = range(8)
 
@@ -86,27 +89,33 @@ class FeederBench(Bench):
             self.cover_padding(run, position)
         self.half ^= 1
         self.expect_give(run["RUN"]["signal"])
-        if mode == Mode.DEPTHWISE:
-            cover_groups(run["RUN"]["groups"])
+        if mode in BY_CHANNEL:
+            cover_groups((Mode(mode).name, run["RUN"]["groups"]))
 
     def expect_give(self, mask: int) -> None:
         """Tokens, given when the bytes of all positions so far have been read."""
         self.gives.expect(mask)
         self.positions_before_give.append(self.positions)
 
-    def vectors(self, run: Registers, position: Position, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Lanes, columns and by_column."""
+    def vectors(
+        self, run: Registers, position: Position, memory: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Lanes, columns, second pixels and by_column."""
         config, mode = self.config, run["RUN"]["mode"]
         lanes = np.zeros(config.rows, np.int64)
         columns = np.zeros((config.groups, config.columns), np.int64)
+        seconds = np.zeros_like(columns)
         if mode == Mode.CONV:
             used = run["WEIGHTS"]["rows"]
             lanes[:used] = vector_at(config, run, memory, position, used)
-            return lanes, columns, 0
-        groups = run["RUN"]["groups"] if mode == Mode.DEPTHWISE else 1
+            return lanes, columns, seconds, 0
+        groups = run["RUN"]["groups"] if mode in BY_CHANNEL else 1
         for group in range(groups):
             columns[group] = vector_at(config, run, memory, position, config.columns, group)
-        return lanes, columns, (1 << groups) - 1
+            if mode == Mode.PAIRS:
+                second = replace(position, x=position.x + run["STEP"]["position"] // 2)
+                seconds[group] = vector_at(config, run, memory, second, config.columns, group)
+        return lanes, columns, seconds, (1 << groups) - 1
 
     def cover_padding(self, run: Registers, position: Position) -> None:
         window = run["WINDOW"]
@@ -182,7 +191,7 @@ class FeederBench(Bench):
             if not control["valid"] and not by_column:
                 assert not swap, "a swap without a position"
                 continue
-            half, (lanes, columns, wanted_columns), position, run, first = self.next_arrival()
+            half, (lanes, columns, seconds, wanted_columns), position, run, first = self.next_arrival()
             self.issued += 1
             text = f"position {self.arrivals.count} ({position})"
             assert by_column == wanted_columns, f"by_column {by_column} at {text}"
@@ -190,6 +199,9 @@ class FeederBench(Bench):
             assert swap == (position.step_start and not held), f"swap is {swap} at {text}"
             found_columns = np.array(ports.columns.get())
             assert np.array_equal(found_columns, columns), f"columns {found_columns} instead of {columns} at {text}"
+            found_seconds = np.array(ports.seconds.get())
+            assert np.array_equal(found_seconds, seconds), f"seconds {found_seconds} instead of {seconds} at {text}"
+            assert ports.pairs.get() == (run["RUN"]["mode"] == Mode.PAIRS), f"pairs at {text}"
             assert np.array_equal(ports.lanes.get(), lanes), f"lanes {ports.lanes.get()} instead of {lanes} at {text}"
             assert control["valid"] == position.keep, text
             if position.keep:
@@ -197,7 +209,7 @@ class FeederBench(Bench):
                           "last": int(position.last), "final": int(position.final),
                           "maximum": run["RUN"]["maximum"]}  # fmt: skip
                 assert control == wanted, f"control {control} instead of {wanted} at {text}"
-            if run["RUN"]["mode"] == Mode.DEPTHWISE and before is not None and not position.row_start:
+            if run["RUN"]["mode"] in BY_CHANNEL and before is not None and not position.row_start:
                 assert now == before_cycle + 1, f"a gap within a row, where later positions are taps: {text}"
             before, before_cycle = position, now
 
@@ -242,7 +254,7 @@ async def random_runs(bench: FeederBench) -> None:
         bench.taker, bench.tokens = bench.pace("never", "mostly"), bench.pace()
         if style == "never":  # an output stage that is behind
             bench.taker = lambda: bench.chance(0.03)
-        for mode in Mode:
+        for mode in modes_of(bench.config):
             cover_mode((mode.name, style))
             for _ in range(bench.count(1)):
                 run = small_run(bench, mode)
@@ -303,7 +315,7 @@ async def follow(bench: FeederBench, whom: Follow, completed: int, number: int, 
     """
     ports = bench.ports
     told, other = (ports.progress, ports.loaded) if whom == Follow.OUTPUT else (ports.loaded, ports.progress)
-    run = random_run(bench, bench.choose(*Mode), height=3, width=3, tiles=1)
+    run = random_run(bench, bench.choose(*modes_of(bench.config)), height=3, width=3, tiles=1)
     run["RUN"] |= {"follow": whom, "follow_run": number % 256}
     height = run["WINDOW"]["height"]
     progress = {"completed": completed, "rows": rows_written, "last": 1}
@@ -314,7 +326,7 @@ async def follow(bench: FeederBench, whom: Follow, completed: int, number: int, 
         return progress["completed"] % 256 == number % 256 and bool(progress["last"]) and progress["rows"] > y
 
     expected = list(positions(bench.config, run))
-    depth = run["RUN"]["groups"] if run["RUN"]["mode"] == Mode.DEPTHWISE else 1
+    depth = run["RUN"]["groups"] if run["RUN"]["mode"] in BY_CHANNEL else 1
 
     def check(_: list[int | None]) -> None:
         """Requests come in the order of the positions, two cycles after they were issued."""
@@ -370,11 +382,17 @@ async def follows_rows(bench: FeederBench) -> None:
 
 def broken(bench: FeederBench, what: str) -> Registers:
     """A run that breaks one rule."""
-    depthwise = what in ("RUN.groups 0", "RUN.groups 3", "KERNEL_Y.group_pitch")
-    run = random_run(bench, Mode.DEPTHWISE if depthwise else Mode.CONV, height=2, width=2)
+    mode = Mode.CONV
+    if what in ("RUN.groups 0", "RUN.groups 3", "KERNEL_Y.group_pitch"):
+        mode = Mode.DEPTHWISE
+    elif what in ("STEP.position", "banks of pairs"):
+        mode = Mode.PAIRS
+    run, word = random_run(bench, mode, height=2, width=2), bench.config.word_bytes
     name, _, field = what.partition(".")
-    if what == "RUN.mode":
-        run["RUN"]["mode"] = 3
+    if what == "STEP.position":
+        run["STEP"]["position"] += bench.choose(1, word)
+    elif what == "banks of pairs":
+        run["STEP"]["position"] = 2 * word * bench.choose(2, 6, 8)
     elif what == "RUN.follow":
         run["RUN"]["follow"] = 3
     elif what == "RUN.groups 0":
@@ -387,7 +405,7 @@ def broken(bench: FeederBench, what: str) -> Registers:
         run["WEIGHTS"]["rows"] = bench.config.rows + 1
     elif what == "KERNEL_Y.group_pitch":
         run["RUN"]["groups"] = min(2, bench.config.groups)
-        run["KERNEL_Y"]["group_pitch"] = bench.config.word_bytes * bench.choose(2, 4) + bench.choose(0, 1)
+        run["KERNEL_Y"]["group_pitch"] = bench.choose(4 * word, 8 * word, word + 1, 4 * word + 1)
     elif what == "BLOCK too large":
         half = bench.config.acc_half
         run["OUT"] = run["BLOCK"] = {"height": 2, "width": half // 2 + 1}
@@ -453,12 +471,12 @@ async def reset_in_a_run(bench: FeederBench) -> None:
                 bench.takes.expect(0)
                 bench.source.send(payload_of(Unit.ARRAY, {"TABLE": {"signal": 5}}, "TABLE"))
             else:
-                bench.send(random_run(bench, bench.choose(*Mode), height=3, width=3))
+                bench.send(random_run(bench, bench.choose(*modes_of(bench.config)), height=3, width=3))
                 bench.loader = bench.pace("never", "rarely")
             await bench.clocks(bench.integers(16, 40))
             await bench.restart()
             await bench.clocks(bench.constants["latency"] + 1)
             assert bench.ports.state.get() == IDLE and not bench.give_times
-            bench.send(small_run(bench, bench.choose(*Mode)))
+            bench.send(small_run(bench, bench.choose(*modes_of(bench.config))))
             await bench.settled()
             await bench.restart()

@@ -114,13 +114,13 @@ class LoopsBench(Bench):
 async def random_runs(bench: LoopsBench) -> None:
     """All modes, one run after the other."""
     modes = modes_of(bench.config)
-    await bench.runs(random_run(bench, modes[i % 3]) for i in range(bench.count(24)))
+    await bench.runs(random_run(bench, modes[i % len(modes)]) for i in range(bench.count(24)))
 
 
 @testcase(LoopsBench)
 async def every_mode_and_stall(bench: LoopsBench) -> None:
     """Small runs under every pattern of stalls."""
-    for mode in Mode:
+    for mode in modes_of(bench.config):
         for style in STYLES:
             run = random_run(bench, mode, height=bench.integers(1, 3), width=bench.integers(1, 3), tiles=1)
             await bench.runs([run], style)
@@ -130,7 +130,7 @@ async def every_mode_and_stall(bench: LoopsBench) -> None:
 async def small_blocks(bench: LoopsBench) -> None:
     """Blocks of single rows, single columns and single positions; cut ones at both edges."""
     for height, width in ((1, 1), (1, 3), (2, 1), (2, 2), (3, 2)):
-        for mode in Mode:
+        for mode in modes_of(bench.config):
             await bench.runs([random_run(
                 bench, mode, height=5, width=5, block_height=height, block_width=width, tiles=bench.integers(1, 2)
             )], "never", "rarely")  # fmt: skip

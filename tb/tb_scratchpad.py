@@ -6,15 +6,13 @@ import numpy as np
 from common.bench import Bench, testcase
 from common.coverage import Cover
 
-from tensaw.spec.config import BANKS
-
 COVER = Cover("scratchpad")
 cover_reader = COVER.cross("read", (0, 1), ("first byte", "middle", "last byte"), ("granted", "refused"))
 cover_writer = COVER.cross("write", (0, 1), ("in a word", "to its end", "across words"), ("granted", "refused"),
                            without=lambda port, where, granted: port == 0 and granted == "refused")  # fmt: skip
 cover_count = COVER.point("bytes written", ("0", "1", "some", "a word"))
-cover_bank = COVER.cross("crosses into bank", ("read", "write"), tuple(range(BANKS)))
-cover_array = COVER.point("array words", (0, 1, 2, 3))
+cover_bank = COVER.cross("crosses into bank", ("read", "write"), tuple(range(4)))
+cover_array = COVER.point("array words", (0, 1, 2, 3, 4))
 cover_same = COVER.point("array slots of one bank", ("two", "three"))
 cover_end = COVER.point("end of the scratchpad", ("read wraps", "write wraps", "last word"))
 cover_order = COVER.point("read after write", ("two cycles", "three cycles"))
@@ -47,8 +45,8 @@ class ScratchpadBench(Bench):
         )
 
     def banks(self, address: int, across: bool) -> set[int]:
-        bank = address // self.word % BANKS
-        return {bank, (bank + 1) % BANKS} if across else {bank}
+        bank = address // self.word % self.config.banks
+        return {bank, (bank + 1) % self.config.banks} if across else {bank}
 
     async def cycle_of(self, busy: float = 0.7) -> None:
         """One cycle of random requests on all ports."""
@@ -56,11 +54,12 @@ class ScratchpadBench(Bench):
         if rng.random() < 0.05:
             self.hot = self.integers(0, self.size - 1)
         words = self.size // self.word
-        # Array reads: up to three words.
-        enable = int(rng.integers(8)) if rng.random() < busy else 0
-        slots = [self.address() // self.word if rng.random() < 0.3 else int(rng.integers(words)) for _ in range(3)]
+        # Array reads: up to so many words.
+        count = 3 + self.config.groups
+        enable = int(rng.integers(1 << count)) if rng.random() < busy else 0
+        slots = [self.address() // self.word if rng.random() < 0.3 else int(rng.integers(words)) for _ in range(count)]
         if rng.random() < 0.6:
-            slots = [(slots[0] + slot * self.choose(1, 5, 2 * BANKS + 1)) % words for slot in range(3)]
+            slots = [(slots[0] + slot * self.choose(1, 5, 2 * self.config.banks + 1)) % words for slot in range(count)]
         ports.array.enable.set(enable)
         ports.array.address.set(slots)
         reads = [(self.address(), rng.random() < busy) for _ in ports.reads]
@@ -85,13 +84,14 @@ class ScratchpadBench(Bench):
         ports = self.ports
         taken: set[int] = set()
         expected: list[tuple[int, np.ndarray, np.ndarray]] = []
-        used = [slots[slot] % BANKS for slot in range(3) if enable >> slot & 1]
-        cover_array(len(used))
+        used = [slots[slot] % self.config.banks for slot in range(len(slots)) if enable >> slot & 1]
+        cover_array(min(len(used), 4))
         if len(set(used)) < len(used):
-            cover_same("three" if len(set(used)) == 1 and len(used) == 3 else "two")
-        for slot in range(3):
-            if enable >> slot & 1 and slots[slot] % BANKS not in taken:  # of one bank the lowest slot wins
-                taken.add(slots[slot] % BANKS)
+            cover_same("three" if max(map(used.count, used)) > 2 else "two")
+        for slot in range(len(slots)):
+            bank = slots[slot] % self.config.banks
+            if enable >> slot & 1 and bank not in taken:  # of one bank the lowest slot wins
+                taken.add(bank)
                 expected.append((slot, *self.read(slots[slot] * self.word)))
         for number, (port, (address, valid)) in enumerate(zip(ports.reads, reads, strict=True)):
             offset = address % self.word
@@ -104,9 +104,9 @@ class ScratchpadBench(Bench):
             cover_reader((number, where, ("refused", "granted")[ready]))
             if ready:
                 taken |= wanted
-                expected.append((3 + number, *self.read(address)))
+                expected.append((len(slots) + number, *self.read(address)))
                 if offset:
-                    cover_bank(("read", (address // self.word + 1) % BANKS))
+                    cover_bank(("read", (address // self.word + 1) % 4))
                 cover_end("read wraps" if address + self.word > self.size else None)
         self.pending.append(expected)
 
@@ -121,13 +121,13 @@ class ScratchpadBench(Bench):
 
     def check_data(self) -> None:
         """What was requested two cycles ago."""
-        ports = self.ports
+        ports, slots = self.ports, 3 + self.config.groups
         for place, content, certain in self.pending.pop(0):
             if not certain.any():
                 continue
-            port = ports.array.data if place < 3 else ports.reads[place - 3].data
+            port = ports.array.data if place < slots else ports.reads[place - slots].data
             value = port.text()  # bytes never written are X in simulators that know it
-            if place < 3:
+            if place < slots:
                 bits = 8 * self.word
                 value = value[len(value) - (place + 1) * bits : len(value) - place * bits]
             for lane in np.flatnonzero(certain):
@@ -155,7 +155,7 @@ class ScratchpadBench(Bench):
                 self.known[at] = True
                 written.append(at)
                 cover_count({0: "0", 1: "1", self.word: "a word"}.get(count, "some"))
-                cover_bank(("write", (address // self.word + 1) % BANKS) if where == "across words" else None)
+                cover_bank(("write", (address // self.word + 1) % 4) if where == "across words" else None)
                 cover_end("write wraps" if count and address + count > self.size else None)
                 cover_end("last word" if address // self.word == self.size // self.word - 1 else None)
         self.recent = [*self.recent[1:], np.concatenate([*written, np.zeros(0, np.int64)])]

@@ -9,6 +9,7 @@ from common.scoreboard import Scoreboard
 
 COVER = Cover("systolic_array")
 cover_groups = COVER.point("groups", ("none", "one", "two", "three"))
+cover_pairs = COVER.point("pairs", ("no", "yes"))
 cover_steps = COVER.point("positions of a step", ("1", "2 to rows", "more than rows"))
 cover_rows = COVER.point("rows loaded", ("one", "some", "all"))
 cover_values = COVER.point("extremes", ("-128 * -128", "-128 * 127", "all products highest"))
@@ -24,6 +25,8 @@ class ArrayBench(Bench):
         self.working = np.zeros_like(self.following)
         self.lanes: list[np.ndarray] = []
         self.columns: list[np.ndarray] = []
+        self.seconds: list[np.ndarray] = []
+        self.pairs: list[bool] = []
         self.by_column: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
         self.swapped = -1000
@@ -34,6 +37,13 @@ class ArrayBench(Bench):
         ports = self.ports
         ports.lanes.set(lanes)
         ports.columns.set(list(columns))
+        seconds = self.rng.integers(-128, 128, columns.shape)
+        pairs = self.config.taps == 3 and self.chance(0.4)
+        cover_pairs("yes" if pairs else "no")
+        ports.seconds.set(list(seconds))
+        ports.pairs.set(int(pairs))
+        self.seconds.append(seconds)
+        self.pairs.append(pairs)
         ports.by_column.set(int(sum(1 << group for group in np.flatnonzero(groups))))
         ports.swap.set(int(swap))
         if swap:
@@ -55,7 +65,8 @@ class ArrayBench(Bench):
             self.following[row] = values
 
     def sums_of(self, position: int) -> np.ndarray:
-        """By the definition: row r of a group of kernel rows sees the columns of a position r mod taps later."""
+        """By the definition: row r of a group of kernel rows sees the columns of a position r mod taps later; with
+        ``pairs`` the three rows see the columns, the second pixels and the next position's columns."""
         config = self.config
         total = np.zeros(config.columns, np.int64)
         for row in range(config.rows):
@@ -63,6 +74,8 @@ class ArrayBench(Bench):
             x: np.ndarray | np.int64 = self.lanes[position][row]
             if group < config.groups and self.by_column[position][group]:
                 x = self.columns[position + tap][group]
+                if self.pairs[position] and tap:
+                    x = self.seconds[position][group] if tap == 1 else self.columns[position + 1][group]
             total += x * self.weights[position][row]
         return total
 

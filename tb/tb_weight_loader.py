@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from cocotb.triggers import Timer
-from common.array_runs import random_run, stream_rows
+from common.array_runs import modes_of, random_run, stream_rows
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
@@ -144,7 +144,7 @@ def stream(bench: LoaderBench, rows: int) -> np.ndarray:
 def runs_of(bench: LoaderBench, count: int) -> list[Registers]:
     runs = []
     for number in range(count):
-        mode = (Mode.CONV, Mode.DEPTHWISE, Mode.POOL)[number % 3]
+        mode = modes_of(bench.config)[number % len(modes_of(bench.config))]
         runs.append(random_run(bench, mode, height=bench.integers(1, 3), width=bench.integers(1, 3)))
     runs[-1]["WEIGHTS"]["free"] = 1
     return runs

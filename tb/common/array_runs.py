@@ -40,13 +40,14 @@ class Position:
 
 def modes_of(config: NpuConfig) -> list[Mode]:
     """The modes that the array can do."""
-    return [Mode.CONV, Mode.DEPTHWISE, Mode.POOL]
+    return [Mode.CONV, Mode.DEPTHWISE, Mode.POOL] + [Mode.PAIRS] * (config.taps == 3)
 
 
 def random_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
     """A legal run of random shape; ``shape`` fixes height, width, block_height, block_width, tiles."""
     config, integers = bench.config, bench.integers
-    word, depthwise = config.word_bytes, mode == Mode.DEPTHWISE
+    word, pairs = config.word_bytes, mode == Mode.PAIRS
+    depthwise = pairs or mode == Mode.DEPTHWISE
     height, width = shape.get("height", integers(1, 8)), shape.get("width", integers(1, 8))
     block_width = shape.get("block_width", min(integers(1, width + 2), config.acc_half))
     block_height = shape.get("block_height", integers(1, height + 2))
@@ -56,8 +57,13 @@ def random_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
     channels = word * integers(1, 2) if depthwise else integers(1, 19)
     input_width = integers(1, 11)
     pitch = -(-input_width * channels // word) * word
-    if pitch // word % 2 == 0:
-        pitch += word
+    rests = [1, 2, 3]  # of the pitch in words, divided by four
+    if pairs:
+        shapes = [(word, [2]), (3 * word, [2]), (4 * word, [1, 3])]
+        channels, rests = bench.choose(*shapes[: 3 if config.banks == 8 else 2])
+        if groups == 1:
+            rests = [0, 1, 2, 3]
+    pitch += (bench.choose(*rests) - pitch // word) % 4 * word
     if not depthwise and bench.chance(0.5):
         pitch += integers(1, 9)
     stride = integers(1, 4) if depthwise else integers(1, 2)
@@ -67,7 +73,7 @@ def random_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
         "WINDOW": {"height": integers(1, 11), "row_bytes": input_width * channels},
         "ORIGIN": {"y": integers(-3, 2), "x": integers(-2, 1) * channels},
         "STEP": {
-            "position": channels if depthwise else stride * channels,
+            "position": 2 * channels if pairs else channels if depthwise else stride * channels,
             "row": integers(0, 3),
             "decimation": stride if depthwise else 1,
         },
@@ -120,8 +126,8 @@ def positions(config: NpuConfig, run: Registers) -> Iterator[Position]:
         for kx in range(run["KERNEL_X"]["steps"])
         for chunk in range(run["KERNEL_X"]["chunks"])
     ]
-    depthwise = run["RUN"]["mode"] == Mode.DEPTHWISE
-    tail = max(config.taps - 1 if depthwise else 0, step["decimation"] - 1)
+    drain = {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(Mode(run["RUN"]["mode"]), 0)
+    tail = max(drain, step["decimation"] - 1)
     blocks = [
         (tile, top, left)
         for tile in range(run["TILES"]["count"])
@@ -161,16 +167,19 @@ def vector_at(
     config: NpuConfig, run: Registers, memory: np.ndarray, position: Position, lanes: int, group: int = 0
 ) -> np.ndarray:
     """The int8 bytes that lanes 0 .. lanes-1 see of a position: padding outside the window; in DEPTHWISE mode one
-    scratchpad word, rotated. ``memory``: the scratchpad as int8."""
+    scratchpad word, rotated, in PAIRS mode one as it is, if the position's first byte exists. ``memory``: the
+    scratchpad as int8."""
     y = position.y + group * run["KERNEL_Y"]["group_rows"]
     lane = np.arange(lanes)
     inside = (position.x + lane >= 0) & (position.x + lane < run["WINDOW"]["row_bytes"])
     inside &= 0 <= y < run["WINDOW"]["height"]
     start = position.row_address + position.x + group * run["KERNEL_Y"]["group_pitch"]
-    address = start + lane
+    address, word = start + lane, config.word_bytes
     if run["RUN"]["mode"] == Mode.DEPTHWISE:
-        word = config.word_bytes
         address = start // word * word + address % word
+    elif run["RUN"]["mode"] == Mode.PAIRS:
+        address = start // word * word + lane
+        inside[:] = 0 <= position.x < run["WINDOW"]["row_bytes"] and 0 <= y < run["WINDOW"]["height"]
     return np.where(inside, memory[address % len(memory)], run["TILES"]["pad_value"]).astype(np.int64)
 
 
@@ -194,7 +203,8 @@ def expected_vectors(config: NpuConfig, run: Registers, memory: np.ndarray, rows
             sums = np.zeros(config.columns, np.int64)
             for row in range(used):
                 group, tap = divmod(row, config.taps)
-                later = replace(position, x=position.x + tap * run["STEP"]["position"])
+                pixel = run["STEP"]["position"] // (2 if mode == Mode.PAIRS else 1)
+                later = replace(position, x=position.x + tap * pixel)
                 sums += vector_at(config, run, memory, later, config.columns, group) * weights[row]
         if position.first:
             totals[position.index] = sums

@@ -8,7 +8,7 @@ import numpy as np
 
 from tensaw.spec.isa import END_WORD, Mode, Operation, Peer, Unit, encode
 
-from .array_runs import random_run, stream_rows
+from .array_runs import modes_of, random_run, stream_rows
 from .bench import Bench
 from .commands import registers_of, words_of_run
 from .output_jobs import drain_job
@@ -45,7 +45,7 @@ def random_program(bench: Bench, rounds: int) -> RoundProgram:
     weights = bytearray()
     modes = []
     for number in range(rounds):
-        mode = bench.choose(*Mode)
+        mode = bench.choose(*modes_of(bench.config))
         modes.append(mode)
         run = random_run(
             bench, mode, height=bench.integers(1, 4), width=bench.integers(1, 4), tiles=bench.integers(1, 2)

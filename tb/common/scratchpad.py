@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensaw.spec.config import BANKS
-
 from .pauses import Pace
 
 if TYPE_CHECKING:
@@ -32,19 +30,20 @@ class ArrayReads:
         bench, port, size = self._bench, self._port, self._bench.config.word_bytes
         words = self._memory.reshape(-1, size)
         noise = [int.from_bytes(bench.rng.bytes(size), "little") for _ in range(16)]
-        pending = list(noise[:3])
+        slots = 3 + bench.config.groups
+        pending = list(noise[:slots])
         number = 0
         while True:
             await bench.edge
             enable = port.enable.bits()
             port.data.set(pending)
-            number = (number + 1) % 13
-            pending = noise[number : number + 3]
+            number = (number + 1) % (len(noise) - slots)
+            pending = noise[number : number + slots]
             if not enable:
                 continue
             self.times.append(bench.cycle - 1)
             addresses = [int(a) if enable >> slot & 1 else None for slot, a in enumerate(port.address.get())]
-            used = [address % BANKS for address in addresses if address is not None]
+            used = [address % bench.config.banks for address in addresses if address is not None]
             if len(set(used)) != len(used):
                 raise AssertionError(f"two words of one bank in a cycle: {addresses}")
             pending = [

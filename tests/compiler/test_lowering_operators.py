@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from tensaw.compiler import ir
 from tensaw.compiler.pipeline import CompileOptions
 from tensaw.spec.config import PRESETS, NpuConfig
+from tensaw.spec.isa import Mode, decode
 
 CONFIGS = (
     PRESETS["base"],
@@ -137,6 +139,37 @@ def test_a_dilated_depthwise_convolution_adds_a_residual_in_phases(stride, confi
     ]
     program = agree(network([shape, result, result, result], ops), config, rng)
     assert "join" in [name for layer in program.layers for name in layer.fused]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "settings"),
+    [
+        ((1, 11, 14, 16), (3, 3), {"padding": (0, 0, 1, 1)}),
+        ((1, 12, 9, 40), (3, 3), {"padding": (1, 1, 1, 1)}),
+        ((1, 9, 13, 64), (3, 3), {"padding": (1, 1, 1, 1)}),
+        ((1, 7, 12, 30), (5, 4), {"padding": (2, 2, 2, 2)}),
+        ((2, 8, 17, 9), (2, 7), {"padding": (1, 3, 0, 3), "stride": (4, 4)}),
+        ((1, 9, 21, 5), (3, 3), {"padding": (1, 3, 1, 3), "dilation": (1, 3)}),
+        ((1, 5, 2, 16), (3, 3), {"padding": (1, 1, 1, 1)}),
+    ],
+    ids=["even", "odd", "far_apart", "large", "four", "dilated", "narrow"],
+)
+@pytest.mark.parametrize("rows", [4, 7, 16], ids=["one_row", "two_rows", "three_rows"])
+@pytest.mark.parametrize("residual", [False, True], ids=["alone", "residual"])
+def test_depthwise_convolutions_of_even_stride_take_pixels_in_pairs(
+    shape, kernel, settings, rows, residual, agree, rng
+) -> None:
+    config = PRESETS["base"].replace(rows=rows)
+    op = depthwise(rng, (*kernel, shape[3]), **{"stride": (2, 2), **settings})
+    result = output_shape(op, shape, kernel, shape[3])
+    if residual:
+        ops = [dataclasses.replace(op, output="t2"), elementwise(rng, ir.ElementwiseKind.ADD, ("t2", "t1", "t3"))]
+        program = agree(network([shape, result, result, result], ops, 2), config, rng)
+        assert len(program.layers) == 1
+    else:
+        program = agree(network([shape, result], [op]), config, rng)
+    runs = [command.values for command in map(decode, program.words) if command.word.full_name == "ARRAY.RUN"]
+    assert {dict(values)["mode"] for values in runs} == {Mode.PAIRS}
 
 
 def output_shape(op, shape, kernel, channels) -> tuple[int, ...]:

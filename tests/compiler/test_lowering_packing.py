@@ -89,10 +89,32 @@ def test_channels_that_stay_in_a_word(channels: int, pitch: int, size: int) -> N
 
 
 def test_depthwise_rows_lie_in_different_banks() -> None:
-    layout = depthwise_layout(BASE, Image(1, 48, 48, 8), 1)
+    layout = depthwise_layout(BASE, Image(1, 48, 48, 8))
     assert layout.pixel_pitch == 8
     assert layout.pitch(48) == 25 * 16
-    assert depthwise_layout(BASE, Image(1, 9, 9, 3), 1).pixel_pitch == 4
+    assert depthwise_layout(BASE, Image(1, 9, 9, 3)).pixel_pitch == 4
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "dilation", "words", "row"),
+    [
+        (16, 9, 1, 1, 10), (9, 9, 3, 1, 10), (24, 9, 1, 3, 30), (48, 8, 1, 3, 26), (64, 8, 1, 4, 33),
+        (128, 5, 1, 9, 46),
+    ],
+)  # fmt: skip
+def test_pairs_of_pixels_lie_in_different_banks(channels: int, width: int, dilation: int, words: int, row: int) -> None:
+    layout = depthwise_layout(BASE, Image(1, 9, width, channels), (dilation, dilation), 2)
+    assert (layout.pixel_pitch, layout.pitch(width)) == (16 * words, 16 * row)
+    found = {(pixel * words + line * row) * dilation % BASE.banks for pixel in range(2) for line in range(3)}
+    assert len(found) == 6
+
+
+def test_pairs_of_pixels_take_no_more_than_half_of_the_scratchpad() -> None:
+    for height, words in ((28, 3), (45, 2)):
+        layout = depthwise_layout(BASE, Image(1, height, 48, 32), stride=2)
+        assert layout.pixel_pitch == 16 * words
+    assert depthwise_layout(BASE, Image(1, 9, 9, 32), (2, 1), 2).pixel_pitch == 32
+    assert depthwise_layout(BASE.replace(rows=2), Image(1, 9, 9, 32), stride=2).pixel_pitch == 32
 
 
 @pytest.mark.parametrize(

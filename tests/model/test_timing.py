@@ -16,6 +16,8 @@ from tensaw.spec.isa import assemble
 from tensaw.spec.program import Program
 
 BASE = PRESETS["base"]
+FOUR = PRESETS["base"].replace(rows=8)
+"""With a scratchpad of four banks."""
 
 LOAD = """
 LOAD.MEMORY region=1 offset=0
@@ -160,7 +162,7 @@ def test_the_ring_knows_when_rows_come_and_when_there_is_room() -> None:
 
 
 def test_a_store_waits_for_banks_that_the_array_reads() -> None:
-    reads = ArrayReads(BASE)  # words of 16 bytes in four banks
+    reads = ArrayReads(FOUR)  # words of 16 bytes
     # Lines of ten positions, each 16 bytes from the middle of a word on: two words, the next position one further.
     reads.add(StepReads(100, 119, 10, None, 8, 160, 16, 16, 0, 0))
     assert reads.free(99 + READ_DELAY, 0)  # a position reads some cycles after it was given
@@ -173,6 +175,11 @@ def test_a_store_waits_for_banks_that_the_array_reads() -> None:
     assert [reads.free(200 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, False, True]
     assert reads.free(208 + READ_DELAY, 0)
     assert [reads.free(220 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, True, False]
+    # Two pixels, three words apart, of three kernel rows, two words apart, in eight banks.
+    reads = ArrayReads(BASE)
+    reads.add(StepReads(100, 109, 10, None, 0, 160, 96, 16, 3, 32, 48))
+    assert [bank for bank in range(8) if reads.free(100 + READ_DELAY, bank * 16)] == [1, 6]
+    assert [bank for bank in range(8) if reads.free(101 + READ_DELAY, bank * 16)] == [4, 7]
 
 
 class SlowAsker(Asker):
@@ -199,7 +206,7 @@ def test_who_holds_up_its_bursts_holds_up_those_behind() -> None:
 
 
 def test_a_load_waits_for_banks_that_output_writes() -> None:
-    writes = OutputWrites(BASE)  # words of 16 bytes in four banks, beats of 8 bytes
+    writes = OutputWrites(FOUR)  # words of 16 bytes, beats of 8 bytes
     assert writes.delay(0, 0, 16) == 0
     # Four positions of 16 channels in four beats each, a word apart: each bank is written for four cycles.
     writes.add(RowWrites(100, 115, 4, 4, 4, 0, 16, 16))

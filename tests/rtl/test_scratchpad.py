@@ -5,9 +5,12 @@ import pytest
 from amaranth.sim import Simulator
 
 from tensaw.rtl.memory.scratchpad import Scratchpad
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 
 CONFIGS = {
+    "9x4": NpuConfig(
+        rows=9, columns=4, requant_lanes=2, scratchpad_bytes=2048, weight_bytes=1024, acc_entries=8, burst_beats=4
+    ),
     "4x4": NpuConfig(
         rows=4, columns=4, requant_lanes=2, scratchpad_bytes=512, weight_bytes=1024, acc_entries=8, burst_beats=4
     ),
@@ -18,7 +21,7 @@ CONFIGS = {
 
 
 def bank_of(config, address):
-    return address // config.word_bytes % BANKS
+    return address // config.word_bytes % config.banks
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -50,7 +53,7 @@ def test_random_traffic(name, seed):
             recent = [item for item in recent if item[0] > cycle]
             fill = cycle < size // 8  # first fill everything through port 0
             enables = 0
-            for slot in range(3):
+            for slot in range(len(pad.array.enable)):
                 address = int(rng.integers(size // word))
                 clash = any(
                     bank_of(config, address * word) == bank_of(config, int(ctx.get(pad.array.address[s])) * word)

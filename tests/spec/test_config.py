@@ -30,7 +30,7 @@ def test_every_field_refuses_what_is_outside_its_range(name: str) -> None:
         ({"columns": 8, "requant_lanes": 9}, "requant_lanes must be at most columns (8), not 9."),
         (
             {"scratchpad_bytes": 65536 + 16},
-            "scratchpad_bytes must be a multiple of 64 (4 banks of 16-byte words), not 65552.",
+            "scratchpad_bytes must be a multiple of 128 (8 banks of 16-byte words), not 65552.",
         ),
         ({"rows": 64, "scratchpad_bytes": 1024}, "scratchpad_bytes must be at least 2048, not 1024."),
         ({"weight_bytes": 8200}, "weight_bytes must be a multiple of 16 (a weight-buffer word), not 8200."),

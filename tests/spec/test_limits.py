@@ -63,23 +63,58 @@ def test_every_limit_refuses_what_lies_outside(limit: Limit) -> None:
         (Unit.ARRAY, {"OUT": {"height": 20, "width": 20}, "BLOCK": {"height": 12, "width": 100}}, True, None),
         (
             Unit.ARRAY,
-            {"RUN": {"mode": Mode.DEPTHWISE, "groups": 2}, "KERNEL_Y": {"group_pitch": 32}},
+            {"RUN": {"mode": Mode.DEPTHWISE, "groups": 2}, "KERNEL_Y": {"group_pitch": 64}},
             True,
-            "KERNEL_Y.group_pitch must be an odd multiple of word_bytes in DEPTHWISE mode with 2 or 3 groups, but "
-            "KERNEL_Y.group_pitch is 32",
+            "KERNEL_Y.group_pitch must be whole words, not a multiple of four, in DEPTHWISE and PAIRS mode with 2 or 3 "
+            "groups, but KERNEL_Y.group_pitch is 64",
+        ),
+        (
+            Unit.ARRAY,
+            {"RUN": {"mode": Mode.PAIRS, "groups": 1}, "STEP": {"position": 48}},
+            True,
+            "STEP.position must be a multiple of two words in PAIRS mode, but STEP.position is 48",
+        ),
+        *(
+            (
+                Unit.ARRAY,
+                {
+                    "RUN": {"mode": Mode.PAIRS, "groups": groups},
+                    "STEP": {"position": 32 * pixel},
+                    "KERNEL_Y": {"group_pitch": 16 * rows},
+                },
+                True,
+                "half of STEP.position must be an odd number of words in PAIRS mode, and KERNEL_Y.group_pitch two more "
+                "than a multiple of four with 2 or 3 groups; or, with eight banks, four more than a multiple of eight "
+                f"and odd, but STEP.position is {32 * pixel}, KERNEL_Y.group_pitch is {16 * rows}",
+            )
+            for groups, pixel, rows in ((1, 2, 0), (1, 8, 0), (2, 1, 3), (3, 5, 1), (3, 4, 2))
+        ),
+        *(
+            (
+                Unit.ARRAY,
+                {
+                    "RUN": {"mode": Mode.PAIRS, "groups": groups},
+                    "STEP": {"position": 32 * pixel},
+                    "KERNEL_Y": {"group_pitch": 16 * rows},
+                },
+                True,
+                None,
+            )
+            for groups, pixel, rows in ((1, 1, 0), (1, 4, 0), (2, 1, 2), (3, 3, 6), (3, 4, 3), (3, 12, 1))
         ),
         (
             Unit.ARRAY,
             {"RUN": {"mode": Mode.DEPTHWISE, "groups": 2}, "KERNEL_Y": {"group_pitch": 48}, "INPUT": {"pitch": 48}},
             False,
-            "KERNEL_Y.group_pitch must be KERNEL_Y.group_rows * INPUT.pitch in DEPTHWISE mode with 2 or 3 groups, but "
-            "KERNEL_Y.group_pitch is 48, KERNEL_Y.group_rows is 0, INPUT.pitch is 48",
+            "KERNEL_Y.group_pitch must be KERNEL_Y.group_rows * INPUT.pitch in DEPTHWISE and PAIRS mode with 2 or 3 "
+            "groups, but KERNEL_Y.group_pitch is 48, KERNEL_Y.group_rows is 0, INPUT.pitch is 48",
         ),
         (
             Unit.ARRAY,
             {"RUN": {"mode": Mode.DEPTHWISE, "groups": 1}, "WEIGHTS": {"rows": 4}},
             False,
-            "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE mode, but WEIGHTS.rows is 4, RUN.groups is 1",
+            "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE and PAIRS mode, but WEIGHTS.rows is 4, "
+            "RUN.groups is 1",
         ),
         (
             Unit.OUTPUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import combinations
 from operator import or_
 
 from amaranth.hdl import Cat, Mux, Signal, Value
@@ -11,7 +12,6 @@ from tensaw.formal.bench import Bench, Planted, proof
 from tensaw.formal.configs import CONFIG
 from tensaw.rtl.memory.ram import Ram
 from tensaw.rtl.memory.scratchpad import Scratchpad
-from tensaw.spec.config import BANKS
 
 _MODULE = "tensaw.rtl.memory.scratchpad"
 _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
@@ -32,7 +32,7 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
         Planted(
             _MODULE, "lanes = Mux(first, masks[number][:size], masks[number][size:])", "lanes = masks[number][:size]"
         ),
-        Planted(_MODULE, "Mux(self.bank == BANKS - 1, self.row + 1, self.row)", "self.row"),
+        Planted(_MODULE, "Mux(self.bank == self._last_bank, self.row + 1, self.row)", "self.row"),
         Planted(
             _MODULE,
             "port.ready.eq(~(span.banks & taken).any()),\n                grant",
@@ -47,7 +47,8 @@ def scratchpad(b: Bench) -> None:
     m, size = b.m, CONFIG.word_bytes
     dut = b.add(Scratchpad(CONFIG))
     array = dut.array
-    for number in range(3):
+    slots = len(array.enable)
+    for number in range(slots):
         b.drive(array.address[number], "address")
     b.drive(array.enable, "enable")
     for port in (*dut.reads, *dut.writes):
@@ -57,7 +58,7 @@ def scratchpad(b: Bench) -> None:
         b.drive(port.data, "data")
         b.drive(port.count, "count")
         b.assume(port.count <= size)
-    for one, other in ((0, 1), (0, 2), (1, 2)):
+    for one, other in combinations(range(slots), 2):
         apart = array.address[one][:2] != array.address[other][:2]
         b.assume(apart | ~(array.enable[one] & array.enable[other]))
 
@@ -89,15 +90,15 @@ def scratchpad(b: Bench) -> None:
         right = ~b.past(asks, 2) | (seen == b.past(value, 2))
         b.prove(f"read_{number}", right, "a read shows the byte, two cycles later")
         b.cover(f"reads_{number}", b.past(asks & (index == 5), 2) & (seen == 0x5A), "it is read across two words")
-    for number in range(3):
+    for number in range(slots):
         asks = array.enable[number] & (array.address[number] == word) & known & settled
         seen = array.data[number].word_select(lane, 8)
         right = ~b.past(asks, 2) | (seen == b.past(value, 2))
         b.prove(f"array_{number}", right, "so does the array's")
-    b.cover("array", b.past(asks, 2) & array.enable.all(), "the array reads three words")
+    b.cover("array", b.past(asks, 2) & array.enable.all(), "the array reads a word with each of its slots")
 
     # Who is refused.
-    used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(3)))
+    used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(slots)))
     for number, port in enumerate(dut.reads):
         banks = _banks(port.address, port.address[:3] != 0)
         b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")
@@ -111,11 +112,11 @@ def scratchpad(b: Bench) -> None:
     b.cover("refused", first.valid & second.valid & ~second.ready, "one is refused")
 
     # What the block's registers mean.
-    rows = [b.row(f"dut.bank{bank}", word[2:]) for bank in range(BANKS)]
+    rows = [b.row(f"dut.bank{bank}", word[2:]) for bank in range(CONFIG.banks)]
     content = Cat(rows).word_select(word[:2], 8 * size).word_select(lane, 8)
     b.prove("content", ~known | (content == value), "the byte is in its place")
     hits, values = [], []
-    for bank in range(BANKS):
+    for bank in range(CONFIG.banks):
         enable, row = b.inside(f"dut.bank{bank}_enable"), b.inside(f"dut.bank{bank}_row")
         hits.append((word[:2] == bank) & enable.bit_select(lane, 1) & (row == word[2:]))
         values.append(b.inside(f"dut.bank{bank}_value").word_select(lane, 8))
@@ -125,7 +126,7 @@ def scratchpad(b: Bench) -> None:
 
 
 def _banks(address: Value, both: Value) -> Value:
-    first = (Value.cast(1) << address[3:5])[:BANKS]
+    first = (Value.cast(1) << address[3:5])[: CONFIG.banks]
     return first | Mux(both, first.rotate_left(1), 0)
 
 

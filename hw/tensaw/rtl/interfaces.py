@@ -27,25 +27,28 @@ PEERS = 4
 
 
 class ArrayReadSignature(wiring.Signature):
-    """The array feeder's own read port of the scratchpad: up to three whole words a cycle, never refused.
+    """The array feeder's own read port of the scratchpad: whole words, never refused.
+
+    Slots 0 to 2 are the words of a vector or of kernel rows, the ``groups`` behind them those rows' second pixels.
 
     Members
     -------
-    enable : Out(3)
+    enable : Out(3 + groups)
         Bit g reads word ``address[g]``.
-    address : Out(3 × word address)
+    address : Out(3 + groups × word address)
         Word addresses. Enabled ones lie in different banks; where they do not, the lowest slot wins.
-    data : In(3 × word)
+    data : In(3 + groups × word)
         The words, two cycles after their request (requested in cycle t, valid in cycle t+2).
     """
 
     def __init__(self, config: NpuConfig) -> None:
         bits = (config.scratchpad_bytes // config.word_bytes - 1).bit_length()
+        slots = 3 + config.groups
         super().__init__(
             {
-                "enable": Out(3),
-                "address": Out(data.ArrayLayout(bits, 3)),
-                "data": In(data.ArrayLayout(config.word_bytes * 8, 3)),
+                "enable": Out(slots),
+                "address": Out(data.ArrayLayout(bits, slots)),
+                "data": In(data.ArrayLayout(config.word_bytes * 8, slots)),
             }
         )
 

@@ -20,10 +20,7 @@ import tomlkit
 
 from tensaw.spec.errors import ConfigError
 
-__all__ = ["NpuConfig", "PRESETS", "load_config", "field_range", "BANKS", "FIELD_TEXTS"]
-
-BANKS = 4
-"""Scratchpad banks, interleaved by word: word address w lies in bank ``w % BANKS``."""
+__all__ = ["NpuConfig", "PRESETS", "load_config", "field_range", "FIELD_TEXTS"]
 
 
 def _power_of_two_at_least(value: int) -> int:
@@ -35,7 +32,7 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "rows": (2, 64, "array rows: input bytes multiplied in a cycle by each column"),
     "columns": (2, 64, "array columns: output channels computed in parallel"),
     "column_group": (1, 64, "columns that share one activation register; fewer is faster on silicon, later by a cycle"),
-    "scratchpad_bytes": (512, 4 << 20, "activation scratchpad, in four banks"),
+    "scratchpad_bytes": (512, 4 << 20, "activation scratchpad, in four or eight banks"),
     "weight_bytes": (256, 4 << 20, "weight buffer, a ring between the weight DMA and the array"),
     "acc_entries": (8, 8192, "accumulator entries (output positions), in two halves; each holds columns x 32 bit"),
     "bus_bytes": (8, 16, "bytes a cycle of the AXI4 memory port, 8 or 16"),
@@ -95,13 +92,14 @@ class NpuConfig:
         require(self.bus_bytes in (8, 16), "bus_bytes", "8 or 16 (a 64 or 128 bit bus)")
         require(self.burst_beats & (self.burst_beats - 1) == 0, "burst_beats", "a power of two")
         require(self.requant_lanes <= self.columns, "requant_lanes", f"at most columns ({self.columns})")
-        step = BANKS * self.word_bytes
+        step = self.banks * self.word_bytes
         require(
             self.scratchpad_bytes % step == 0,
             "scratchpad_bytes",
-            f"a multiple of {step} (4 banks of {self.word_bytes}-byte words)",
+            f"a multiple of {step} ({self.banks} banks of {self.word_bytes}-byte words)",
         )
-        require(self.scratchpad_bytes >= 8 * step, "scratchpad_bytes", f"at least {8 * step}")
+        least = 32 * self.word_bytes
+        require(self.scratchpad_bytes >= least, "scratchpad_bytes", f"at least {least}")
         unit = self.weight_word_bytes
         require(self.weight_bytes % unit == 0, "weight_bytes", f"a multiple of {unit} (a weight-buffer word)")
         least = 2 * (self.rows + 9) * self.weight_row_bytes + 2 * self.burst_beats * self.bus_bytes
@@ -118,6 +116,12 @@ class NpuConfig:
     def word_bytes(self) -> int:
         """Bytes of a scratchpad word: a power of two that holds a row vector, a column vector and a bus beat."""
         return _power_of_two_at_least(max(self.rows, self.columns, self.bus_bytes))
+
+    @property
+    def banks(self) -> int:
+        """Scratchpad banks, interleaved by word: word address w lies in bank ``w % banks``. Eight where the array takes
+        three kernel rows at once, so that it can take two pixels of each (PAIRS mode); else four."""
+        return 8 if self.groups == 3 else 4
 
     @property
     def address_bits(self) -> int:

@@ -82,9 +82,9 @@ MOST_TOKENS = 255
 LONGEST_SOFTMAX = 4095
 """Elements of a SOFTMAX row: 4096 equal ones would overflow the 32-bit sum of exponentials."""
 
-_DEPTHWISE = ("RUN", "mode", (Mode.DEPTHWISE,))
-_WEIGHTED = ("RUN", "mode", (Mode.CONV, Mode.DEPTHWISE))
-_NOT_CONV = ("RUN", "mode", (Mode.DEPTHWISE, Mode.POOL))
+_DEPTHWISE = ("RUN", "mode", (Mode.DEPTHWISE, Mode.PAIRS))
+_WEIGHTED = ("RUN", "mode", (Mode.CONV, Mode.DEPTHWISE, Mode.PAIRS))
+_NOT_CONV = ("RUN", "mode", (Mode.DEPTHWISE, Mode.POOL, Mode.PAIRS))
 _NOT_DEPTHWISE = ("RUN", "mode", (Mode.CONV, Mode.POOL))
 _DRAIN = ("RUN", "kind", (OutputKind.DRAIN,))
 _SOFTMAX = ("RUN", "kind", (OutputKind.SOFTMAX,))
@@ -100,7 +100,6 @@ LIMITS: tuple[Limit, ...] = (
         for unit in (Unit.LOAD, Unit.STORE)
         for register, field in (("ROWS", "bytes"), ("ROWS", "count"), ("PLANES", "count"))
     ),
-    Limit(Unit.ARRAY, "RUN", "mode", low=0, high=2),
     Limit(Unit.ARRAY, "RUN", "groups", high="groups", when=_DEPTHWISE),
     Limit(Unit.ARRAY, "STEP", "decimation"),
     Limit(Unit.ARRAY, "STEP", "decimation", high=1, when=_NOT_DEPTHWISE, checked=False),
@@ -133,7 +132,16 @@ def _large_block(config: NpuConfig, registers: Registers) -> bool:
 
 
 def _depthwise(registers: Registers) -> bool:
-    return registers["RUN"]["mode"] == Mode.DEPTHWISE
+    return registers["RUN"]["mode"] in (Mode.DEPTHWISE, Mode.PAIRS)
+
+
+def _pairs_together(config: NpuConfig, registers: Registers) -> bool:
+    """Whether the words of a PAIRS position may lie in the same bank."""
+    word, several = config.word_bytes, registers["RUN"]["groups"] > 1
+    pixel, rows = registers["STEP"]["position"] // (2 * word), registers["KERNEL_Y"]["group_pitch"] // word
+    apart = pixel % 2 == 1 and (rows % 4 == 2 or not several)
+    far_apart = config.banks == 8 and pixel % 8 == 4 and (rows % 2 == 1 or not several)
+    return registers["RUN"]["mode"] == Mode.PAIRS and not (apart or far_apart)
 
 
 RELATIONS: tuple[Relation, ...] = (
@@ -146,17 +154,40 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         Unit.ARRAY,
         ("KERNEL_Y.group_pitch",),
-        "KERNEL_Y.group_pitch must be an odd multiple of word_bytes in DEPTHWISE mode with 2 or 3 groups",
+        "KERNEL_Y.group_pitch must be whole words, not a multiple of four, in DEPTHWISE and PAIRS mode with 2 or 3 "
+        "groups",
         lambda config, registers: (
             _depthwise(registers)
             and registers["RUN"]["groups"] > 1
-            and registers["KERNEL_Y"]["group_pitch"] % (2 * config.word_bytes) != config.word_bytes
+            and registers["KERNEL_Y"]["group_pitch"] % (4 * config.word_bytes)
+            not in (config.word_bytes, 2 * config.word_bytes, 3 * config.word_bytes)
         ),
     ),
     Relation(
         Unit.ARRAY,
+        ("RUN.mode",),
+        "PAIRS mode needs three taps, an array of at least three rows",
+        lambda config, registers: registers["RUN"]["mode"] == Mode.PAIRS and config.taps < 3,
+    ),
+    Relation(
+        Unit.ARRAY,
+        ("STEP.position",),
+        "STEP.position must be a multiple of two words in PAIRS mode",
+        lambda config, registers: (
+            registers["RUN"]["mode"] == Mode.PAIRS and registers["STEP"]["position"] % (2 * config.word_bytes) != 0
+        ),
+    ),
+    Relation(
+        Unit.ARRAY,
+        ("STEP.position", "KERNEL_Y.group_pitch"),
+        "half of STEP.position must be an odd number of words in PAIRS mode, and KERNEL_Y.group_pitch two more than a "
+        "multiple of four with 2 or 3 groups; or, with eight banks, four more than a multiple of eight and odd",
+        _pairs_together,
+    ),
+    Relation(
+        Unit.ARRAY,
         ("KERNEL_Y.group_pitch", "KERNEL_Y.group_rows", "INPUT.pitch"),
-        "KERNEL_Y.group_pitch must be KERNEL_Y.group_rows * INPUT.pitch in DEPTHWISE mode with 2 or 3 groups",
+        "KERNEL_Y.group_pitch must be KERNEL_Y.group_rows * INPUT.pitch in DEPTHWISE and PAIRS mode with 2 or 3 groups",
         lambda config, registers: (
             _depthwise(registers)
             and registers["RUN"]["groups"] > 1
@@ -168,7 +199,7 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         Unit.ARRAY,
         ("WEIGHTS.rows", "RUN.groups"),
-        "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE mode",
+        "WEIGHTS.rows must be at most taps * RUN.groups in DEPTHWISE and PAIRS mode",
         lambda config, registers: (
             _depthwise(registers) and registers["WEIGHTS"]["rows"] > config.taps * registers["RUN"]["groups"]
         ),

@@ -80,6 +80,8 @@ class Mode(enum.IntEnum):
     in x of them."""
     POOL = 2
     """One vector of ``columns`` bytes a cycle straight to the accumulators, as if multiplied by one."""
+    PAIRS = 3
+    """As DEPTHWISE, but a streamed position is two neighbouring pixels, whole words: for even strides in x."""
 
 
 class Operation(enum.IntEnum):
@@ -254,9 +256,9 @@ WORDS: tuple[Word, ...] = (
         4,
         "STEP",
         (
-            Field("position", 20, "bytes from streamed position to position"),
+            Field("position", 20, "bytes from streamed position to position; PAIRS: its second pixel lies half as far"),
             Field("row", 8, "input rows from output row to output row"),
-            Field("decimation", 6, "DEPTHWISE: streamed positions for one output, the stride in x; else 1"),
+            Field("decimation", 6, "DEPTHWISE, PAIRS: streamed positions for one output, else 1"),
         ),
         "Strides.",
     ),
@@ -267,8 +269,8 @@ WORDS: tuple[Word, ...] = (
         (
             Field("steps", 8, "kernel steps in y, at least 1"),
             Field("rows", 8, "input rows from step to step"),
-            Field("group_rows", 8, "DEPTHWISE: input rows from kernel row to kernel row within a step (dilation)"),
-            Field("group_pitch", 24, "DEPTHWISE: group_rows * pitch"),
+            Field("group_rows", 8, "DEPTHWISE, PAIRS: input rows between the kernel rows of a step (dilation)"),
+            Field("group_pitch", 24, "DEPTHWISE, PAIRS: group_rows * pitch"),
         ),
         "Kernel loop over y.",
     ),
@@ -332,9 +334,9 @@ WORDS: tuple[Word, ...] = (
             _TAG,
             _WAIT,
             _SIGNAL,
-            Field("mode", 2, "0 CONV, 1 DEPTHWISE, 2 POOL"),
+            Field("mode", 2, "0 CONV, 1 DEPTHWISE, 2 POOL, 3 PAIRS"),
             Field("maximum", 1, "accumulate by maximum instead of by sum"),
-            Field("groups", 2, "DEPTHWISE: kernel rows taken in parallel, 1 to 3"),
+            Field("groups", 2, "DEPTHWISE, PAIRS: kernel rows taken in parallel, 1 to 3"),
             Field("follow", 2, "wait, row by row, for what a run writes: 0 none, 1 OUTPUT's, 2 LOAD's `follow_run`"),
             Field("follow_run", 8, "number of that run of OUTPUT or LOAD in the program, modulo 256"),
         ),

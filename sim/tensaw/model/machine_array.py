@@ -147,12 +147,15 @@ class _Geometry:
     def first_bytes(self, kx: int, chunk: int, tap: int) -> npt.NDArray[np.int64]:
         """For each output column the byte of the row at which lane 0 lies."""
         step = self.registers["STEP"]
-        streamed = np.arange(self.width, dtype=np.int64) * step["decimation"] + tap
+        streamed = np.arange(self.width, dtype=np.int64) * step["decimation"]
+        # Taps are successive pixels, of which a PAIRS position holds two.
+        pixel = step["position"] // 2 if self.mode == Mode.PAIRS else step["position"]
         return (
             self.registers["ORIGIN"]["x"]
             + kx * self.registers["KERNEL_X"]["bytes"]
             + chunk * self.chunk
             + streamed * step["position"]
+            + tap * pixel
         )
 
     def pooled_lanes(self, tile: int) -> npt.NDArray[np.bool_]:
@@ -196,8 +199,10 @@ class _Geometry:
         if self.mode == Mode.DEPTHWISE:
             word = config.word_bytes
             address = (start - start % word)[..., None] + address % word
+        elif self.mode == Mode.PAIRS:
+            address = (start - start % config.word_bytes)[..., None] + lane
         address = (address & ADDRESS_MASK) % config.scratchpad_bytes
-        column = byte[:, None] + lane
+        column = byte[:, None] + (lane if self.mode != Mode.PAIRS else np.zeros_like(lane))
         inside = ((row >= 0) & (row < window["height"]))[:, None, None] & (column >= 0) & (column < window["row_bytes"])
         if self.footprint is not None:
             read = inside & used

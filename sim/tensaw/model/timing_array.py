@@ -224,7 +224,7 @@ class ArrayUnit:
         address = shape.base + tile * shape.input_step + top * shape.pitch + x + right
         reads = StepReads(
             first, first, length, None, address, shape.row_step * shape.pitch, shape.position, shape.size, shape.groups,
-            shape.group_pitch,
+            shape.group_pitch, shape.second,
         )  # fmt: skip
         if not behind:
             if last_step:

@@ -13,7 +13,7 @@ class Geometry:
     """What of a run's registers decides its timing."""
 
     def __init__(self, action: Action, config: NpuConfig) -> None:
-        mode, out, block = action.fields["mode"], action["OUT"], action["BLOCK"]
+        mode, out, block = Mode(action.fields["mode"]), action["OUT"], action["BLOCK"]
         kernel_y, kernel_x, step = action["KERNEL_Y"], action["KERNEL_X"], action["STEP"]
         self.pool = mode == Mode.POOL
         self.weights = action["WEIGHTS"]
@@ -24,10 +24,11 @@ class Geometry:
         self.window = action["WINDOW"]["height"]
         self.spacing = step["decimation"]
         self.row_step = step["row"]
-        # A DEPTHWISE sum is complete `taps` positions after its first.
-        drain = config.taps - 1 if mode == Mode.DEPTHWISE else 0
+        # A DEPTHWISE sum is complete `taps` positions after its first, a PAIRS sum with the next position.
+        by_channel = mode in (Mode.DEPTHWISE, Mode.PAIRS)
+        drain = {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(mode, 0)
         tail = max(drain, self.spacing - 1)
-        reach = (action.fields["groups"] - 1) * kernel_y["group_rows"] if mode == Mode.DEPTHWISE else 0
+        reach = (action.fields["groups"] - 1) * kernel_y["group_rows"] if by_channel else 0
         self.reach = reach
         """Input rows from a position's first row to the lowest that it needs."""
         self.blocks: list[tuple[int, int, int, int, int]] = []
@@ -50,7 +51,8 @@ class Geometry:
         self.base, self.pitch = action["INPUT"]["base"], action["INPUT"]["pitch"]
         self.input_step = action["TILES"]["input_step"]
         self.position = step["position"]
-        self.groups = action.fields["groups"] if mode == Mode.DEPTHWISE else 0
+        self.groups = action.fields["groups"] if by_channel else 0
+        self.second = step["position"] // 2 if mode == Mode.PAIRS else 0
         self.group_pitch = kernel_y["group_pitch"]
         self.size = config.columns if self.pool else self.rows
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 
 __all__ = ["ArrayReads", "OutputWrites", "RowWrites", "StepReads"]
 
@@ -20,7 +20,7 @@ class StepReads:
     ``start``, line after line every ``length`` cycles or, if given, in the cycles ``lines``.
 
     Position i of line j reads ``size`` bytes from ``address + j * pitch + i * step`` on or, if ``groups`` is not 0, one
-    word in each of so many rows that lie ``group_pitch`` apart.
+    word in each of so many rows that lie ``group_pitch`` apart; if ``second`` is not 0, another so many bytes further.
     """
 
     start: int
@@ -33,13 +33,14 @@ class StepReads:
     size: int
     groups: int
     group_pitch: int
+    second: int = 0
 
 
 class ArrayReads:
     """The array's reads in order. Looked at in ascending cycles only."""
 
     def __init__(self, config: NpuConfig) -> None:
-        self._word = config.word_bytes
+        self._word, self._all_banks = config.word_bytes, config.banks
         self._steps: list[StepReads] = []
         self._at = 0
 
@@ -57,7 +58,9 @@ class ArrayReads:
             return True
         taken = self._banks(steps[self._at], given)
         first = address // self._word
-        return not taken >> first % BANKS & 1 and not (address % self._word and taken >> (first + 1) % BANKS & 1)
+        return not taken >> first % self._all_banks & 1 and not (
+            address % self._word and taken >> (first + 1) % self._all_banks & 1
+        )
 
     def _banks(self, step: StepReads, cycle: int) -> int:
         """Bit b: bank b is read for the position given in a cycle."""
@@ -71,13 +74,15 @@ class ArrayReads:
         address = step.address + line * step.pitch + position * step.step
         if step.groups:
             words = [(address + group * step.group_pitch) // self._word for group in range(step.groups)]
+            if step.second:
+                words += [word + step.second // self._word for word in words]
         else:
             words = [address // self._word]
             if address % self._word + step.size > self._word:
                 words.append(words[0] + 1)
         mask = 0
         for word in words:
-            mask |= 1 << word % BANKS
+            mask |= 1 << word % self._all_banks
         return mask
 
 
@@ -100,7 +105,7 @@ class OutputWrites:
     """OUTPUT's writes in order. Asked for delays in ascending cycles only."""
 
     def __init__(self, config: NpuConfig) -> None:
-        self._word, self._bus_bytes = config.word_bytes, config.bus_bytes
+        self._word, self._bus_bytes, self._all_banks = config.word_bytes, config.bus_bytes, config.banks
         self._rows: deque[RowWrites] = deque()
 
     def add(self, row: RowWrites) -> None:
@@ -119,7 +124,7 @@ class OutputWrites:
         for beat in range(beats):
             first = (address + beat * self._bus_bytes) // self._word
             last = (address + (beat + 1) * self._bus_bytes - 1) // self._word
-            wanted = 1 << first % BANKS | 1 << last % BANKS
+            wanted = 1 << first % self._all_banks | 1 << last % self._all_banks
             while self._banks(now) & wanted:
                 now += 1
             now += 1
@@ -141,4 +146,4 @@ class OutputWrites:
         position, beat = divmod(number, row.beats)
         address = row.address + position * row.pitch + beat * row.lanes
         size = min(row.lanes, row.channels - beat * row.lanes)
-        return 1 << address // self._word % BANKS | 1 << (address + size - 1) // self._word % BANKS
+        return 1 << address // self._word % self._all_banks | 1 << (address + size - 1) // self._word % self._all_banks

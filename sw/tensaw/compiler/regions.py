@@ -94,19 +94,18 @@ class Layout:
     """How a box of a tensor is laid out in the scratchpad.
 
     ``pixel_pitch`` bytes from pixel to pixel, at least the channels. ``row_align``: the row pitch is a multiple of it;
-    ``odd``: an odd multiple (so that neighbouring rows lie in different banks).
+    ``rows`` (modulus, rest): and which one, so that neighbouring rows lie in different banks.
     """
 
     pixel_pitch: int
     row_align: int = 1
-    odd: bool = False
+    rows: tuple[int, int] = (1, 0)
 
     def pitch(self, width: int) -> int:
         """Bytes from row to row of a box of ``width`` pixels."""
         units = -(-width * self.pixel_pitch // self.row_align)
-        if self.odd and units % 2 == 0:
-            units += 1
-        return units * self.row_align
+        modulus, rest = self.rows
+        return (units + (rest - units) % modulus) * self.row_align
 
     def size(self, box: Box) -> int:
         """Bytes from the first to behind the last byte of a box."""

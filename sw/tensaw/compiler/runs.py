@@ -76,7 +76,8 @@ class ArrayRun:
 
     def streamed(self, height: int, width: int, taps: int) -> int:
         """Positions streamed for a block of one kernel step."""
-        if self.mode == Mode.DEPTHWISE:
+        if self.mode in (Mode.DEPTHWISE, Mode.PAIRS):
+            taps = 2 if self.mode == Mode.PAIRS else taps
             return height * ((width - 1) * self.decimation + max(taps, self.decimation))
         return height * width
 
@@ -91,7 +92,7 @@ class ArrayRun:
         lanes = self.weight_rows if self.mode == Mode.CONV else config.columns
         last_y = (height - 1) * self.step[0] + (self.kernel_y[0] - 1) * self.kernel_y[1]
         last_y += (max(self.groups, 1) - 1) * self.group_rows
-        positions = (width - 1) * self.decimation + (config.taps - 1 if self.mode == Mode.DEPTHWISE else 0)
+        positions = (width - 1) * self.decimation + {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(self.mode, 0)
         last_x = positions * self.step[1] + (self.kernel_x[0] - 1) * self.kernel_x[1]
         last_x += (self.chunks - 1) * self.weight_rows + lanes
         y0, y1 = max(self.origin[0], 0), min(self.origin[0] + last_y + 1, self.window[0])

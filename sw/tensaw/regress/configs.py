@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 
 __all__ = ["CONFIGS", "LARGEST", "random_config"]
 
@@ -81,9 +81,9 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
         burst_beats=one_of(1, 2, 4, 8, 16, 64, 256),
         outstanding_reads=one_of(1, 2, 3, 8, 64),
     )
-    step = BANKS * config.word_bytes
-    smallest = -(-max(8 * step, 512) // step)
-    wanted = one_of(8 * step, 16 * step, 32 * step, 4096, 16384, 1 << 17)
+    word, step = config.word_bytes, config.banks * config.word_bytes
+    smallest = -(-max(32 * word, 512) // step)
+    wanted = one_of(32 * word, 64 * word, 128 * word, 4096, 16384, 1 << 17)
     least = _least_weights(config)
     return config.replace(
         scratchpad_bytes=max(wanted // step, smallest) * step,

@@ -18,7 +18,8 @@ def slot_layout(config: NpuConfig) -> data.StructLayout:
 
     ``offset``: byte in the word of each slot's first byte. ``row_valid``: slot g's row exists. ``exists``: lanes that
     exist in the row. ``rows``: array rows that take part. ``groups``: slots that are vectors for the columns
-    (DEPTHWISE, POOL). ``pair``: slots 0 and 1 are neighbouring words of one vector.
+    (DEPTHWISE, POOL, PAIRS). ``pair``: slots 0 and 1 are neighbouring words of one vector. ``second``: there are second
+    pixels (PAIRS); ``second_exists``: they exist in the row.
     """
     return data.StructLayout(
         {
@@ -28,13 +29,15 @@ def slot_layout(config: NpuConfig) -> data.StructLayout:
             "rows": config.rows,
             "groups": config.groups,
             "pair": 1,
+            "second": 1,
+            "second_exists": 1,
             "pad": signed(8),
         }
     )
 
 
 class Aligner(wiring.Component):
-    """Rotates up to three words and fills in what does not exist.
+    """Rotates up to three words, takes further ones as they are, and fills in what does not exist.
 
     Parameters
     ----------
@@ -42,10 +45,10 @@ class Aligner(wiring.Component):
 
     Members
     -------
-    words : In(3 × word)
+    words : In(3 + groups × word)
     slot : In(slot_layout)
         Belongs to ``words`` of the same cycle.
-    lanes : Out(rows × signed 8), columns : Out(groups × columns × signed 8)
+    lanes : Out(rows × signed 8), columns, seconds : Out(groups × columns × signed 8)
         For the array; what does not take part is 0.
 
     Timing
@@ -57,15 +60,17 @@ class Aligner(wiring.Component):
     slot: Any
     lanes: Any
     columns: Any
+    seconds: Any
 
     def __init__(self, config: NpuConfig) -> None:
         self._config = config
         super().__init__(
             {
-                "words": In(data.ArrayLayout(8 * config.word_bytes, 3)),
+                "words": In(data.ArrayLayout(8 * config.word_bytes, 3 + config.groups)),
                 "slot": In(slot_layout(config)),
                 "lanes": Out(data.ArrayLayout(signed(8), config.rows)),
                 "columns": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
+                "seconds": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
             }
         )
 
@@ -100,6 +105,13 @@ class Aligner(wiring.Component):
                 with m.Else():
                     m.d.sync += self.columns[group][column].eq(
                         Mux(slot.row_valid[group] & exists[column], source.as_signed(), slot.pad)
+                    )
+                further = self.words[3 + group][8 * column :][:8]
+                with m.If(~(slot.groups[group] & slot.second)):
+                    m.d.sync += self.seconds[group][column].eq(0)
+                with m.Else():
+                    m.d.sync += self.seconds[group][column].eq(
+                        Mux(slot.row_valid[group] & slot.second_exists, further.as_signed(), slot.pad)
                     )
         return m
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
@@ -16,7 +17,7 @@ from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
 from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
 from tensaw.rtl.shared import place
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Follow, Mode, Unit
 from tensaw.spec.registers import ErrorCode
 
@@ -62,7 +63,7 @@ class Feeder(wiring.Component):
         Of the output stage and of the load DMA, for runs that follow them.
     memory : Out(ArrayReadSignature)
         To the scratchpad.
-    lanes, columns, by_column, array_swap
+    lanes, columns, seconds, pairs, by_column, array_swap
         To the array, :attr:`LATENCY` cycles after the position was issued (``swap``, ``open``).
     control : Out(accumulate_layout)
         Together with them.
@@ -103,6 +104,8 @@ class Feeder(wiring.Component):
     memory: Any
     lanes: Any
     columns: Any
+    seconds: Any
+    pairs: Signal
     by_column: Signal
     array_swap: Signal
     control: Any
@@ -133,6 +136,8 @@ class Feeder(wiring.Component):
                 "memory": Out(ArrayReadSignature(config)),
                 "lanes": Out(data.ArrayLayout(signed(8), config.rows)),
                 "columns": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
+                "seconds": Out(data.ArrayLayout(data.ArrayLayout(signed(8), config.columns), config.groups)),
+                "pairs": Out(1),
                 "by_column": Out(config.groups),
                 "array_swap": Out(1),
                 "control": Out(accumulate_layout(config)),
@@ -221,14 +226,22 @@ class Feeder(wiring.Component):
             run.tiles.count,
             run.step.decimation,
         ]
-        result: Value = Mux((run.run.mode == 3) | (run.run.follow > max(Follow)), 1, 0)
+        result: Value = Mux(run.run.follow > max(Follow), 1, 0)
         for field in zero:
             result |= field == 0
         word_bits = config.word_bytes.bit_length() - 1
-        depthwise = run.run.mode == Mode.DEPTHWISE
+        pairs = run.run.mode == Mode.PAIRS
+        depthwise = (run.run.mode == Mode.DEPTHWISE) | pairs
         groups = run.run.groups
-        spread = (run.kernel_y.group_pitch[:word_bits] == 0) & run.kernel_y.group_pitch[word_bits]
+        pitch, position = run.kernel_y.group_pitch, run.step.position
+        rows, pixel = pitch[word_bits:], position[word_bits + 1 :]
+        spread = (pitch[:word_bits] == 0) & (rows[:2] != 0)
         result |= depthwise & ((groups == 0) | (groups > config.groups) | ((groups > 1) & ~spread))
+        # The words of two pixels of each kernel row lie in different banks.
+        apart = pixel[0] & ((rows[:2] == 2) | (groups == 1))
+        if config.banks == 8:
+            apart |= (pixel[:3] == 4) & (rows[0] | (groups == 1))
+        result |= pairs & ((position[: word_bits + 1] != 0) | ~apart if config.taps == 3 else 1)
         result |= (run.run.mode != Mode.POOL) & ((run.weights.rows == 0) | (run.weights.rows > config.rows))
         return result
 
@@ -248,7 +261,7 @@ class Feeder(wiring.Component):
             behind.eq(completed - run.run.follow_run - 1),
         ]
         rows = run.kernel_y.group_rows
-        with m.If(run.run.mode == Mode.DEPTHWISE):
+        with m.If((run.run.mode == Mode.DEPTHWISE) | (run.run.mode == Mode.PAIRS)):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
         over, in_work, complete = Signal(), Signal(), Signal()
         reached = Signal(signed(18))
@@ -290,19 +303,26 @@ class Feeder(wiring.Component):
         address, width = config.address_bits, max(config.rows, config.columns)
         size_bits = exact_log2(config.word_bytes)
         lane_bits = (width - 1).bit_length()
-        depthwise, pool = run.run.mode == Mode.DEPTHWISE, run.run.mode == Mode.POOL
+        pairs, pool = run.run.mode == Mode.PAIRS, run.run.mode == Mode.POOL
+        depthwise = (run.run.mode == Mode.DEPTHWISE) | pairs
+        between = run.step.position[1:]  # bytes from a position's first pixel to its second
+        second_end = Signal(signed(26))  # of the run: first byte of a second pixel that does not exist, less `between`
+        m.d.sync += second_end.eq(run.window.row_bytes - between)
 
         # Stage 1. The run's fields still belong to this position here and in stage 2, no further.
         valid1 = Signal()
         product1, along1 = Signal(address), Signal(address)
         x1, y1 = Signal(signed(26)), Signal(signed(18))
         right1, under1 = Signal(signed(27)), Signal(signed(19))  # bytes and rows from here to the window's end
+        second_x1, second_right1 = Signal(signed(27)), Signal(signed(28))
         row_number = Signal(address)  # modulo what addresses are counted by, as an unsigned factor
         m.d.comb += row_number.eq(position.row_y)
         m.d.sync += [
             valid1.eq(issue),
             product1.eq(row_number * run.input.pitch[:address]),
             along1.eq(position.base + position.x),
+            second_x1.eq(position.x + between),
+            second_right1.eq(second_end - position.x),
             x1.eq(position.x),
             y1.eq(position.row_y),
             right1.eq(run.window.row_bytes - position.x),
@@ -310,7 +330,8 @@ class Feeder(wiring.Component):
         ]
 
         # Stage 2. Of lanes only the low bits count where the others do not decide already.
-        base, along = Signal(address), Signal(address)
+        base, along, second_along = Signal(address), Signal(address), Signal(address)
+        pairs2 = Signal()
         rows = [Signal(address, name=f"group{group}_row") for group in range(3)]
         passed = Signal(lane_bits)  # lanes left of the window, less one
         left, far_left = Signal(), Signal()
@@ -326,6 +347,8 @@ class Feeder(wiring.Component):
         m.d.sync += [
             base.eq(product1 + along1),
             along.eq(along1),
+            second_along.eq(along1 + between),
+            pairs2.eq(pairs),
             passed.eq(~x1[:lane_bits]),
             left.eq(x1 < 0),
             far_left.eq(~x1[lane_bits:].all()),
@@ -337,6 +360,8 @@ class Feeder(wiring.Component):
             rows_wanted.eq(run.weights.rows),
             by_row.eq(~(depthwise | pool)),
             registered.pair.eq(~depthwise),
+            registered.second.eq(pairs),
+            registered.second_exists.eq((second_x1 >= 0) & (second_right1 > 0)),
             registered.groups.eq(by_column),
             registered.pad.eq(run.tiles.pad_value),
         ]
@@ -348,37 +373,46 @@ class Feeder(wiring.Component):
 
         # Stage 3.
         slot = Signal(slot_layout(config))
-        enable = Signal(3)
-        addresses = [Signal(address, name=f"address{number}") for number in range(3)]
+        slots = 3 + config.groups
+        enable = Signal(slots)
+        addresses = [Signal(address, name=f"address{number}") for number in range(slots)]
         by_rows = ~registered.pair
+        exists = [
+            (~left | (~far_left & (passed < lane if lane else 0)))
+            & ~beyond
+            & (~near_end | (there > lane if lane + 1 < 1 << lane_bits else 0))
+            for lane in range(width)
+        ]
         crosses = (base[:size_bits] + wanted) > config.word_bytes
         m.d.sync += [
             slot.eq(registered),
             slot.rows.eq(Cat(by_row & (rows_wanted > row) for row in range(config.rows))),
-            slot.exists.eq(
-                Cat(
-                    (~left | (~far_left & (passed < lane if lane else 0)))
-                    & ~beyond
-                    & (~near_end | (there > lane if lane + 1 < 1 << lane_bits else 0))
-                    for lane in range(width)
-                )
-            ),
+            # A pixel of a pair exists as a whole or not at all.
+            slot.exists.eq(Cat(Mux(pairs2, exists[0], lane) for lane in exists)),
             addresses[0].eq(base),
             addresses[1].eq(Mux(by_rows, rows[1], base) + Mux(by_rows, along, config.word_bytes)),
             addresses[2].eq(rows[2] + along),
-            enable.eq(Cat(enable2[0], Mux(by_rows, enable2[1], enable2[0] & crosses), enable2[2])),
+            *(addresses[3 + group].eq(rows[group] + second_along) for group in range(config.groups)),
+            enable.eq(
+                Cat(
+                    enable2[0],
+                    Mux(by_rows, enable2[1], enable2[0] & crosses),
+                    enable2[2],
+                    *(enable2[group] & pairs2 for group in range(config.groups)),
+                )
+            ),
         ]
-        for number in range(3):
+        for number in range(slots):
             m.d.comb += self.memory.address[number].eq(addresses[number] >> size_bits)
         m.d.comb += self.memory.enable.eq(enable)
-        banks = [address[size_bits:][: exact_log2(BANKS)] for address in addresses]
-        for one, other in ((0, 1), (0, 2), (1, 2)):
+        banks = [address[size_bits:][: exact_log2(config.banks)] for address in addresses]
+        for one, other in itertools.combinations(range(slots), 2):
             apart = ~(enable[one] & enable[other]) | (banks[one] != banks[other])
             check(m, platform, apart, f"banks_{one}_{other}", "two words of one position lie in the same bank")
 
         # Stages 4 to 6.
         aligner = place(m, platform, "aligner", Aligner, config)
-        offsets = Cat(number[:size_bits] for number in addresses)
+        offsets = Cat(Mux(slot.second, 0, number[:size_bits])[:size_bits] for number in addresses[:3])
         delayed = slot_layout(config)(_after(m, slot.as_value(), 2, "slot"))
         m.d.comb += [
             aligner.words.eq(self.memory.data),
@@ -386,6 +420,7 @@ class Feeder(wiring.Component):
             aligner.slot.offset.as_value().eq(_after(m, offsets, 2, "offsets")),
             self.lanes.eq(aligner.lanes),
             self.columns.eq(aligner.columns),
+            self.seconds.eq(aligner.seconds),
         ]
 
         control = Signal(accumulate_layout(config))
@@ -401,6 +436,7 @@ class Feeder(wiring.Component):
         m.d.comb += [
             self.control.as_value().eq(_after(m, control.as_value(), self.LATENCY, "control")),
             self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column")),
+            self.pairs.eq(_after(m, pairs, self.LATENCY, "pairs")),
             self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap")),
         ]
 

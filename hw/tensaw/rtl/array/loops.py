@@ -140,8 +140,8 @@ class Loops(wiring.Component):
 
     Corner cases
     ------------
-    DEPTHWISE rows go on for max(taps, decimation) - 1 positions behind the last one kept, so that its sum is complete
-    and the next block of columns knows where to begin.
+    DEPTHWISE rows go on for max(taps, decimation) - 1 positions behind the last one kept, PAIRS rows for
+    max(2, decimation) - 1, so that its sum is complete and the next block of columns knows where to begin.
     """
 
     start: Signal
@@ -205,8 +205,9 @@ class Loops(wiring.Component):
         with m.If(self.advance & run_end):
             m.d.sync += self.busy.eq(0)
 
-        # In DEPTHWISE mode a sum that starts at a position is complete `taps` positions later.
-        drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, 0)
+        # In DEPTHWISE mode a sum that starts at a position is complete `taps` positions later; in PAIRS mode the next
+        # position has the last of three taps.
+        drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, setup.run.mode == Mode.PAIRS)
         skip = setup.step.decimation - 1
         tail_but_two = Signal(signed(7))
         with m.If(self.start):

@@ -51,6 +51,9 @@ class SystolicArray(wiring.Component):
     columns : In(groups × columns × signed 8)
         Activations of each column, for each kernel row (DEPTHWISE, POOL); group g feeds array rows
         taps·g .. taps·g + taps-1. 0 for groups that take no part.
+    seconds : In(groups × columns × signed 8), pairs : In(1)
+        PAIRS: the second pixels of a position. Of the three rows of a group the first sees ``columns``, the second
+        ``seconds``, the third the next position's ``columns``.
     by_column : In(groups)
         Bit g: the rows of group g take ``columns`` instead of ``lanes``. Of a group's rows all but the first see the
         columns of later positions: this bit, which is the position's own, keeps those of the next run away from groups
@@ -78,6 +81,8 @@ class SystolicArray(wiring.Component):
 
     lanes: data.View
     columns: data.View
+    seconds: data.View
+    pairs: Signal
     by_column: Signal
     swap: Signal
     weight_row: data.View
@@ -91,6 +96,8 @@ class SystolicArray(wiring.Component):
             {
                 "lanes": In(data.ArrayLayout(signed(8), rows)),
                 "columns": In(data.ArrayLayout(data.ArrayLayout(signed(8), columns), config.groups)),
+                "seconds": In(data.ArrayLayout(data.ArrayLayout(signed(8), columns), config.groups)),
+                "pairs": In(1),
                 "by_column": In(config.groups),
                 "swap": In(1),
                 "weight_row": In(data.ArrayLayout(signed(8), columns)),
@@ -119,6 +126,7 @@ class SystolicArray(wiring.Component):
             multipliers = platform.technology.multipliers - elsewhere
         swap = _Delays(m, self.swap, "swap")
         by_column = [_Delays(m, self.by_column[group], f"by_column{group}") for group in range(config.groups)]
+        pairs = _Delays(m, self.pairs, "pairs")
         select = _Delays(m, self.weight_select, "weight_select")
         lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
 
@@ -126,15 +134,18 @@ class SystolicArray(wiring.Component):
             first = stage * config.column_group
             last = min(first + config.column_group, config.columns)
             weights = _slice_delays(m, self.weight_row, first, last, stage, f"weight_stage{stage}")
-            vectors = [
-                _slice_delays(
-                    m, self.columns[group], first, last, stage + group * config.taps, f"column{group}_stage{stage}"
-                )
-                for group in range(config.groups)
-            ]
+            # By group, what its rows see; then what the second and third see in PAIRS mode.
+            vectors, second, third = [], [], []
+            for group in range(config.groups):
+                cycles, name = stage + group * config.taps, f"stage{stage}"
+                vectors.append(_slice_delays(m, self.columns[group], first, last, cycles, f"column{group}_{name}"))
+                second.append(_slice_delays(m, self.seconds[group], first, last, cycles + 1, f"second{group}_{name}"))
+                later = Signal(8 * (last - first), name=f"third{group}_{name}")
+                m.d.sync += later.eq(Cat(*vectors[group]))
+                third.append(_bytes(later, last - first))
             above: list[Value] = [Signal(signed(width), name=f"zero{column}") for column in range(first, last)]
             for row in range(config.rows):
-                group = row // config.taps
+                group, tap = divmod(row, config.taps)
                 for offset, column in enumerate(range(first, last)):
                     name = f"pe_{row}_{column}"
                     if row * config.columns + column < multipliers:
@@ -145,7 +156,11 @@ class SystolicArray(wiring.Component):
                     lane = lanes[row].after(row + stage)
                     x: Value = lane
                     if group < config.groups:
-                        x = Mux(by_column[group].after(row + stage), vectors[group][offset], lane).as_signed()
+                        x = vectors[group][offset]
+                        if tap and config.taps == 3:
+                            other = (second if tap == 1 else third)[group][offset]
+                            x = Mux(pairs.after(row + stage), other, x)
+                        x = Mux(by_column[group].after(row + stage), x, lane).as_signed()
                     m.d.comb += [
                         pe.x.eq(x),
                         pe.swap.eq(swap.after(row + stage)),
@@ -168,4 +183,8 @@ def _slice_delays(m: Module, source: data.View, first: int, last: int, cycles: i
         following = Signal(8 * (last - first), name=f"{name}_d{cycle + 1}")
         m.d.sync += following.eq(register)
         register = following
-    return [register[8 * offset : 8 * offset + 8].as_signed() for offset in range(last - first)]
+    return _bytes(register, last - first)
+
+
+def _bytes(packed: Value, count: int) -> list[Value]:
+    return [packed[8 * offset : 8 * offset + 8].as_signed() for offset in range(count)]

@@ -164,6 +164,8 @@ class ArrayUnit(wiring.Component):
             feeder.halt.eq(self.halt),
             array.lanes.eq(feeder.lanes),
             array.columns.eq(feeder.columns),
+            array.seconds.eq(feeder.seconds),
+            array.pairs.eq(feeder.pairs),
             array.by_column.eq(feeder.by_column),
             array.swap.eq(feeder.array_swap),
             array.weight_row.eq(loader.weight_row),

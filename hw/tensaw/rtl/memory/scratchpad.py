@@ -1,7 +1,9 @@
-"""The activation scratchpad: four interleaved banks behind a port for the array and shared, unaligned ports."""
+"""The activation scratchpad: interleaved banks behind a port for the array and shared, unaligned ports."""
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -11,7 +13,7 @@ from amaranth.lib.wiring import In
 from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ArrayReadSignature, ReadPortSignature, WritePortSignature
 from tensaw.rtl.memory.ram import Ram
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 
 __all__ = ["Scratchpad", "rotate_bytes_left", "rotate_bytes_right"]
 
@@ -42,22 +44,23 @@ class _Span:
 
     def __init__(self, config: NpuConfig, address: Value, both: Value | None = None) -> None:
         offset_bits = (config.word_bytes - 1).bit_length()
-        bank_bits = (BANKS - 1).bit_length()
-        row_bits = (config.scratchpad_bytes // config.word_bytes // BANKS - 1).bit_length()
+        bank_bits = (config.banks - 1).bit_length()
+        row_bits = (config.scratchpad_bytes // config.word_bytes // config.banks - 1).bit_length()
+        self._last_bank = config.banks - 1
         self.offset = address[:offset_bits]
         self.bank = address[offset_bits : offset_bits + bank_bits]
         self.row = address[offset_bits + bank_bits :][:row_bits]
         self.both = self.offset != 0 if both is None else both
-        first = Cat(self.bank == b for b in range(BANKS))
+        first = Cat(self.bank == b for b in range(config.banks))
         self.banks = first | Mux(self.both, first.rotate_left(1), 0)
 
     def row_in(self, bank: int) -> Value:
         """Row of the word that lies in ``bank``: only bank 0 can hold a word w + 1 of the next row."""
-        return Mux(self.bank == BANKS - 1, self.row + 1, self.row)[: len(self.row)] if bank == 0 else self.row
+        return Mux(self.bank == self._last_bank, self.row + 1, self.row)[: len(self.row)] if bank == 0 else self.row
 
 
 class Scratchpad(wiring.Component):
-    """``scratchpad_bytes`` bytes in :data:`BANKS` banks; word address w lies in bank ``w % BANKS``.
+    """``scratchpad_bytes`` bytes in ``config.banks`` banks; word address w lies in bank ``w % config.banks``.
 
     Parameters
     ----------
@@ -108,8 +111,8 @@ class Scratchpad(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
-        depth = config.scratchpad_bytes // config.word_bytes // BANKS
-        banks = [Ram(depth, config.word_bytes * 8, 8) for _ in range(BANKS)]
+        depth = config.scratchpad_bytes // config.word_bytes // config.banks
+        banks = [Ram(depth, config.word_bytes * 8, 8) for _ in range(config.banks)]
         for index, bank in enumerate(banks):
             m.submodules[f"bank{index}"] = bank
         self._elaborate_reads(m, platform, banks)
@@ -119,34 +122,35 @@ class Scratchpad(wiring.Component):
     def _elaborate_reads(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config
         words = [bank.read_data for bank in banks]
-        bank_bits = (BANKS - 1).bit_length()
+        bank_bits = (config.banks - 1).bit_length()
+        slots = len(self.array.enable)
         users: list[list[tuple[Value, Value]]] = [[] for _ in banks]  # per bank: (wanted, row), first one wins
 
-        taken = Signal(BANKS)
+        taken = Signal(config.banks)
         hits = []
-        for slot in range(3):
+        for slot in range(slots):
             address = self.array.address[slot]
             bank_number = Signal(bank_bits, name=f"array_bank{slot}")
             m.d.sync += [
                 bank_number.eq(address[:bank_bits]),
                 self.array.data[slot].eq(_choose(bank_number, words)),
             ]
-            hit = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(BANKS))
+            hit = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))
             hits.append(hit)
-            for b in range(BANKS):
+            for b in range(config.banks):
                 users[b].append((hit[b], address[bank_bits:]))
-        m.d.comb += taken.eq(hits[0] | hits[1] | hits[2])
+        m.d.comb += taken.eq(functools.reduce(operator.or_, hits))
 
         for number, port in enumerate(self.reads):
             span = _Span(config, port.address)
             grant = Signal(name=f"read_grant{number}")
-            granted = Signal(BANKS, name=f"read_banks{number}")
+            granted = Signal(config.banks, name=f"read_banks{number}")
             m.d.comb += [
                 port.ready.eq(~(span.banks & taken).any()),
                 grant.eq(port.valid & port.ready),
                 granted.eq(Mux(grant, span.banks, 0)),
             ]
-            for b in range(BANKS):
+            for b in range(config.banks):
                 users[b].append((granted[b], span.row_in(b)))
             taken = taken | granted
 
@@ -169,7 +173,7 @@ class Scratchpad(wiring.Component):
                 row = Mux(want, address, row)
             m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
         for b, wanted in enumerate(users):
-            shared = sum((want for want, _ in wanted[3:]), start=Cat(want for want, _ in wanted[:3]).any())
+            shared = sum((want for want, _ in wanted[slots:]), start=Cat(want for want, _ in wanted[:slots]).any())
             check(m, platform, shared <= 1, f"read_bank{b}", f"two ports read bank {b} at once")
 
     def _elaborate_writes(self, m: Module, platform: Any, banks: list[Ram]) -> None:
@@ -180,7 +184,7 @@ class Scratchpad(wiring.Component):
         for number, port in enumerate(self.writes):
             offset = port.address[: (size - 1).bit_length()]
             span = _Span(config, port.address, both=offset + port.count > size)
-            granted = Signal(BANKS, name=f"write_banks{number}")
+            granted = Signal(config.banks, name=f"write_banks{number}")
             m.d.comb += [
                 port.ready.eq(1 if taken is None else ~(span.banks & taken).any()),
                 granted.eq(Mux(port.valid & port.ready, span.banks, 0)),

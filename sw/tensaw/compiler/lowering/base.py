@@ -13,7 +13,7 @@ from tensaw.compiler.ir import Conv2d, Op, Requantise
 from tensaw.compiler.regions import Box, Image, Layout, View
 from tensaw.compiler.runs import Drain, SecondOperand
 from tensaw.compiler.stages import Operand, Stage
-from tensaw.spec.config import BANKS, NpuConfig
+from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, TableKind
 
 __all__ = ["Lowering", "broadcast_box", "span_needed", "spread_layout"]
@@ -54,7 +54,7 @@ def spread_layout(config: NpuConfig, channels: int, op: Op | None = None) -> Lay
     ``op`` needs more chunks than as runs of bytes."""
     taps = op.weights.shape[2] if isinstance(op, Conv2d) and op.dilation[1] == op.groups == 1 else 1
     apart, joined = taps * -(-channels // config.rows), -(-taps * channels // config.rows)
-    spread = channels % (BANKS * config.word_bytes) == 0 and apart == joined
+    spread = channels % (4 * config.word_bytes) == 0 and apart == joined
     return Layout(channels + config.word_bytes if spread else channels)
 
 

@@ -42,18 +42,37 @@ def usable_channels(config: NpuConfig, channels: int, pixel_pitch: int, base: in
     return 1
 
 
-def depthwise_layout(config: NpuConfig, image: Image, dilation: int) -> Layout:
-    """Layout of an input tensor in which the array's depthwise mode works best: pixels padded as little as the fewest
-    channel groups allow, and rows an odd number of words apart (for odd dilations), so that three kernel rows come from
-    different banks."""
+def depthwise_layout(config: NpuConfig, image: Image, dilation: tuple[int, int] = (1, 1), stride: int = 1) -> Layout:
+    """Layout of an input tensor in which the array's depthwise modes work best: pixels padded as little as the fewest
+    channel groups allow, and rows an odd number of words apart, so that three kernel rows come from different banks.
+
+    For an even ``stride`` in x pixels and rows are such that two pixels of each kernel row can be read together, unless
+    that takes too much of the scratchpad."""
     word = config.word_bytes
     channels = image.channels
+    if stride // math.gcd(stride, dilation[1]) % 2 == 0 and (pairs := _pairs_layout(config, image, dilation)):
+        return pairs
     if channels >= word:
         pitches = [channels, -(-channels // word) * word]
     else:
         pitches = list(range(channels, word + 1))
     best = min(pitches, key=lambda pitch: (-(-channels // usable_channels(config, channels, pitch)), pitch))
-    return Layout(best, word, odd=dilation % 2 == 1 and config.groups > 1)
+    return Layout(best, word, (2, 1) if dilation[0] % 4 and config.groups > 1 else (1, 0))
+
+
+def _pairs_layout(config: NpuConfig, image: Image, dilation: tuple[int, int]) -> Layout | None:
+    """Layout for PAIRS mode, if it can be used."""
+    word, channels = config.word_bytes, image.channels
+    aligned = config.columns == word or channels <= config.columns
+    if config.taps < 3 or not aligned or dilation[0] % 2 == 0 or dilation[1] % 2 == 0:
+        return None
+    least = -(-channels // word)
+    far_apart = config.banks == 8 and least % 8 == 4
+    words = least if least % 2 or far_apart else least + 1
+    layout = Layout(words * word, word, (2, 1) if far_apart else (4, 2))
+    if words > least and layout.size(image.whole) > config.scratchpad_bytes // 2:
+        return None
+    return layout
 
 
 def depthwise_steps(config: NpuConfig, kernel: tuple[int, int], groups: int) -> int:
@@ -64,8 +83,10 @@ def depthwise_steps(config: NpuConfig, kernel: tuple[int, int], groups: int) -> 
 class DepthwiseLowering(Lowering):
     """One input channel in each column; up to three kernel rows and three taps of each in a step.
 
-    The taps of a row are successive pixels of the stream. With a dilation d in x the stream is every d-th pixel of the
-    row: outputs whose taps lie on the same of these pixels become a run of their own, and the array skips the others.
+    The taps of a row are successive pixels of the stream, which comes two pixels at a time where every second sum would
+    be dropped and the banks of the scratchpad allow it (PAIRS). With a dilation d in x the stream is every d-th pixel
+    of the row: outputs whose taps lie on the same of these pixels become a run of their own, and the array skips the
+    others.
     """
 
     unit = "array, depthwise"
@@ -109,7 +130,7 @@ class DepthwiseLowering(Lowering):
 
     @property
     def decimation(self) -> int:
-        """Streamed pixels from output to output of a run."""
+        """Pixels of the stream from output to output of a run."""
         return self._op.stride[1] // math.gcd(self._op.dilation[1], self._op.stride[1])
 
     def cycles(self) -> int:
@@ -118,19 +139,31 @@ class DepthwiseLowering(Lowering):
         image, config = self.image, self.config
         groups = self._groups(layout.pitch(self.stage.inputs[0].image.width))
         tiles = -(-image.channels // usable_channels(config, image.channels, layout.pixel_pitch))
-        surplus = max(config.taps, self.decimation) - self.decimation
-        row = image.width * self.decimation + min(self.phases, image.width) * surplus
+        at_once = 2 if self._pairs(layout.pixel_pitch, layout.pitch(self.stage.inputs[0].image.width), groups) else 1
+        decimation = self.decimation // at_once
+        surplus = max(2 if at_once == 2 else config.taps, decimation) - decimation
+        row = image.width * decimation + min(self.phases, image.width) * surplus
         return tiles * depthwise_steps(config, self.window.kernel, groups) * image.rows * row
 
     def _groups(self, pitch: int) -> int:
         """Kernel rows that can be taken together with this row pitch."""
         word, dilation = self.config.word_bytes, self._op.dilation[0]
         group_pitch = dilation * pitch
-        odd = group_pitch % word == 0 and group_pitch // word % 2 == 1
-        most = min(self.config.groups, self.window.kernel[0]) if odd else 1
+        apart = group_pitch % word == 0 and group_pitch // word % 4 != 0
+        most = min(self.config.groups, self.window.kernel[0]) if apart else 1
         while most > 1 and dilation * most > MOST_STEPS:
             most -= 1
         return most
+
+    def _pairs(self, pixel_pitch: int, pitch: int, groups: int) -> bool:
+        """Whether two pixels can be read together in so many kernel rows."""
+        config, (down, right) = self.config, self._op.dilation
+        word = config.word_bytes
+        if config.taps < 3 or self.decimation % 2 or pixel_pitch % word or pitch % word:
+            return False
+        pixel, row = right * pixel_pitch // word, down * pitch // word
+        apart = pixel % 2 == 1 and (groups == 1 or row % 4 == 2)
+        return apart or (config.banks == 8 and pixel % 8 == 4 and (groups == 1 or row % 2 == 1))
 
     def input_box(self, index: int, box: Box) -> Box:
         return self.window.needs(box, box.c0, box.c1)
@@ -139,20 +172,24 @@ class DepthwiseLowering(Lowering):
         op, config, view = self._op, self.config, views[0]
         placed = self.window.place(box, view, box.c0)
         pitch = view.pixel_pitch
-        size = usable_channels(config, box.channels, pitch, view.address(view.box.y0, view.box.x0, box.c0))
+        first = view.address(view.box.y0, view.box.x0, box.c0)
+        size = usable_channels(config, box.channels, pitch, first)
         if view.pitch % config.word_bytes:
             size = 1
         groups = self._groups(view.pitch)
         taps = config.taps
+        whole_words = first % config.word_bytes == 0 and (size % config.word_bytes == 0 or box.channels <= size)
+        pairs = whole_words and self._pairs(pitch, view.pitch, groups)
+        at_once = 2 if pairs else 1
         most = _MOST_TILES * size
         for c0 in range(box.c0, box.c1, most):
             c1 = min(c0 + most, box.c1)
             part = Box(box.y0, box.y1, box.x0, box.x1, c0, c1)
             run = ArrayRun(
-                mode=Mode.DEPTHWISE, base=placed.base + c0 - box.c0, pitch=view.pitch,
+                mode=Mode.PAIRS if pairs else Mode.DEPTHWISE, base=placed.base + c0 - box.c0, pitch=view.pitch,
                 window=(placed.height, (placed.width - 1) * pitch + min(size, c1 - c0)),
-                origin=(placed.y, placed.x * pitch), step=(op.stride[0], op.dilation[1] * pitch),
-                decimation=self.decimation,
+                origin=(placed.y, placed.x * pitch), step=(op.stride[0], at_once * op.dilation[1] * pitch),
+                decimation=self.decimation // at_once,
                 size=(part.height, part.width),
                 kernel_y=(-(-self.window.kernel[0] // groups), groups * op.dilation[0]),
                 kernel_x=(-(-self.window.kernel[1] // taps), taps * op.dilation[1] * pitch),

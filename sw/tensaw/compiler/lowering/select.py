@@ -61,7 +61,7 @@ def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
                 continue
             if DepthwiseLowering.suits(stage, config):
                 assert isinstance(stage.op, DepthwiseConv2d)
-                layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation[0])
+                layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation, stage.op.stride[1])
             elif (layout := spread_layout(config, image.channels, stage.op)).pixel_pitch != image.channels:
                 layouts[operand.storage] = layout
     return layouts
