@@ -1,7 +1,7 @@
 """Write the generated tables of the documentation anew: ``python scripts/update_docs.py``; ``--check`` only compares.
 
 The tables of the spec are made by tensaw.spec.documentation; those of the operators come from the front ends' handlers,
-each of whose docstrings is its rule; the test plan's from ``tb/testplan.toml``.
+each of whose docstrings is its rule; the test plan's from ``tb/testplan.toml``, the boards' from their definitions.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tensaw.boards import pages
 from tensaw.compiler.frontends import onnx, tflite
 from tensaw.spec import documentation
 from tensaw.verify.plan import load_plan, plan_page
@@ -26,6 +27,7 @@ def operator_table(rules: Mapping[str, str]) -> str:
 def main(arguments: list[str]) -> int:
     documentation.SECTIONS["operators.tflite"] = lambda: operator_table(tflite.supported_operators())
     documentation.SECTIONS["operators.onnx"] = lambda: operator_table(onnx.supported_operators())
+    documentation.SECTIONS.update(pages.SECTIONS)
     documentation.SECTIONS["testplan"] = lambda: plan_page(load_plan(ROOT / "tb" / "testplan.toml"))
     check = "--check" in arguments
     stale = 0

@@ -16,7 +16,8 @@ from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import ConfigError, DeviceError
 
 __all__ = [
-    "BACKGROUNDS", "COUNTERS_FORMAT", "HEADER_BYTES", "Header", "IDENTITY_MAGIC", "Identity", "MARCH_TEXTS",
+    "BACKGROUNDS", "BAUD_RATES", "COUNTERS_FORMAT", "FAST_RATES", "HEADER_BYTES", "Header",
+    "IDENTITY_MAGIC", "Identity", "MARCH_TEXTS",
     "MarchFlag", "OP_TEXTS", "Op", "PROTOCOL", "STATUS_TEXTS", "SYNC_REQUEST", "SYNC_RESPONSE", "Status",
     "WITH_PAYLOAD", "ONCE",
 ]  # fmt: skip
@@ -26,6 +27,11 @@ PROTOCOL = 1
 SYNC_REQUEST = b"\xa7\x53"
 SYNC_RESPONSE = b"\x53\xa7"
 """Not the same, so that a host does not take its own echo for an answer."""
+
+BAUD_RATES = (3_000_000, 2_000_000, 1_000_000, 115_200)
+"""Rates at which a board is looked for."""
+FAST_RATES = (16_000_000, 12_000_000, 8_000_000, 4_000_000, 2_000_000, 1_000_000)
+"""Rates of virtual boards, beyond what serial ports can do."""
 
 _HEADER = struct.Struct("<BBBBIH")
 HEADER_BYTES = _HEADER.size

@@ -28,14 +28,14 @@ _OPTIONS = (
     "--output-split", "4000", "--output-split-cfuncs", "2000",
 )  # fmt: skip
 # Hot code, the model's rarely run code, and Verilator's run-time library.
-_LIBRARY_OPTIMISE = "OPT_GLOBAL=-O1"
+LIBRARY_OPTIMISE = "OPT_GLOBAL=-O1"
 _OPTIMISE: dict[str, tuple[str, ...]] = {
-    "speed": ("OPT_FAST=-O2", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE),
+    "speed": ("OPT_FAST=-O2", "OPT_SLOW=-O0", LIBRARY_OPTIMISE),
     # All files as one, without a precompiled header: unoptimised, what each file takes is mostly to read headers.
-    "build": ("OPT_FAST=-O0", "OPT_SLOW=-O0", _LIBRARY_OPTIMISE, "VM_PARALLEL_BUILDS=0"),
+    "build": ("OPT_FAST=-O0", "OPT_SLOW=-O0", LIBRARY_OPTIMISE, "VM_PARALLEL_BUILDS=0"),
 }
 # The Python package was configured on another machine: its makefile names tools that are not here.
-_PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
+PACKAGE_VARIABLES = ("AR=ar", "PYTHON3=python3", "CFG_CXXFLAGS_PCH_I=-include")
 
 
 def build_verilator(
@@ -51,7 +51,7 @@ def build_verilator(
     ``waves`` builds in the recording of waveforms, which makes the simulator slower. ``optimise`` for a fast simulator
     or for a fast build, which pays below some 100,000 cycles. Raises ToolError if a tool is missing or fails.
     """
-    tools = _Tools(find_verilator(), find_compiler(), find_make())
+    tools = Tools(find_verilator(), find_compiler(), find_make())
     defines = [f"-DBUS_BYTES={config.bus_bytes}", f"-DADDRESS_WIDTH={config.address_width}"]
     if trace:
         defines.append("-DTENSAW_TRACE")
@@ -60,7 +60,7 @@ def build_verilator(
     key = digest({
         **{f"verilog/{name}": text for name, text in files.items()},
         **{f"cpp/{name}": text for name, text in {**own, **shims}.items()},
-        "options": " ".join((*_OPTIONS, *_OPTIMISE[optimise], *_PACKAGE_VARIABLES)),
+        "options": " ".join((*_OPTIONS, *_OPTIMISE[optimise], *PACKAGE_VARIABLES)),
         "build": f"{defines} {waves} {platform.machine()}",
         "tools": f"{tools.verilator.version} {tool_version(tools.compiler, '--version')}",
     })  # fmt: skip
@@ -74,7 +74,7 @@ def build_verilator(
 
 
 @dataclass(frozen=True)
-class _Tools:
+class Tools:
     verilator: Verilator
     compiler: str
     make: str
@@ -83,7 +83,7 @@ class _Tools:
 def _build(
     directory: Path,
     log: Path,
-    tools: _Tools,
+    tools: Tools,
     files: Mapping[str, str],
     defines: list[str],
     waves: WaveFormat | None,
@@ -103,7 +103,7 @@ def _build(
         (directory / "root").symlink_to(tool.root.absolute())
         environment["VERILATOR_ROOT"] = str(directory / "root")
         program = str(directory / "root" / tool.program.relative_to(tool.root))
-        variables += _PACKAGE_VARIABLES
+        variables += PACKAGE_VARIABLES
     if waves == "vcd":
         options.append("--trace-vcd")
         flags.append("-DTENSAW_WAVES_VCD")
@@ -118,7 +118,7 @@ def _build(
          "cpp/tensaw_simulation.v", *sorted(files)],
         directory, log, environment,
     )  # fmt: skip
-    library = _Library(directory / "model", tool, compiler)
+    library = RuntimeLibrary(directory / "model", tool, compiler)
     library.restore()
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     run_tool(
@@ -134,7 +134,7 @@ def _build(
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-class _Library:
+class RuntimeLibrary:
     """Objects of Verilator's run-time library, the same for every model: kept, since they cost more than small models.
 
     ``make`` takes objects that are newer than their sources and its own makefile for done.
@@ -145,7 +145,7 @@ class _Library:
         shims = {path.name: path.read_text() for path in sorted((_CPP / "fst").iterdir())}
         self._key = digest({
             **shims,
-            "options": " ".join((_LIBRARY_OPTIMISE, *_PACKAGE_VARIABLES)),
+            "options": " ".join((LIBRARY_OPTIMISE, *PACKAGE_VARIABLES)),
             "tools": f"{tool.version} {tool.program} {tool_version(compiler, '--version')} {platform.machine()}",
         })  # fmt: skip
 

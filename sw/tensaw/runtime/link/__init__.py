@@ -3,8 +3,8 @@
 from tensaw.runtime.link.frames import Answer, AnswerReader, Request
 from tensaw.runtime.link.host import HostLink, MarchResult, Port
 from tensaw.runtime.link.opening import connect
-from tensaw.runtime.link.port import BAUD_RATES, SerialPort
+from tensaw.runtime.link.port import SerialPort
 
 __all__ = [
-    "Answer", "AnswerReader", "BAUD_RATES", "HostLink", "MarchResult", "Port", "Request", "SerialPort", "connect",
+    "Answer", "AnswerReader", "HostLink", "MarchResult", "Port", "Request", "SerialPort", "connect",
 ]  # fmt: skip

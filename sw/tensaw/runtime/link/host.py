@@ -23,6 +23,8 @@ _PATIENCE = 8.0
 """How many times as long as measured an answer may take before it counts as lost."""
 HELLO_TIMES = (0.3, 0.6, 1.2, 2.4)
 """Seconds waited for the answers to successive HELLOs."""
+_FORMER = 10.0
+"""Seconds that a board may go on answering a former host."""
 _UNDER_WAY = 8
 """Requests that are under way at most: enough for USB chips that hold bytes back for 16 ms."""
 
@@ -90,15 +92,21 @@ class HostLink:
     # Opening -------------------------------------------------------------------------------------------------------
 
     def hello(self, times: Sequence[float] = HELLO_TIMES) -> Identity | None:
-        """Ask who is there, waiting so many seconds for an answer to each attempt; None if nobody answers."""
+        """Ask who is there, giving up each attempt after so many seconds of silence; None if nobody answers.
+
+        A board may first have to finish what a former host has asked for.
+        """
         number = random.SystemRandom().randrange(1 << 32)
         self._reader = AnswerReader()
+        last = time.monotonic() + sum(times) + _FORMER
         for seconds in times:
             tag = self._next_tag()
-            started = time.monotonic()
+            started = heard = time.monotonic()
             self.port.write(Request(Op.HELLO, number).to_bytes(tag))
-            while (left := started + seconds - time.monotonic()) > 0:
-                for answer in self._reader.feed(self.port.read(left)):
+            while (left := min(heard + seconds, last) - time.monotonic()) > 0:
+                content = self.port.read(left)
+                heard = time.monotonic() if content else heard
+                for answer in self._reader.feed(content):
                     if answer.header.op == Op.HELLO and answer.header.address == number:
                         took = time.monotonic() - started
                         self._identity = Identity.from_bytes(answer.payload)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from tensaw.runtime.link.host import HELLO_TIMES, HostLink
-from tensaw.runtime.link.port import BAUD_RATES, SerialPort
+from tensaw.runtime.link.port import SerialPort
 from tensaw.spec.errors import DeviceError
+from tensaw.spec.link import BAUD_RATES, FAST_RATES
 
 __all__ = ["connect"]
 
@@ -14,9 +16,15 @@ _GLANCE = (0.3, 0.6)
 """Seconds for a rate that is only tried."""
 
 
-def connect(path: str, baud: int | None = None, rates: Sequence[int] = BAUD_RATES) -> HostLink:
-    """Open the port ``path``, find the board at ``baud`` (default: at the first of ``rates`` at which it answers) and
-    end whatever a former host had begun. Raises DeviceError, with one sentence for each way in which that can fail."""
+def connect(path: str, baud: int | None = None, rates: Sequence[int] | None = None) -> HostLink:
+    """Open the port ``path``, find the board at ``baud`` (default: at the first of ``rates`` at which it answers, by
+    default those that are usual) and end whatever a former host had begun.
+
+    Raises DeviceError, with one sentence for each way in which that can fail.
+    """
+    if rates is None:
+        # Virtual boards are on pseudo-terminals.
+        rates = (*FAST_RATES, *BAUD_RATES) if os.path.realpath(path).startswith("/dev/pts/") else BAUD_RATES
     port = SerialPort(path, rates[0] if baud is None else baud)
     try:
         return _find(port, baud, rates)
@@ -27,7 +35,7 @@ def connect(path: str, baud: int | None = None, rates: Sequence[int] = BAUD_RATE
 
 def _find(port: SerialPort, baud: int | None, rates: Sequence[int]) -> HostLink:
     heard = 0
-    for rate in (*([] if baud is None else [baud]), *(rate for rate in rates if rate != baud)):
+    for rate in dict.fromkeys(rates if baud is None else (baud, *rates)):
         try:
             port.set_rate(rate)
         except DeviceError:

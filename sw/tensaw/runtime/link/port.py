@@ -12,10 +12,7 @@ from tensaw.spec.errors import DeviceError
 if TYPE_CHECKING:
     import serial
 
-__all__ = ["BAUD_RATES", "SerialPort"]
-
-BAUD_RATES = (3_000_000, 2_000_000, 1_000_000, 115_200)
-"""Rates at which a board is looked for."""
+__all__ = ["SerialPort"]
 
 
 class SerialPort:
