@@ -22,6 +22,7 @@ def test_it_says_what_it_proves(name: str) -> None:
     proof = PROOFS[name]
     bench = proof.bench()
     assert proof.summary.endswith(".") and bench.properties and bench.covers
+    assert not bench.undriven
     assert not proof.bounded or len(proof.bounded) > 20
     group = [other for other in PROOFS.values() if other.name.rpartition(".")[0] == name.rpartition(".")[0]]
     assert any(other.planted for other in group)

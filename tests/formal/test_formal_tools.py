@@ -103,6 +103,27 @@ def test_time_is_limited() -> None:
     assert result.status == "timeout"
 
 
+def test_inputs_that_nothing_drives_are_told() -> None:
+    b = Bench()
+    dut = b.add(Lamp(10))
+    assert b.undriven == ["on"]
+    b.ignore("on")
+    assert b.undriven == []
+    b = Bench()
+    dut = b.add(Lamp(10))
+    b.drive(dut.on, "on")
+    assert b.undriven == []
+
+
+def test_the_past_is_remembered_in_every_cycle() -> None:
+    def fill(b: Bench) -> None:
+        dut = lamp(b)
+        with b.m.If(dut.count == 3):
+            b.prove("before", b.past(dut.count) != 0, "it was on before")
+
+    assert run_proof(proof(fill)).status == "pass"
+
+
 def test_names_are_used_once() -> None:
     b = Bench()
     b.prove("name", 1, "text")

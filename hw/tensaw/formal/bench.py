@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, ClockDomain, Cover, Elaboratable, Fragment, Module, Signal, Value, ValueLike
-from amaranth.lib.wiring import Out
+from amaranth.lib.fifo import FIFOInterface
+from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.checks import FORMAL
 
@@ -98,6 +99,10 @@ class Bench:
         self.properties: dict[str, str] = {}
         self.covers: dict[str, str] = {}
         self._blocks: dict[str, Fragment] = {}
+        # What is free or remembered is so in every cycle, even if it was asked for within an ``m.If``.
+        self.m.submodules.always = self._always = Module()
+        self._added: list[Any] = []
+        self._ignored: set[str] = set()
         self._domain = ClockDomain("sync")
         self.m.domains.sync = self._domain
         self.m.d.comb += self._domain.rst.eq(0)
@@ -107,6 +112,7 @@ class Bench:
     def add(self, block: Block, name: str = "dut") -> Block:
         """Put a block into the bench."""
         self._blocks[name] = fragment = Fragment.get(block, FORMAL)
+        self._added.append(block)
         self.m.submodules[name] = fragment
         return block
 
@@ -128,9 +134,14 @@ class Bench:
         block, fragment = self.part(path), self._fragment(path.split("."))
         fragment.statements.clear()
         fragment.subfragments.clear()
-        for _, member, value in block.signature.flatten(block):
-            if member.flow is Out:
-                fragment.add_statements("comb", Value.cast(value).eq(AnySeq(len(Value.cast(value)))))
+        if isinstance(block, FIFOInterface):
+            outputs = [block.w_rdy, block.w_level, block.r_rdy, block.r_data, block.r_level]
+            if hasattr(block, "level"):
+                outputs.append(block.level)
+        else:
+            outputs = [value for _, member, value in block.signature.flatten(block) if member.flow is Out]
+        for value in outputs:
+            fragment.add_statements("comb", Value.cast(value).eq(AnySeq(len(Value.cast(value)))))
         return block
 
     def inside(self, path: str) -> Signal:
@@ -170,18 +181,40 @@ class Bench:
     def free(self, shape: Any, name: str) -> Any:
         """A value that may be anything in every cycle."""
         value = Signal(shape, name=name)
-        self.m.d.comb += Value.cast(value).eq(AnySeq(len(Value.cast(value))))
+        self._always.d.comb += Value.cast(value).eq(AnySeq(len(Value.cast(value))))
         return value
 
     def constant(self, shape: Any, name: str) -> Any:
         """A value that may be anything and never changes."""
         value = Signal(shape, name=name)
-        self.m.d.comb += Value.cast(value).eq(AnyConst(len(Value.cast(value))))
+        self._always.d.comb += Value.cast(value).eq(AnyConst(len(Value.cast(value))))
         return value
 
     def drive(self, port: Any, name: str) -> None:
         """Let an input be anything in every cycle."""
         self.m.d.comb += Value.cast(port).eq(AnySeq(len(Value.cast(port))))
+
+    def ignore(self, *names: str) -> None:
+        """These inputs lead to nothing but parts that were taken away."""
+        self._ignored |= set(names)
+
+    @property
+    def undriven(self) -> list[str]:
+        """Inputs of the blocks that nothing drives: they would always be 0, which proves little."""
+        driven = {
+            id(signal)
+            for statements in self.m._statements.values()
+            for statement in statements
+            for signal in statement._lhs_signals()
+        }
+        return [
+            "__".join(map(str, path))
+            for block in self._added
+            if hasattr(block, "signature")
+            for path, member, value in block.signature.flatten(block)
+            if member.flow is In and path[0] not in self._ignored
+            if any(id(signal) not in driven for signal in Value.cast(value)._lhs_signals())
+        ]
 
     def source(self, port: Any) -> None:
         """Drive a stream into a block: anything at any time, but held until it is taken."""
@@ -219,7 +252,7 @@ class Bench:
         """The value so many cycles ago; 0 before the first cycle."""
         for _ in range(cycles):
             register = Signal.like(Value.cast(value), name="past", init=0)
-            self.m.d.sync += register.eq(value)
+            self._always.d.sync += register.eq(value)
             value = register
         return value
 

@@ -10,9 +10,14 @@ from tensaw.formal import (  # noqa: F401
     bus_write_manager,
     control_command,
     control_run_control,
+    control_sequencer,
     control_tokens,
+    dma_rows,
+    dma_transfer,
+    dma_weight,
     memory_scratchpad,
     memory_weight_ring,
+    output_fetch,
     queue,
 )
 from tensaw.formal.bench import PROOFS

@@ -129,7 +129,11 @@ class Sequencer(wiring.Component):
         end = word_named("CONTROL.END")
         end_bits = word_layout(end).size
         is_end = (word[PAYLOAD_BITS:60] == end.code) & ~word[end_bits:PAYLOAD_BITS].any()
-        started, ended, illegal, unknown, no_end = Signal(), Signal(), Signal(), Signal(), Signal()
+        started = Signal()
+        ended = Signal()
+        illegal = Signal()
+        unknown = Signal()
+        no_end = Signal()
         with m.If(self.start):
             m.d.sync += started.eq(1)
         with m.If(started & fetch.words.valid & ~ended & ~illegal & ~unknown & ~self.halt):

@@ -90,7 +90,9 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
-        valid, end, final = Signal(), Signal(), Signal()
+        valid = Signal()
+        end = Signal()
+        final = Signal()
         written = valid & write.ready
         progress = self.progress
         address = Signal(24)

@@ -64,8 +64,10 @@ class RowStepper(wiring.Component):
         config = self.config
         span = Signal(span_layout(config))
         working = Signal()
-        first, last = Signal(), Signal()
-        begin, end = Signal(range(config.word_bytes)), Signal(range(config.word_bytes))
+        first = Signal()
+        last = Signal()
+        begin = Signal(range(config.word_bytes))
+        end = Signal(range(config.word_bytes))
         m.d.comb += [
             last.eq(span.beats == 1),
             begin.eq(Mux(first, span.first_lane, 0)),

@@ -100,10 +100,14 @@ class RowWalker(wiring.Component):
         lane_bits, word_bits = exact_log2(config.bus_bytes), exact_log2(config.word_bytes)
 
         # One bit more than the fields have: it stays set once a sum has outgrown them.
-        offset, plane_offset = Signal(33), Signal(33)
-        address, plane_address = Signal(25), Signal(25)
-        rows_left, planes_left = Signal(16), Signal(16)
-        last_row, last_plane = Signal(), Signal()
+        offset = Signal(33)
+        plane_offset = Signal(33)
+        address = Signal(25)
+        plane_address = Signal(25)
+        rows_left = Signal(16)
+        planes_left = Signal(16)
+        last_row = Signal()
+        last_plane = Signal()
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
             top = len(target) - 1

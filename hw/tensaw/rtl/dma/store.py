@@ -92,7 +92,9 @@ class StoreDma(wiring.Component):
         # A read is made only if the buffer has a place for its beat.
         step = transfer.step.payload
         reserved = Signal(range(_BUFFER + 1))
-        taken, handed, ending = Signal(), Signal(), Signal()
+        taken = Signal()
+        handed = Signal()
+        ending = Signal()
         m.d.comb += [
             transfer.halt.eq(self.halt),
             read.valid.eq(transfer.step.valid & (reserved != _BUFFER)),

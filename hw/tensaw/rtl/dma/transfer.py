@@ -111,11 +111,18 @@ class Transfer(wiring.Component):
         run = port.run.payload
         most = 2 if self.unit is Unit.LOAD else 1
         fill = run.run.fill if self.unit is Unit.LOAD else 0
-        count, left = Signal(range(most + 1)), Signal(range(most + 1))
-        walking, filling, room = Signal(), Signal(), Signal()
+        count = Signal(range(most + 1))
+        left = Signal(range(most + 1))
+        walking = Signal()
+        filling = Signal()
+        room = Signal()
         kept = data.StructLayout({"signal": 4, "tag": 16, "lines": 12})
-        taken, oldest, behind = Signal(kept), Signal(kept), Signal(kept)
-        value, given, giving = Signal(8), Signal(4), Signal()
+        taken = Signal(kept)
+        oldest = Signal(kept)
+        behind = Signal(kept)
+        value = Signal(8)
+        given = Signal(4)
+        giving = Signal()
         m.d.comb += [
             taken.signal.eq(run.run.signal),
             taken.tag.eq(run.run.tag),
@@ -163,7 +170,9 @@ class Transfer(wiring.Component):
 
         # Whose error it is. A refusal is about the access that was asked for last, bad data about the next step. A
         # STORE, which hears later about its writes, has only one run.
-        asked_tag, latest_tag, step_tag = Signal(16), Signal(16), Signal(16)
+        asked_tag = Signal(16)
+        latest_tag = Signal(16)
+        step_tag = Signal(16)
         stepped = Signal(range(most + 1))
         final = self.step.valid & self.step.ready & self.step.payload.final
         m.d.sync += stepped.eq(stepped + final - self.complete)

@@ -239,8 +239,8 @@ def _number(rng: Rng, end: int) -> int:
 
 
 def _cycles(site: Site, rng: Rng) -> list[int]:
-    """Some cycles of the run, in order."""
-    most = site.network.clean[site.timing].cycles
+    """Some cycles of the run, in order; what begins in them is over before the run is."""
+    most = site.network.clean[site.timing].cycles - 60
     return sorted(_number(rng, most) for _ in range(1 + _number(rng, 5)))
 
 
