@@ -47,7 +47,7 @@ class ArrayUnit:
         self._last = -1  # cycle of the last position given
         self._tail = 0  # weight row, counted from the start of the program, that the next run begins with
         self._seen = -1  # latest weight row that is known to have been read
-        self._to_accumulators = FEEDER + array_latency(config) - 1
+        self._to_accumulators = FEEDER + array_latency(config) - 2
         self._busy_since = 0  # first cycle of the latest block, -1 if it was not right behind the one before it
         self._starved = 0  # cycle before which the half that comes next cannot be free
         self._first = 0  # cycle of the first position of the latest step

@@ -12,7 +12,7 @@ from tensaw.spec.isa import Operation, OutputKind, Peer
 
 __all__ = ["OutputUnit"]
 
-SUMS_TO_QUEUE = 5
+SUMS_TO_QUEUE = 4
 """Cycles from a position's sums to the output stage, through the accumulators."""
 TAKEN_TO_FREE = 2
 """Cycles from reading a half's last accumulators to its being free, and to reading the other one's first."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tensaw.rtl.array.systolic_array import psum_width
 from tensaw.rtl.checks import check
@@ -15,6 +16,9 @@ from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["Accumulators", "accumulate_layout"]
+
+_QUEUE = 4
+"""Positions that can be on their way to the output stage: keeps up with one a cycle."""
 
 
 def accumulate_layout(config: NpuConfig) -> data.StructLayout:
@@ -51,7 +55,7 @@ class Accumulators(wiring.Component):
     Members
     -------
     control : In(accumulate_layout)
-        Given one cycle before ``sums`` of the same position.
+        Given two cycles before ``sums`` of the same position.
     sums : In(columns × signed psum_width)
     open : In(1), open_half : In(1)
         A block will be written to this half; it must be free.
@@ -63,7 +67,7 @@ class Accumulators(wiring.Component):
     Timing
     ------
     A position a cycle in, a position a cycle out. A position can be accumulated again one cycle later (the newest value
-    is forwarded). It can leave 4 cycles after its last ``control`` at the earliest.
+    is forwarded). It can leave 4 cycles after its last ``sums`` at the earliest.
     """
 
     control: data.View
@@ -95,40 +99,40 @@ class Accumulators(wiring.Component):
 
         def entry(half: Value, index: Value) -> Value:
             """Address within the memory of the index's parity."""
-            return (index >> 1) + Mux(half, config.acc_half // 2, 0)
+            places = config.acc_half // 2
+            if places & (places - 1) == 0:
+                return Cat(index[1:][: exact_log2(places)], half)
+            return (index >> 1) + Mux(half, places, 0)
 
-        # Accumulation: read, then add and register, then write.
+        # Accumulation: read (control); register what was read, or what is newer (stored); add and write (adding).
         layout = accumulate_layout(config)
-        adding = Signal(layout)
-        writing = Signal(layout)
-        total = Signal(vector_layout(config))
-        total_before = Signal(vector_layout(config))
+        read, adding, added = Signal(layout), Signal(layout), Signal(layout)
+        m.d.sync += [read.eq(self.control), adding.eq(read), added.eq(adding)]
         read_sum = self.control.valid & ~self.control.first
-        m.d.sync += [adding.eq(self.control), writing.eq(adding), total_before.eq(total)]
 
         def same(a: data.View, b: data.View) -> Value:
             return a.valid & b.valid & (a.half == b.half) & (a.index == b.index)
 
-        forward = Signal()
-        forward_before = Signal()
-        stored = Mux(adding.index[0], memories[1].read_data, memories[0].read_data)
-        # Registered one cycle ahead: `control` becomes `adding`, `adding` becomes `writing`.
-        m.d.sync += [
-            forward.eq(same(self.control, adding)),
-            forward_before.eq(same(self.control, writing)),
-        ]
+        # Registered one cycle ahead: what is read now is being added to in that cycle, or has just been.
+        newer, newest = Signal(), Signal()
+        m.d.sync += [newest.eq(same(self.control, read)), newer.eq(same(self.control, adding))]
+        odd = read.index[0]
+        total, total_before = Signal(vector_layout(config)), Signal(vector_layout(config))
+        m.d.sync += total_before.eq(total)
         for column in range(config.columns):
-            old = Signal(signed(32), name=f"old{column}")
-            new = self.sums[column]
-            m.d.comb += old.eq(
-                Mux(forward, total[column], Mux(forward_before, total_before[column], stored[32 * column :][:32]))
-            )
-            larger = Mux(new > old, new, old)
-            m.d.sync += total[column].eq(Mux(adding.first, new, Mux(adding.maximum, larger, old + new)))
+            word = slice(32 * column, 32 * column + 32)
+            old, new = Signal(signed(32), name=f"old{column}"), self.sums[column]
+            in_memory = Mux(odd, memories[1].read_data[word], memories[0].read_data[word])
+            with m.If(read.first):
+                m.d.sync += old.eq(0)
+            with m.Else():
+                m.d.sync += old.eq(Mux(newest, total[column], Mux(newer, total_before[column], in_memory)))
+            larger = Mux(adding.first | (new > old), new, old)
+            m.d.comb += total[column].eq(Mux(adding.maximum, larger, old + new))
         for parity, memory in enumerate(memories):
             m.d.comb += [
-                memory.write_enable.eq(writing.valid & (writing.index[0] == parity)),
-                memory.write_address.eq(entry(writing.half, writing.index)),
+                memory.write_enable.eq(adding.valid & (adding.index[0] == parity)),
+                memory.write_address.eq(entry(adding.half, adding.index)),
                 memory.write_data.eq(total),
             ]
 
@@ -138,31 +142,38 @@ class Accumulators(wiring.Component):
         take_half = Signal()
         take_index = Signal(range(config.acc_half + 1))
         for half in range(2):
-            with m.If(writing.valid & writing.last & (writing.half == half)):
+            with m.If(adding.valid & adding.last & (adding.half == half)):
                 m.d.sync += finished[half].eq(finished[half] + 1)
-                with m.If(writing.final):
+                with m.If(adding.final):
                     m.d.sync += complete[half].eq(1)
             with m.If(self.open & (self.open_half == half)):
                 m.d.sync += self.busy[half].eq(1)
 
         # Taking: a read whenever the position is finished, its memory is free this cycle and the queue has room.
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=width, depth=4)
-        pending = Signal()
-        pending_parity = Signal()
-        room = Signal()
-        take = Signal()
+        m.submodules.queue = queue = fifo.SyncFIFO(width=width, depth=_QUEUE)
+        promised = Signal(range(_QUEUE + 1))  # read, and not yet taken from the queue
+        pending, arrived = Signal(), Signal()
+        pending_odd = Signal()
+        arriving = Signal(width)
+        take, leave = Signal(), Signal()
         available = Mux(take_half, finished[1], finished[0])
         busy_parity = read_sum & (self.control.index[0] == take_index[0])
         m.d.comb += [
-            room.eq(queue.level + pending < 4),
-            take.eq((take_index != available) & ~busy_parity & room),
-            queue.w_data.eq(Mux(pending_parity, memories[1].read_data, memories[0].read_data)),
-            queue.w_en.eq(pending),
+            take.eq((take_index != available) & ~busy_parity & (promised != _QUEUE)),
+            leave.eq(self.vectors.ready & queue.r_rdy),
+            queue.w_data.eq(arriving),
+            queue.w_en.eq(arrived),
             self.vectors.payload.eq(queue.r_data),
             self.vectors.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.vectors.ready & queue.r_rdy),
+            queue.r_en.eq(leave),
         ]
-        m.d.sync += [pending.eq(take), pending_parity.eq(take_index[0])]
+        m.d.sync += [
+            promised.eq(promised + take - leave),
+            pending.eq(take),
+            pending_odd.eq(take_index[0]),
+            arrived.eq(pending),
+            arriving.eq(Mux(pending_odd, memories[1].read_data, memories[0].read_data)),
+        ]
         for parity, memory in enumerate(memories):
             sum_here = read_sum & (self.control.index[0] == parity)
             m.d.comb += [
@@ -191,6 +202,6 @@ class Accumulators(wiring.Component):
         check(m, platform, opened, "opened", "a position is kept in a half without a block")
         inside = ~self.control.valid | (self.control.index < config.acc_half)
         check(m, platform, inside, "index", "a position lies beyond its half")
-        check(m, platform, ~pending | queue.w_rdy, "room", "a vector was read for which the queue has no room")
+        check(m, platform, ~arrived | queue.w_rdy, "room", "a vector was read for which the queue has no room")
         check(m, platform, take_index <= available, "unfinished", "a position leaves before it is finished")
         return m

@@ -59,7 +59,7 @@ class ArrayUnit(wiring.Component):
     Timing
     ------
     A position's sums reach the accumulators ``Feeder.LATENCY + SystolicArray.latency`` cycles after it was issued and
-    can leave 5 cycles later.
+    can leave 4 cycles later.
     """
 
     words: Any
@@ -173,7 +173,7 @@ class ArrayUnit(wiring.Component):
             accumulators.sums.eq(array.sums),
         ]
         control = feeder.control.as_value()
-        for cycle in range(SystolicArray.latency(config) - 1):
+        for cycle in range(SystolicArray.latency(config) - 2):
             following = Signal(len(control), name=f"control_d{cycle + 1}")
             m.d.sync += following.eq(control)
             control = following
