@@ -47,7 +47,7 @@ class ArrayUnit:
         self._last = -1  # cycle of the last position given
         self._tail = 0  # weight row, counted from the start of the program, that the next run begins with
         self._seen = -1  # latest weight row that is known to have been read
-        self._to_accumulators = FEEDER + array_latency(config) - 2
+        self._to_accumulators = FEEDER + array_latency(config) - 3
         self._busy_since = 0  # first cycle of the latest block, -1 if it was not right behind the one before it
         self._starved = 0  # cycle before which the half that comes next cannot be free
         self._first = 0  # cycle of the first position of the latest step
@@ -76,13 +76,13 @@ class ArrayUnit:
     def _lonely_table(self, action: Action, taken: int) -> Process:
         """A TABLE without tokens: the loader takes it on while the feeder is still at the run before."""
         self._port.accept(taken)
-        end = yield from self._parameters.read_table(self._tail, TABLE_BYTES, taken + 2)
+        end = 1 + (yield from self._parameters.read_table(self._tail, TABLE_BYTES, taken + 2))
         self._tail = self._ring.freed
         self._loader_free = end + 1
 
     def _table(self, action: Action, taken: int, begin: int) -> Process:
         start = yield from self._wait_tokens(action, begin, max(taken + PREPARATION, begin))
-        end = yield from self._parameters.read_table(self._tail, TABLE_BYTES, start + 1)
+        end = 1 + (yield from self._parameters.read_table(self._tail, TABLE_BYTES, start + 1))
         self._tail = self._ring.freed
         self._port.accept(end)
         self._loader_free = end + 1

@@ -242,7 +242,7 @@ class Ring:
         if beat >= self._beats:
             return None
         burst = bisect_right(self._starts, beat) - 1
-        return self._cycles[burst] + beat - self._starts[burst] + 1
+        return self._cycles[burst] + beat - self._starts[burst] + 2
 
     def free(self, first: int, last: int, rows: int) -> None:
         """Rows are freed from cycle ``first`` to cycle ``last``, evenly."""

@@ -30,9 +30,9 @@ COMBINED = 4
 SLOT = 2
 DRAINED = 21
 """Cycles from the last beat with a second operand until another run may start."""
-OPERANDS = 4
+OPERANDS = 5
 """Cycles from a run's first address to its operand."""
-SOFTMAX_DIVISION = 2 + 13 + 63 + 1
+SOFTMAX_DIVISION = 3 + 13 + 63 + 1
 """Cycles between sum and outputs: sum, normalisation (for a sum near 1: the longest), seven products, mantissa."""
 
 
@@ -100,8 +100,8 @@ class OutputUnit:
         cycle = taken + 2 + OPERANDS
         last = cycle
         for _ in range(height):
-            # The first output is popped behind maximum, sum and division; its operation is two cycles later.
-            last = cycle + 3 * width - 1 + SOFTMAX_DIVISION + 2
+            # The first output is popped behind maximum, sum and division; its operation is three cycles later.
+            last = cycle + 3 * width - 1 + SOFTMAX_DIVISION + 3
             written.rows.append(last + BYTES - 1 + SHOWN)
             cycle = last + 2
         return last

@@ -55,7 +55,7 @@ class Accumulators(wiring.Component):
     Members
     -------
     control : In(accumulate_layout)
-        Given two cycles before ``sums`` of the same position.
+        Given three cycles before ``sums`` of the same position.
     sums : In(columns × signed psum_width)
     open : In(1), open_half : In(1)
         A block will be written to this half; it must be free.
@@ -104,29 +104,39 @@ class Accumulators(wiring.Component):
                 return Cat(index[1:][: exact_log2(places)], half)
             return (index >> 1) + Mux(half, places, 0)
 
-        # Accumulation: read (control); register what was read, or what is newer (stored); add and write (adding).
+        # Accumulation: read (control); register what was read (read), then that or what is newer (chosen); add and write
+        # (adding).
         layout = accumulate_layout(config)
-        read, adding, added = Signal(layout), Signal(layout), Signal(layout)
-        m.d.sync += [read.eq(self.control), adding.eq(read), added.eq(adding)]
+        read, chosen, adding = Signal(layout), Signal(layout), Signal(layout)
+        m.d.sync += [read.eq(self.control), chosen.eq(read), adding.eq(chosen)]
         read_sum = self.control.valid & ~self.control.first
 
-        def same(a: data.View, b: data.View) -> Value:
-            return a.valid & b.valid & (a.half == b.half) & (a.index == b.index)
+        def again(before: data.View) -> Value:
+            same = (self.control.half == before.half) & (self.control.index == before.index)
+            return read_sum & before.valid & same
 
-        # Registered one cycle ahead: what is read now is being added to in that cycle, or has just been.
-        newer, newest = Signal(), Signal()
-        m.d.sync += [newest.eq(same(self.control, read)), newer.eq(same(self.control, adding))]
-        odd = read.index[0]
+        # The positions of the three cycles before are not in the memory yet when it is read.
+        following = [Signal(2, name="following1"), Signal(1, name="following2"), Signal(1, name="following3")]
+        newer = Signal()
+        m.d.sync += [
+            following[0].eq(Cat(again(read), again(chosen))),
+            following[1].eq(following[0][0]),
+            following[2].eq(again(adding)),
+            newer.eq(following[0][1]),
+        ]
         total, total_before = Signal(vector_layout(config)), Signal(vector_layout(config))
         m.d.sync += total_before.eq(total)
         for column in range(config.columns):
             word = slice(32 * column, 32 * column + 32)
-            old, new = Signal(signed(32), name=f"old{column}"), self.sums[column]
-            in_memory = Mux(odd, memories[1].read_data[word], memories[0].read_data[word])
+            new = self.sums[column]
+            stored, old = (Signal(signed(32), name=f"{name}{column}") for name in ("stored", "old"))
+            in_memory = Mux(read.index[0], memories[1].read_data[word], memories[0].read_data[word])
+            m.d.sync += [
+                stored.eq(Mux(following[2], total_before[column], in_memory)),
+                old.eq(Mux(following[1], total[column], Mux(newer, total_before[column], stored))),
+            ]
             with m.If(read.first):
-                m.d.sync += old.eq(0)
-            with m.Else():
-                m.d.sync += old.eq(Mux(newest, total[column], Mux(newer, total_before[column], in_memory)))
+                m.d.sync += stored.eq(0)
             larger = Mux(adding.first | (new > old), new, old)
             m.d.comb += total[column].eq(Mux(adding.maximum, larger, old + new))
         for parity, memory in enumerate(memories):

@@ -20,6 +20,8 @@ BIAS_ROWS = 4
 """Weight rows that hold a tile's biases: ``columns`` padded to a row, times four bytes."""
 SCALE_ROWS = 5
 """Four rows of multipliers and one of shifts."""
+_SIDE_QUEUE = 6
+"""Rows between the weight buffer and the output stage."""
 
 
 class WeightLoader(wiring.Component):
@@ -40,7 +42,7 @@ class WeightLoader(wiring.Component):
     table_go : In(1)
         The TABLE that was taken may proceed.
     table_done : Out(1)
-        Its last row was handed over (one cycle).
+        Its last row was handed over in the cycle before (one cycle).
     tile_ready : Out(1)
         The array holds the weights of the next kernel step.
     swap : In(1)
@@ -131,12 +133,16 @@ class WeightLoader(wiring.Component):
         rows_left, columns_left = Signal(16), Signal(16)
         y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
         full = Signal()
+        # Known beside the counters: this row, step, block, tile is the last one.
+        last_row, last_chunk, last_x, last_y = (Signal(name=f"last_{name}") for name in ("row", "chunk", "x", "y"))
+        last_rows, last_columns, last_tile = (Signal(name=f"last_{name}") for name in ("rows", "columns", "tile"))
+        last_block = last_rows & last_columns
 
-        present = Signal()
-        m.d.comb += present.eq(offset < self.available)
-        last_block = (rows_left <= block.height) & (columns_left <= block.width)
-
+        # The row at ``offset`` is there: registered, so seen a cycle after it has come. A row read gives way to the next.
         read = Signal()
+        present = Signal()
+        m.d.sync += present.eq(Mux(read, offset + 1 < self.available, offset < self.available))
+
         to_side = Signal()
         to_array = Signal()
         kind = Signal(SideKind)
@@ -154,11 +160,26 @@ class WeightLoader(wiring.Component):
         # Rows for the output stage pass through a small queue: each is read only when there is room for it.
         side_room = Signal()
 
-        def start_block() -> list[object]:
-            return [y_left.eq(held["kernel_y"]), x_left.eq(kernel_x.steps), chunks_left.eq(kernel_x.chunks), row.eq(0)]
+        def start_step(rows: Value) -> list[object]:
+            return [row.eq(0), last_row.eq(rows == 1)]
+
+        def start_chunks(kernel: data.View) -> list[object]:
+            return [chunks_left.eq(kernel.chunks), last_chunk.eq(kernel.chunks == 1)]
+
+        def start_x(kernel: data.View) -> list[object]:
+            return [x_left.eq(kernel.steps), last_x.eq(kernel.steps == 1)]
+
+        def start_y(steps: Value) -> list[object]:
+            return [y_left.eq(steps), last_y.eq(steps == 1)]
+
+        def start_columns(out: data.View, size: data.View) -> list[object]:
+            return [columns_left.eq(out.width), last_columns.eq(out.width <= size.width)]
+
+        def start_rows(out: data.View, size: data.View) -> list[object]:
+            return [rows_left.eq(out.height), last_rows.eq(out.height <= size.height)]
 
         def start_tile() -> list[object]:
-            return [rows_left.eq(held["out"].height), columns_left.eq(held["out"].width), *start_block()]
+            return [*start_rows(held["out"], block), *start_columns(held["out"], block), *start_step(weights.rows)]
 
         with m.FSM():
             with m.State("IDLE"):
@@ -169,14 +190,16 @@ class WeightLoader(wiring.Component):
                     m.d.sync += [
                         pool.eq(run.run.mode == Mode.POOL),
                         tiles_left.eq(run.tiles.count),
-                        row.eq(0),
-                        rows_left.eq(run.out.height),
-                        columns_left.eq(run.out.width),
-                        y_left.eq(run.kernel_y.steps),
-                        x_left.eq(run.kernel_x.steps),
-                        chunks_left.eq(run.kernel_x.chunks),
+                        last_tile.eq(run.tiles.count == 1),
+                        *start_step(run.weights.rows),
+                        *start_rows(run.out, run.block),
+                        *start_columns(run.out, run.block),
+                        *start_y(run.kernel_y.steps),
+                        *start_x(run.kernel_x),
+                        *start_chunks(run.kernel_x),
                         step_base.eq(0),
                         offset.eq(0),
+                        present.eq(self.available != 0),
                     ]
                     with m.If(run.action == Action.TABLE):
                         m.next = "TABLE-WAIT"
@@ -219,46 +242,47 @@ class WeightLoader(wiring.Component):
                         with m.If(~pool):
                             m.d.sync += start_tile()
                             m.next = "STEPS"
-                        with m.Elif(tiles_left == 1):
+                        with m.Elif(last_tile):
                             m.next = "PAD"
                         with m.Else():
-                            m.d.sync += [tiles_left.eq(tiles_left - 1), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
+                            m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
+                            m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
 
             with m.State("STEPS"):
                 with m.If(~full):
                     m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
                 with m.If(read):
                     advance(weights.free & last_block)
-                    m.d.sync += row.eq(row + 1)
-                    with m.If(row == weights.rows - 1):
-                        m.d.sync += [row.eq(0), full.eq(1), chunks_left.eq(chunks_left - 1)]
-                        with m.If(chunks_left == 1):
-                            m.d.sync += [chunks_left.eq(kernel_x.chunks), x_left.eq(x_left - 1)]
-                            with m.If(x_left == 1):
-                                m.d.sync += [x_left.eq(kernel_x.steps), y_left.eq(y_left - 1)]
-                                with m.If(y_left == 1):
-                                    m.d.sync += start_block()
-                                    with m.If(last_block):
-                                        m.d.sync += [tiles_left.eq(tiles_left - 1), step_base.eq(offset + 1)]
-                                        with m.If(weights.free):
-                                            m.d.sync += step_base.eq(0)
-                                        with m.If(tiles_left == 1):
-                                            m.next = "PAD"
-                                        with m.Elif(weights.bias | weights.scale):
-                                            m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
-                                            m.next = "PARAMETERS"
-                                        with m.Else():
-                                            m.d.sync += start_tile()
-                                    with m.Else():
-                                        # Next block of positions: the same rows again.
-                                        m.d.sync += offset.eq(step_base)
-                                        with m.If(columns_left <= block.width):
-                                            m.d.sync += [
-                                                columns_left.eq(held["out"].width),
-                                                rows_left.eq(rows_left - block.height),
-                                            ]
-                                        with m.Else():
-                                            m.d.sync += columns_left.eq(columns_left - block.width)
+                    m.d.sync += [row.eq(row + 1), last_row.eq(row + 2 == weights.rows)]
+                    with m.If(last_row):
+                        m.d.sync += [*start_step(weights.rows), full.eq(1)]
+                        m.d.sync += [chunks_left.eq(chunks_left - 1), last_chunk.eq(chunks_left == 2)]
+                    with m.If(last_row & last_chunk):
+                        m.d.sync += [*start_chunks(kernel_x), x_left.eq(x_left - 1), last_x.eq(x_left == 2)]
+                    with m.If(last_row & last_chunk & last_x):
+                        m.d.sync += [*start_x(kernel_x), y_left.eq(y_left - 1), last_y.eq(y_left == 2)]
+                    with m.If(last_row & last_chunk & last_x & last_y):
+                        m.d.sync += start_y(held["kernel_y"])
+                        with m.If(last_block):
+                            m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
+                            m.d.sync += step_base.eq(Mux(weights.free, 0, offset + 1))
+                            with m.If(last_tile):
+                                m.next = "PAD"
+                            with m.Elif(weights.bias | weights.scale):
+                                m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
+                                m.next = "PARAMETERS"
+                            with m.Else():
+                                m.d.sync += start_tile()
+                        with m.Else():
+                            # Next block of positions: the same rows again, which are still there.
+                            m.d.sync += [offset.eq(step_base), present.eq(1)]
+                            with m.If(last_columns):
+                                m.d.sync += start_columns(held["out"], block)
+                                m.d.sync += rows_left.eq(rows_left - block.height)
+                                m.d.sync += last_rows.eq(rows_left <= block.height << 1)
+                            with m.Else():
+                                m.d.sync += columns_left.eq(columns_left - block.width)
+                                m.d.sync += last_columns.eq(columns_left <= block.width << 1)
 
             with m.State("PAD"):
                 with m.If(weights.free & (weights.pad != 0)):
@@ -292,13 +316,16 @@ class WeightLoader(wiring.Component):
             with m.State("TABLE-END"):
                 table = (self.side.payload.kind == SideKind.LOOKUP) | (self.side.payload.kind == SideKind.EXPONENT)
                 with m.If(self.side.valid & self.side.ready & self.side.payload.last & table):
-                    m.d.comb += self.table_done.eq(1)
-                    m.next = "IDLE"
+                    m.next = "TABLE-DONE"
+
+            with m.State("TABLE-DONE"):
+                m.d.comb += self.table_done.eq(1)
+                m.next = "IDLE"
 
         # The step's last row may be on its way while the feeder already starts the step.
         loaded_now = Signal()
         m.d.comb += [
-            loaded_now.eq(to_array & (row == Mux(pool, config.taps, weights.rows) - 1)),
+            loaded_now.eq(to_array & Mux(pool, row == config.taps - 1, last_row)),
             self.tile_ready.eq(full | loaded_now),
         ]
         with m.If(self.swap):
@@ -327,8 +354,9 @@ class WeightLoader(wiring.Component):
         head_now = Signal(head)
         m.d.comb += [head_now.kind.eq(kind), head_now.index.eq(index), head_now.last.eq(side_last)]
         arriving = _delay(m, Cat(head_now.as_value(), to_side), self._read_latency, "side_read")
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=layout.size, depth=6)
-        flying = Signal(range(8))
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=layout.size, depth=_SIDE_QUEUE)
+        promised = Signal(range(_SIDE_QUEUE + 1))  # read, and not yet taken from the queue
+        leave = Signal()
         arrive = arriving[head.size]
         entry = Signal(layout)
         arrived = head(arriving[: head.size])
@@ -341,10 +369,11 @@ class WeightLoader(wiring.Component):
             queue.w_en.eq(arrive),
             self.side.payload.eq(queue.r_data),
             self.side.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.side.ready & queue.r_rdy),
-            side_room.eq(queue.level + flying < 6),
+            leave.eq(self.side.ready & queue.r_rdy),
+            queue.r_en.eq(leave),
+            side_room.eq(promised != _SIDE_QUEUE),
         ]
-        m.d.sync += flying.eq(flying + to_side - arrive)
+        m.d.sync += promised.eq(promised + to_side - leave)
         check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
         check(m, platform, ~self.swap | self.tile_ready, "swap", "a step begins whose weights are not in the array")
         return m

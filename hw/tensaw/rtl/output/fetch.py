@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check
 from tensaw.rtl.interfaces import ReadPortSignature
 from tensaw.spec.config import NpuConfig
@@ -33,7 +34,7 @@ class OperandFetch(wiring.Component):
 
     Timing
     ------
-    An address is passed on while the queue has room for what is under way; 4 cycles from address to data.
+    An address is passed on while the queue has room for what is under way; 5 cycles from address to data.
     """
 
     addresses: Any
@@ -53,14 +54,18 @@ class OperandFetch(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        m.submodules.request = asked = SkidBuffer(24)
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self._width, depth=self._depth)
-        promised = Signal(range(self._depth + 1))  # requested and not yet consumed
+        promised = Signal(range(self._depth + 1))  # accepted and not yet consumed
         arriving = Signal(2)  # bit 0: data comes in this cycle
         request, consume = Signal(), Signal()
         m.d.comb += [
-            self.read.valid.eq(self.addresses.valid & (promised != self._depth)),
-            self.read.address.eq(self.addresses.payload),
-            self.addresses.ready.eq(self.read.ready & (promised != self._depth)),
+            asked.i.valid.eq(self.addresses.valid & (promised != self._depth)),
+            asked.i.payload.eq(self.addresses.payload),
+            self.addresses.ready.eq(asked.i.ready & (promised != self._depth)),
+            self.read.valid.eq(asked.o.valid),
+            self.read.address.eq(asked.o.payload),
+            asked.o.ready.eq(self.read.ready),
             request.eq(self.read.valid & self.read.ready),
             queue.w_data.eq(self.read.data),
             queue.w_en.eq(arriving[0]),
@@ -69,7 +74,8 @@ class OperandFetch(wiring.Component):
             consume.eq(self.data.valid & self.data.ready),
             queue.r_en.eq(consume),
         ]
-        m.d.sync += [arriving.eq(Cat(arriving[1], request)), promised.eq(promised + request - consume)]
-        under_way = queue.level + arriving[0] + arriving[1]
+        accepted = self.addresses.valid & self.addresses.ready
+        m.d.sync += [arriving.eq(Cat(arriving[1], request)), promised.eq(promised + accepted - consume)]
+        under_way = queue.level + arriving[0] + arriving[1] + asked.level
         check(m, platform, promised == under_way, "promised", "the promised entries are not those under way")
         return m

@@ -147,21 +147,22 @@ class Lanes(wiring.Component):
         phase = Signal(2)
         groups = Signal(_GROUPS)  # bit g: a beat with a second operand is in its group g of four cycles
         first = Signal()  # a beat's accumulators are in the issue registers
-        step = Signal(_Step)
+        step, next_step = Signal(_Step), Signal(_Step)
         m.d.comb += [self.slot.eq(phase == 3), self.drained.eq(~groups.any())]
         with m.If(self.enable):
-            m.d.sync += [phase.eq(phase + 1), first.eq(self.issue)]
+            m.d.sync += [phase.eq(phase + 1), first.eq(self.issue), step.eq(next_step)]
             with m.If(self.slot):
                 m.d.sync += groups.eq(Cat(self.issue & combine, groups[:-1]))
         final = Signal()
-        with m.If(~first):
-            with m.Switch(phase):
-                with m.Case(3):
-                    m.d.comb += step.eq(_Step.SECOND)
+        with m.If(~self.issue):
+            with m.Switch(phase):  # of the cycle before the step
                 with m.Case(2):
-                    m.d.comb += step.eq(_Step.FIRST)
+                    m.d.comb += next_step.eq(_Step.SECOND)
                 with m.Case(1):
-                    m.d.comb += [step.eq(_Step.RESULT), final.eq(groups[4])]
+                    m.d.comb += next_step.eq(_Step.FIRST)
+                with m.Case(0):
+                    m.d.comb += next_step.eq(_Step.RESULT)
+        m.d.comb += final.eq((step == _Step.RESULT) & groups[4])
 
         # What goes along with an operation to its end.
         late = Signal(_LATE)

@@ -44,6 +44,11 @@ def _high_part(m: Module, x: Value, multiplier: Value, nudge: Value) -> Signal:
     return result
 
 
+def _sum(a: Value, b: Value, carry: Value) -> Value:
+    """``a + b + carry``, both signed, by one adder: the carry rises out of a bit below theirs."""
+    return (Cat(carry, a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
+
+
 class RequantiseLane(wiring.Component):
     """``byte = clamp(round((value + addend + carry) * multiplier * 2**(shift - 31)) + zero_point)``.
 
@@ -123,7 +128,7 @@ class RequantiseLane(wiring.Component):
         left = Mux(self.shift < 0, 0, self.shift[:5])
         right = Mux(self.shift < 0, (-self.shift)[:5], 0)
         body.d.sync += [
-            total.eq(self.value + self.addend + self.carry),
+            total.eq(_sum(self.value, self.addend, self.carry)),
             x.eq((total << delayed(left, 1, "left"))[:32].as_signed()),
         ]
 
@@ -137,31 +142,33 @@ class RequantiseLane(wiring.Component):
         nudge = half.as_signed() - (negative & (rounding == Rounding.AWAY))
         product = _high_part(body, x, multiplier, nudge)
 
-        # Cycle 5: rounding addend of the right shift; for ties away from zero, one less below zero.
+        # Cycle 5: rounding addend of the right shift, 2**(right-1); for ties away from zero, one less below zero. It is
+        # made of the ones below it, known early, and of a one that is left out.
         double = delayed(rounding == Rounding.DOUBLE, 2, "double")
-        right = delayed(right, 2, "right_late")
-        addend = Signal(32)
-        exact = Signal(32)
+        right = delayed(right, 1, "right_late")
+        below, some = Signal(32, reset_less=True), Signal(reset_less=True)
+        body.d.sync += [below.eq(Cat(right > bit + 1 for bit in range(31))), some.eq(right != 0)]
+        right = delayed(right, 1, "right_later")
         rounded = Signal(signed(33), reset_less=True)
-        body.d.comb += [
-            exact.eq((1 << right) >> 1),
-            addend.eq(Mux(double & (product < 0) & (right != 0), exact - 1, exact)),
-        ]
-        body.d.sync += rounded.eq(product + addend.as_signed())
+        body.d.sync += rounded.eq(_sum(product, below.as_signed(), some & ~(double & (product < 0))))
 
-        # Cycle 6: shift right. Cycle 7: zero point and clamp, on 10 bits: beyond ±256 the clamp decides.
+        # Cycle 6: shift right. Cycle 7: zero point and clamp. Beyond ±256 the sign decides; else the sum is compared
+        # with bounds from which the zero point was taken, not added up first.
         result = Signal(signed(32), reset_less=True)
-        near = Signal(signed(9))
-        shifted = Signal(signed(10))
         byte = Signal(signed(8), reset_less=True)
-        fits = (result[8:].all()) | ~(result[8:].any())
+        near = result[:9].as_signed()
+        fits = result[8:].all() | ~result[8:].any()
+        least, most = Signal(signed(9)), Signal(signed(9))
+        under, over = Signal(), Signal()
         body.d.comb += [
-            near.eq(Mux(fits, result[:9].as_signed(), Mux(result < 0, -256, 255))),
-            shifted.eq(near + self.zero_point),
+            least.eq(self.low - self.zero_point),
+            most.eq(self.high - self.zero_point),
+            under.eq(Mux(fits, near < least, result < 0)),
+            over.eq(Mux(fits, near > most, result >= 0)),
         ]
         body.d.sync += [
             result.eq(rounded >> delayed(right, 1, "right_last")),
-            byte.eq(Mux(shifted < self.low, self.low, Mux(shifted > self.high, self.high, shifted))),
+            byte.eq(Mux(under, self.low, Mux(over, self.high, (result[:8] + self.zero_point)[:8]))),
         ]
         m.d.comb += [self.result.eq(result), self.byte.eq(byte)]
         m.submodules.pipeline = EnableInserter(self.enable)(body)

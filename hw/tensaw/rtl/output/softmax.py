@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -132,12 +132,13 @@ class Softmax(wiring.Component):
         target = Signal(24)
         pop = Signal()
         last = column + 1 == run.out.width
-        looked_up = Signal()
+        looked_up, known = Signal(), Signal()
+        exponential = Signal(32)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
         wait = Signal(range(RESULT_LATENCY + 2))
         operation = Signal(direct_layout())
         beat = Signal(self.beat.shape())
-        next_beat = Signal(self.beat.shape())
+        popped, next_beat = Signal(self.beat.shape()), Signal(self.beat.shape())
 
         m.d.comb += [
             self.data.ready.eq(pop),
@@ -151,6 +152,7 @@ class Softmax(wiring.Component):
 
         with m.If(self.enable):
             m.d.sync += [operation.valid.eq(0), operation.write.eq(0), looked_up.eq(exponents.read_enable)]
+            m.d.sync += [known.eq(looked_up), exponential.eq(exponents.read_data), next_beat.eq(popped)]
             with m.If(pop):
                 m.d.sync += column.eq(Mux(last, 0, column + 1))
 
@@ -173,7 +175,7 @@ class Softmax(wiring.Component):
                     m.next = "SUM_END"
             with m.State("SUM_END"):
                 m.d.sync += leading.eq(_SUM_SHIFT)
-                with m.If(self.enable & ~looked_up):
+                with m.If(self.enable & ~looked_up & ~known):
                     m.next = "NORMALISE"
             with m.State("NORMALISE"):
                 with m.If(total[31] | (leading == 0)):
@@ -212,7 +214,7 @@ class Softmax(wiring.Component):
                 with m.If(pop & last):
                     m.next = "OUTPUT_END"
             with m.State("OUTPUT_END"):
-                with m.If(self.enable & ~looked_up & ~operation.valid):
+                with m.If(self.enable & ~looked_up & ~known & ~operation.valid):
                     m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
                     m.next = "MAXIMUM"
                     with m.If(row + 1 == run.out.height):
@@ -224,16 +226,17 @@ class Softmax(wiring.Component):
 
         summing = passes.ongoing("SUM") | passes.ongoing("SUM_END")
         writing = passes.ongoing("OUTPUT") | passes.ongoing("OUTPUT_END")
-        exponential = exponents.read_data
-        with m.If(self.enable & looked_up & summing):
-            m.d.sync += total.eq(total + ((exponential + (1 << (_SUM_SHIFT - 1))) >> _SUM_SHIFT))
+        with m.If(self.enable & known & summing):
+            # Rounded: the topmost bit that is dropped rises into the sum by the same adder.
+            rounding = exponential[_SUM_SHIFT - 1]
+            m.d.sync += total.eq((Cat(rounding, total) + Cat(rounding, exponential[_SUM_SHIFT:]))[1:])
         with m.If(self.enable & pop):
             m.d.sync += [
-                next_beat.address.eq(target + column),
-                next_beat.row_done.eq(last),
-                next_beat.run_done.eq(last & (row + 1 == run.out.height)),
+                popped.address.eq(target + column),
+                popped.row_done.eq(last),
+                popped.run_done.eq(last & (row + 1 == run.out.height)),
             ]
-        with m.If(self.enable & looked_up & writing):
+        with m.If(self.enable & known & writing):
             m.d.sync += [
                 operation.valid.eq(1),
                 operation.write.eq(1),

@@ -191,13 +191,13 @@ class OutputUnit(wiring.Component):
             self.tokens.take_mask.eq(Mux(port.run.valid, offered.run.wait, 0)),
             port.run.ready.eq(free & self.tokens.take_ready & ~self.halt & ~failed),
             self.tokens.take.eq(port.run.valid & port.run.ready),
-            illegal.eq(illegal_output_run(self._config, run)),
             drain.eq(starting & ~illegal & (run.run.kind == OutputKind.DRAIN)),
             walk.start.eq(drain),
             operand_walk.start.eq(drain & combine),
             softmax.start.eq(starting & ~illegal & (run.run.kind == OutputKind.SOFTMAX)),
         ]
-        m.d.sync += starting.eq(self.tokens.take)
+        # Of the run on offer, so that it is known of the one that was taken.
+        m.d.sync += [starting.eq(self.tokens.take), illegal.eq(illegal_output_run(self._config, offered))]
         with m.If(self.tokens.take):
             m.d.sync += run.eq(offered)
         with m.If(starting & illegal):

@@ -99,28 +99,50 @@ class Walk(wiring.Component):
         lanes = self._config.requant_lanes
         shape = self.shape
 
-        # Where we are: counters.
-        tile = Signal(12)
-        y, x = Signal(16), Signal(16)
-        block_y, block_x = Signal(16), Signal(16)  # first row and column of the block
-        within_y, within_x = Signal(16), Signal(16)
-        index = Signal(self.beat.index.shape())
-        remaining = Signal(7)  # channels of the vector from this beat on
+        # Where we are: counters, each with where it goes next.
+        go = Signal()
+        counters: dict[str, tuple[Signal, Signal]] = {}
 
-        last_tile = Signal()
-        last_y, last_x = y + 1 == shape.height, x + 1 == shape.width
-        vector_done = Signal()
+        def counter(name: str, width: int) -> tuple[Signal, Signal]:
+            now, then = Signal(width, name=name), Signal(width, name=f"next_{name}")
+            counters[name] = now, then
+            return now, then
+
+        tile, next_tile_number = counter("tile", 12)
+        (y, next_y), (x, next_x) = counter("y", 16), counter("x", 16)
+        block_y, next_block_y = counter("block_y", 16)  # first row and column of the block
+        block_x, next_block_x = counter("block_x", 16)
+        (within_y, next_within_y), (within_x, next_within_x) = counter("within_y", 16), counter("within_x", 16)
+        index, next_index = counter("index", len(self.beat.index))
+        remaining, next_remaining = counter("remaining", 7)  # channels of the vector from this beat on
+        for now, then in counters.values():
+            m.d.comb += then.eq(now)
+            with m.If(go):
+                m.d.sync += now.eq(then)
+
+        # What is last, known beside the counters.
+        last_tile, last_y, last_x, vector_done, last_in_line, last_line = (
+            Signal(name=name)
+            for name in ("last_tile", "last_y", "last_x", "vector_done", "last_in_line", "last_line")
+        )
+        with m.If(go):
+            m.d.sync += [
+                last_tile.eq(next_tile_number + 1 == shape.tiles),
+                last_y.eq(next_y + 1 == shape.height),
+                last_x.eq(next_x + 1 == shape.width),
+                vector_done.eq(next_remaining <= lanes),
+                last_in_line.eq((next_x + 1 == shape.width) | (next_within_x + 1 == shape.block_width)),
+                last_line.eq((next_y + 1 == shape.height) | (next_within_y + 1 == shape.block_height)),
+            ]
         line_done = Signal()  # last position of a row of the block
         block_done = Signal()
         blocks_done = Signal()  # last position of a row of blocks
         tile_done = Signal()
         m.d.comb += [
-            last_tile.eq(tile + 1 == shape.tiles),
-            vector_done.eq(remaining <= lanes),
-            line_done.eq(vector_done & (last_x | (within_x + 1 == shape.block_width))),
-            block_done.eq(line_done & (last_y | (within_y + 1 == shape.block_height))),
-            blocks_done.eq(block_done & last_x),
-            tile_done.eq(blocks_done & last_y),
+            line_done.eq(vector_done & last_in_line),
+            block_done.eq(vector_done & last_in_line & last_line),
+            blocks_done.eq(vector_done & last_x & last_line),
+            tile_done.eq(vector_done & last_x & last_y),
         ]
 
         # Addresses: of the tile, the row of blocks, the block, the row in the block, the position, the beat.
@@ -141,38 +163,50 @@ class Walk(wiring.Component):
             return Mux(next_last, shape.last, shape.tile)
 
         def go_to(position: Value) -> None:
-            m.d.sync += [pixel.eq(position), address.eq(position), index.eq(0)]
+            m.d.sync += [pixel.eq(position), address.eq(position)]
+
+        # The counters' next values do not wait for whether they are wanted: `go` holds the registers.
+        m.d.comb += [
+            go.eq(self.start | (self.next & self.valid)),
+            next_index.eq(index + 1),
+            next_remaining.eq(remaining - lanes),
+        ]
+        with m.If(vector_done):
+            m.d.comb += [next_index.eq(0), next_x.eq(x + 1), next_within_x.eq(within_x + 1)]
+            m.d.comb += next_remaining.eq(channels(last_tile))
+        with m.If(line_done):
+            m.d.comb += [next_x.eq(block_x), next_within_x.eq(0), next_y.eq(y + 1), next_within_y.eq(within_y + 1)]
+        with m.If(block_done):
+            m.d.comb += [next_block_x.eq(x + 1), next_x.eq(x + 1), next_y.eq(block_y), next_within_y.eq(0)]
+        with m.If(blocks_done):
+            m.d.comb += [next_block_x.eq(0), next_x.eq(0), next_block_y.eq(y + 1), next_y.eq(y + 1)]
+        with m.If(tile_done):
+            m.d.comb += [next_block_y.eq(0), next_y.eq(0), next_tile_number.eq(tile + 1)]
+            m.d.comb += next_remaining.eq(channels(tile + 2 == shape.tiles))
+        with m.If(self.start):
+            m.d.comb += [then.eq(0) for _, then in counters.values()]
+            m.d.comb += next_remaining.eq(channels(shape.tiles == 1))
 
         with m.If(self.next & self.valid):
-            m.d.sync += [index.eq(index + 1), address.eq(address + lanes), remaining.eq(remaining - lanes)]
+            m.d.sync += address.eq(address + lanes)
             with m.If(vector_done):
-                m.d.sync += [remaining.eq(channels(last_tile)), x.eq(x + 1), within_x.eq(within_x + 1)]
                 go_to(next_pixel)
             with m.If(line_done):
-                m.d.sync += [x.eq(block_x), within_x.eq(0), y.eq(y + 1), within_y.eq(within_y + 1), line.eq(next_line)]
-                m.d.sync += [block_base.eq(right_block)]
+                m.d.sync += [line.eq(next_line), block_base.eq(right_block)]
                 go_to(next_line)
             with m.If(block_done):
-                m.d.sync += [block_x.eq(x + 1), x.eq(x + 1), y.eq(block_y), within_y.eq(0)]
                 m.d.sync += [line.eq(right_block), blocks_base.eq(lower_blocks)]
                 go_to(right_block)
             with m.If(blocks_done):
-                m.d.sync += [block_x.eq(0), x.eq(0), block_y.eq(y + 1), y.eq(y + 1), line.eq(lower_blocks)]
+                m.d.sync += line.eq(lower_blocks)
                 go_to(lower_blocks)
             with m.If(tile_done):
-                m.d.sync += [block_y.eq(0), y.eq(0), tile.eq(tile + 1), tile_base.eq(next_tile), line.eq(next_tile)]
-                m.d.sync += remaining.eq(channels(tile + 2 == shape.tiles))
+                m.d.sync += [tile_base.eq(next_tile), line.eq(next_tile)]
                 go_to(next_tile)
                 with m.If(last_tile):
                     m.d.sync += self.valid.eq(0)
         with m.If(self.start):
-            m.d.sync += [
-                self.valid.eq(1),
-                *(counter.eq(0) for counter in (tile, y, x, block_y, block_x, within_y, within_x)),
-                remaining.eq(channels(shape.tiles == 1)),
-                tile_base.eq(shape.base),
-                line.eq(shape.base),
-            ]
+            m.d.sync += [self.valid.eq(1), tile_base.eq(shape.base), line.eq(shape.base)]
             go_to(shape.base)
 
         m.d.comb += [
