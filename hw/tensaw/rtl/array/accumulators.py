@@ -104,7 +104,7 @@ class Accumulators(wiring.Component):
                 return Cat(index[1:][: exact_log2(places)], half)
             return (index >> 1) + Mux(half, places, 0)
 
-        # Accumulation: read (control); register what was read (read), then that or what is newer (chosen); add and write
+        # Accumulation: read (control); register what was read (read), then that or what is newer (chosen); add, write
         # (adding).
         layout = accumulate_layout(config)
         read, chosen, adding = Signal(layout), Signal(layout), Signal(layout)

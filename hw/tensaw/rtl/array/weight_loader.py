@@ -138,7 +138,7 @@ class WeightLoader(wiring.Component):
         last_rows, last_columns, last_tile = (Signal(name=f"last_{name}") for name in ("rows", "columns", "tile"))
         last_block = last_rows & last_columns
 
-        # The row at ``offset`` is there: registered, so seen a cycle after it has come. A row read gives way to the next.
+        # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
         read = Signal()
         present = Signal()
         m.d.sync += present.eq(Mux(read, offset + 1 < self.available, offset < self.available))

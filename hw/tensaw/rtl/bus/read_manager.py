@@ -169,20 +169,14 @@ class ReadManager(wiring.Component):
                     ar.i.payload.beats.eq(splitter.bursts.payload.beats),
                 ]
 
-        # Data goes to the asker of the oldest burst. A bad beat is told a cycle later.
+        # Data goes to the asker of the oldest burst.
         oldest = data.View(order_layout, order.r_data)
         taken = Signal()
         bad = Signal()
-        told = Signal(order_layout)
-        told_code = Signal(ErrorCode)
-        m.d.sync += [
-            bad.eq(r.o.valid & r.o.payload.resp[1]),
-            told.eq(oldest),
-            told_code.eq(Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)),
-        ]
         m.d.comb += [
             taken.eq(r.o.valid & r.o.ready),
             order.r_en.eq(taken & r.o.payload.last),
+            bad.eq(r.o.valid & r.o.payload.resp[1]),
             self.idle.eq(~order.r_rdy & (ar.level == 0) & (r.level == 0)),
         ]
         for index, (port, splitter) in enumerate(zip(ports, splitters, strict=True)):
@@ -191,14 +185,19 @@ class ReadManager(wiring.Component):
                 port.data.payload.eq(r.o.payload.data),
                 port.data.valid.eq(r.o.valid & mine & ~self.halt),
                 delivered[index].eq(taken & mine),
-                port.error.valid.eq(splitter.error.valid | (bad & (told.asker == index))),
+                port.error.valid.eq(splitter.error.valid | (bad & mine)),
                 port.error.code.eq(splitter.error.code),
                 port.error.address.eq(splitter.error.address),
             ]
             with m.If(mine):
                 m.d.comb += r.o.ready.eq(port.data.ready | self.halt)
-            with m.If(bad & (told.asker == index)):
-                m.d.comb += [port.error.code.eq(told_code), port.error.address.eq(told.address)]
+            with m.If(bad & mine):
+                m.d.comb += [
+                    port.error.code.eq(
+                        Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)
+                    ),
+                    port.error.address.eq(oldest.address),
+                ]
 
         check(m, platform, ~r.o.valid | order.r_rdy, "asked", "a read beat comes that no burst asked for")
         outstanding = "more bursts are under way than outstanding_reads"

@@ -122,8 +122,7 @@ class Walk(wiring.Component):
 
         # What is last, known beside the counters.
         last_tile, last_y, last_x, vector_done, last_in_line, last_line = (
-            Signal(name=name)
-            for name in ("last_tile", "last_y", "last_x", "vector_done", "last_in_line", "last_line")
+            Signal(name=name) for name in ("last_tile", "last_y", "last_x", "vector_done", "last_in_line", "last_line")
         )
         with m.If(go):
             m.d.sync += [
