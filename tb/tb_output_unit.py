@@ -81,7 +81,7 @@ class OutputBench(Bench):
         """Once in a test: a reset keeps them."""
         lookup = self.rng.integers(-128, 128, 256).astype(np.int8)
         exponent = exponent_table(Softmax("", "", (), "", multiplier=1515870810, shift=23, diff_min=-248))
-        self.tables = Tables(lookup, exponent)
+        self.tables = Tables(lookup, exponent, set(range(4)))
         side = Source(self, self.ports.side, self.pace())
         side.send(*table_rows(self, LOOKUP, lookup.tobytes()), *table_rows(self, EXPONENT, exponent.tobytes()))
         await self.until(lambda: side.idle, 9000, "the tables")

@@ -57,7 +57,8 @@ class Asker:
         self.ask(region, offset, count)
         for address, beats in splits(bench, base, offset, count):
             for number in range(beats):
-                self.expected.append(bench.memory.load(address + number * beat, beat))
+                at = address + number * beat
+                self.expected.append(None if at in bench.memory.fail else bench.memory.load(at, beat))
 
     async def receive(self) -> None:
         """Room shrinks with each beat taken and grows again while it is emptied; it must always suffice."""
@@ -84,7 +85,7 @@ class Asker:
             assert self.held < self.room, f"{self.name}: a beat for which there is no room"
             assert self.expected, f"{self.name}: data that nobody asked for"
             wanted = self.expected.popleft()
-            assert bits.to_bytes(beat, "little") == wanted, f"{self.name}: beat {self.taken} is wrong"
+            assert wanted in (None, bits.to_bytes(beat, "little")), f"{self.name}: beat {self.taken} is wrong"
             self.taken += 1
             self.held += 1
 

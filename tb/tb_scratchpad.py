@@ -102,8 +102,8 @@ class ScratchpadBench(Bench):
                 continue
             where = {0: "first byte", self.word - 1: "last byte"}.get(offset, "middle")
             cover_reader((number, where, ("refused", "granted")[ready]))
+            taken |= wanted  # for the ports behind it, be it granted or not
             if ready:
-                taken |= wanted
                 expected.append((len(slots) + number, *self.read(address)))
                 if offset:
                     cover_bank(("read", (address // self.word + 1) % 4))

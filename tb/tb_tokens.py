@@ -107,7 +107,7 @@ async def overflow(bench: TokensBench) -> None:
             await bench.clocks(256)
             assert not bench.ports.error.valid.get()
             bench.ports.peers[giver].give.set(0)
-            await bench.clocks(bench.integers(1, 5))
+            await bench.clocks(bench.integers(2, 6))
             error = bench.ports.error
             assert (error.valid.get(), error.code.get()) == (1, ErrorCode.ILLEGAL_VALUE)
             cover_overflow("256th token")

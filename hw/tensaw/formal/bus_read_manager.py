@@ -117,10 +117,10 @@ def read_manager(b: Bench) -> None:
         with m.If(port.data.valid):
             b.prove(f"{asker}_own", bursts.valid(0) & (oldest.asker == index), f"{asker} gets the beats of its bursts")
             b.prove(f"{asker}_data", port.data.payload == r.o.payload.data, "as they came")
-        bad = r.o.valid & r.o.payload.resp[1] & (oldest.asker == index)
-        code = Mux(r.o.payload.resp == 2, 1, 2)
-        told = port.error.valid & (port.error.code == code) & (port.error.address == oldest.address)
-        b.prove(f"{asker}_error", ~bad | told, f"an error response is told to {asker}, with its burst's address")
+        bad = b.past(r.o.valid & r.o.payload.resp[1] & (oldest.asker == index))
+        code, address = b.past(Mux(r.o.payload.resp == 2, 1, 2)), b.past(oldest.address)
+        told = port.error.valid & (port.error.code == code) & (port.error.address == address)
+        b.prove(f"{asker}_error", ~bad | told, f"an error response is told to {asker} a cycle later, with its address")
         b.prove(f"{asker}_no_error", bad | (port.error.valid == splitters[index].error.valid), "and no other")
     overtaken = Signal(range(4))
     fetch, load, weight = grants
@@ -167,6 +167,8 @@ def read_manager(b: Bench) -> None:
     for index, (asker, grant, splitter) in enumerate(zip(ASKERS, grants, splitters, strict=True)):
         due = [Mux(bursts.valid(i) & (e.asker == index), e.leave, 0) for i, e in enumerate(entries)]
         promised, room = b.inside(f"dut.promised_{asker}"), b.inside(f"dut.room_{asker}")
+        plenty = b.inside(f"dut.plenty_{asker}")
+        b.prove(f"{asker}_plenty", plenty == (room >= CONFIG.burst_beats), "whether there is room for any burst")
         b.prove(f"{asker}_promised", promised == sum(due, start=Value.cast(0)), "what is promised is under way")
         if asker in held:
             depth = _BUFFERS[asker]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof
 from tensaw.rtl.control.run_control import ERROR_SOURCES, RunControl
@@ -18,6 +19,7 @@ _MODULE = "tensaw.rtl.control.run_control"
     planted=(
         Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
         Planted(_MODULE, "for port, unit in reversed(sources):", "for port, unit in sources:"),
+        Planted(_MODULE, "done.eq(self.done),", "done.eq(self.done | done),"),
         Planted(
             _MODULE,
             "m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]",
@@ -25,15 +27,15 @@ _MODULE = "tensaw.rtl.control.run_control"
         ),
         Planted(
             _MODULE,
-            "with m.Elif(self.stop_request):\n                    m.d.sync += [halt.eq(1)",
-            "with m.Elif(self.stop_request):\n                    m.d.sync += [halt.eq(0)",
+            "with m.Elif(stopping):\n                    m.d.sync += [halt.eq(1)",
+            "with m.Elif(stopping):\n                    m.d.sync += [halt.eq(0)",
         ),
     ),
 )
 def run_control(b: Bench) -> None:
     """A start outside of a run resets the core for some cycles, with the bus idle, and starts it once; a run ends once,
     finished or failed, and failed only when the bus is idle; the first error is kept, the earliest unit's if several
-    come at once; units are halted whenever no run goes on, from the cycle after the cause; starts during a run change
+    come at once; units are halted whenever no run goes on, from two cycles after the cause; starts during a run change
     nothing."""
     m = b.m
     dut = b.add(RunControl())
@@ -50,8 +52,19 @@ def run_control(b: Bench) -> None:
     resetting = Signal()
     begins = dut.start_request & ~going & ~resetting
     ends = dut.finished | dut.failed
-    error = Cat(port.valid for port in ports).any()
-    cause = going & ~ended & (error | dut.stop_request | dut.done)
+    # The block looks at what it is told a cycle later.
+    error, stop, done = Signal(), Signal(), Signal()
+    first, unit_now = Signal(data.StructLayout({"code": 8, "tag": 16, "address": 64})), Signal(4)
+    m.d.sync += [error.eq(Cat(port.valid for port in ports).any()), stop.eq(dut.stop_request), done.eq(dut.done)]
+    for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
+        with m.If(port.valid):
+            m.d.sync += [first.code.eq(port.code), first.tag.eq(port.tag), first.address.eq(port.address)]
+            m.d.sync += unit_now.eq(number)
+    for mine, its in ((error, "failing"), (stop, "stopping"), (done, "done")):
+        b.prove(its, mine == b.inside(f"dut.{its}"), "what the block is told is kept for a cycle")
+    kept = b.inside("dut.cause")
+    b.prove("kept", ~error | (kept == Cat(first.code, unit_now, first.tag, first.address)), "so is the error")
+    cause = going & ~ended & (error | stop | done)
     with m.If(begins):
         m.d.sync += resetting.eq(1)
     with m.If(b.past(dut.core_reset) & ~dut.core_reset):
@@ -72,7 +85,8 @@ def run_control(b: Bench) -> None:
     b.prove("start_once", ~dut.start | (going & ~b.past(going)), "started once")
     b.prove("bus", ~dut.failed | dut.bus_idle, "failed only when the bus is idle")
     b.prove("settled", ~dut.failed | (b.past(dut.halt) & ended), "and some cycles after the halt")
-    b.prove("finished", ~dut.finished | (dut.done & ~error & ~dut.stop_request), "finished only without an error")
+    b.prove("finished", ~dut.finished | (done & ~error & ~stop), "finished only without an error")
+    b.prove("code_of_error", ~error | (first.code != 0), "an error has a code")
 
     # The error.
     code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
@@ -80,10 +94,8 @@ def run_control(b: Bench) -> None:
         m.d.sync += [code.eq(0), tag.eq(0), address.eq(0), unit.eq(0)]
     with m.If(going & ~ended):
         with m.If(error):
-            for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
-                with m.If(port.valid):
-                    m.d.sync += [code.eq(port.code), tag.eq(port.tag), address.eq(port.address), unit.eq(number)]
-        with m.Elif(dut.stop_request):
+            m.d.sync += [code.eq(first.code), tag.eq(first.tag), address.eq(first.address), unit.eq(unit_now)]
+        with m.Elif(stop):
             m.d.sync += code.eq(ErrorCode.STOPPED)
     same = (dut.code == code) & (dut.tag == tag) & (dut.address == address) & (dut.unit == unit)
     b.prove("first_error", same, "the run's first error is kept")

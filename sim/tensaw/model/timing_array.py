@@ -105,10 +105,10 @@ class ArrayUnit:
         position = self._tail
         started = False
         if shape.pool:
-            loaded = max(cursor, self._shadow_free) + self._config.taps - 1
+            loaded = max(cursor, self._shadow_free) + self._config.taps
             # The feeder does not wait for what the loader does besides.
             self._pooling = True
-            self._kernel.start(self._finish_loading(shape, loaded + 1, position))
+            self._kernel.start(self._finish_loading(shape, loaded, position))
         for tile in range(shape.tiles):
             if shape.streamed and not shape.pool:
                 cursor = 1 + (yield from self._parameters.read_tile(shape.weights, position, cursor))

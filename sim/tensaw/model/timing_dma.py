@@ -250,8 +250,8 @@ class StoreUnit:
             lane = offset % bus
             beat, left = offset // bus, (lane + size + bus - 1) // bus
             self.beats += left
-            read = max(read, taken + 1)
-            begun.append(read)
+            read = max(read, taken + 2)
+            begun.append(read - 1)
             free = max(taken + 2, fired + 1)
             while left:
                 beats = min(left, longest, 4096 // bus - beat % (4096 // bus))

@@ -69,6 +69,8 @@ class Feeder(wiring.Component):
         Together with them.
     state : Out(FeederState), tag : Out(16)
         What happens in this cycle, in the run of that tag.
+    busy : Out(1)
+        A run is under way, from a register.
     halt : In(1)
         Start nothing any more.
     error : Out(ErrorSignature)
@@ -111,6 +113,7 @@ class Feeder(wiring.Component):
     control: Any
     state: Any
     tag: Signal
+    busy: Signal
     halt: Signal
     error: Any
 
@@ -143,6 +146,7 @@ class Feeder(wiring.Component):
                 "control": Out(accumulate_layout(config)),
                 "state": Out(FeederState),
                 "tag": Out(16),
+                "busy": Out(1),
                 "halt": In(1),
                 "error": Out(ErrorSignature()),
             }
@@ -185,6 +189,7 @@ class Feeder(wiring.Component):
         with m.If(self.table_done):
             m.d.sync += table_running.eq(0)
 
+        m.d.comb += self.busy.eq(loops.busy)
         overflow = loops.busy & loops.position.overflow
         tag = Signal(16)
         m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, Mux(is_table, offer.table.tag, offer.run.tag)))

@@ -182,7 +182,7 @@ class ArrayUnit(wiring.Component):
         m.d.comb += [
             self.trace.eq(feeder.state),
             self.tag.eq(feeder.tag),
-            self.busy.eq(port.run.valid | (feeder.state != FeederState.IDLE) | lonely),
+            self.busy.eq(port.run.valid | feeder.busy | lonely),
             self.error.valid.eq(port.error.valid | feeder.error.valid),
             self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),

@@ -141,6 +141,9 @@ class WeightLoader(wiring.Component):
         # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
         read = Signal()
         present = Signal()
+        stepping = Signal()  # in state STEPS
+        step_read = Signal()
+        m.d.comb += step_read.eq(stepping & present & ~full)
         m.d.sync += present.eq(Mux(read, offset + 1 < self.available, offset < self.available))
 
         to_side = Signal()
@@ -209,6 +212,7 @@ class WeightLoader(wiring.Component):
                         m.d.sync += row.eq(Mux(run.weights.bias, 0, BIAS_ROWS))
                         m.next = "PARAMETERS"
                     with m.Else():
+                        m.d.sync += stepping.eq(1)
                         m.next = "STEPS"
 
             with m.State("UNIT"):
@@ -241,6 +245,7 @@ class WeightLoader(wiring.Component):
                             m.d.sync += step_base.eq(offset + 1)
                         with m.If(~pool):
                             m.d.sync += start_tile()
+                            m.d.sync += stepping.eq(1)
                             m.next = "STEPS"
                         with m.Elif(last_tile):
                             m.next = "PAD"
@@ -251,7 +256,7 @@ class WeightLoader(wiring.Component):
             with m.State("STEPS"):
                 with m.If(~full):
                     m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
-                with m.If(read):
+                with m.If(step_read):
                     advance(weights.free & last_block)
                     m.d.sync += [row.eq(row + 1), last_row.eq(row + 2 == weights.rows)]
                     with m.If(last_row):
@@ -267,9 +272,10 @@ class WeightLoader(wiring.Component):
                             m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
                             m.d.sync += step_base.eq(Mux(weights.free, 0, offset + 1))
                             with m.If(last_tile):
+                                m.d.sync += stepping.eq(0)
                                 m.next = "PAD"
                             with m.Elif(weights.bias | weights.scale):
-                                m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
+                                m.d.sync += [stepping.eq(0), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
                                 m.next = "PARAMETERS"
                             with m.Else():
                                 m.d.sync += start_tile()
@@ -322,10 +328,11 @@ class WeightLoader(wiring.Component):
                 m.d.comb += self.table_done.eq(1)
                 m.next = "IDLE"
 
-        # The step's last row may be on its way while the feeder already starts the step.
+        # The step's last row may be on its way while the feeder already starts the step: what says so comes from
+        # registers by the shortest way, since all of the feeder waits for it.
         loaded_now = Signal()
         m.d.comb += [
-            loaded_now.eq(to_array & Mux(pool, row == config.taps - 1, last_row)),
+            loaded_now.eq(step_read & last_row),
             self.tile_ready.eq(full | loaded_now),
         ]
         with m.If(self.swap):

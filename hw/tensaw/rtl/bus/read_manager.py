@@ -122,18 +122,25 @@ class ReadManager(wiring.Component):
         for index, (asker, port, splitter) in enumerate(zip(ASKERS, ports, splitters, strict=True)):
             promised = Signal(range(most + 1), name=f"promised_{asker}")
             room = Signal(signed(18), name=f"room_{asker}")
+            plenty = Signal(name=f"plenty_{asker}")  # room for any burst: else its low bits say all
+            low = config.burst_beats.bit_length()
             beats = splitter.bursts.payload.beats
+            now = Signal.like(room, name=f"room_now_{asker}")
             m.d.comb += [
                 splitter.regions.eq(self.regions),
                 splitter.request.payload.eq(port.request.payload),
                 splitter.request.valid.eq(port.request.valid),
                 port.request.ready.eq(splitter.request.ready),
                 splitter.bursts.ready.eq(grants[index]),
-                offers[index].eq(splitter.bursts.valid & (room >= beats)),
+                now.eq(port.credit - promised),
+                offers[index].eq(
+                    splitter.bursts.valid & ~room[-1] & (plenty | (room[:low].as_unsigned() >= beats[:low]))
+                ),
             ]
             # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
             m.d.sync += [
-                room.eq(port.credit - promised),
+                room.eq(now),
+                plenty.eq(now >= config.burst_beats),
                 promised.eq(promised + Mux(grants[index], beats, 0) - delivered[index]),
             ]
             counted = ~delivered[index] | (promised != 0)
@@ -169,14 +176,20 @@ class ReadManager(wiring.Component):
                     ar.i.payload.beats.eq(splitter.bursts.payload.beats),
                 ]
 
-        # Data goes to the asker of the oldest burst.
+        # Data goes to the asker of the oldest burst. A bad beat is told a cycle later.
         oldest = data.View(order_layout, order.r_data)
         taken = Signal()
         bad = Signal()
+        told = Signal(order_layout)
+        told_code = Signal(ErrorCode)
+        m.d.sync += [
+            bad.eq(r.o.valid & r.o.payload.resp[1]),
+            told.eq(oldest),
+            told_code.eq(Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)),
+        ]
         m.d.comb += [
             taken.eq(r.o.valid & r.o.ready),
             order.r_en.eq(taken & r.o.payload.last),
-            bad.eq(r.o.valid & r.o.payload.resp[1]),
             self.idle.eq(~order.r_rdy & (ar.level == 0) & (r.level == 0)),
         ]
         for index, (port, splitter) in enumerate(zip(ports, splitters, strict=True)):
@@ -185,19 +198,14 @@ class ReadManager(wiring.Component):
                 port.data.payload.eq(r.o.payload.data),
                 port.data.valid.eq(r.o.valid & mine & ~self.halt),
                 delivered[index].eq(taken & mine),
-                port.error.valid.eq(splitter.error.valid | (bad & mine)),
+                port.error.valid.eq(splitter.error.valid | (bad & (told.asker == index))),
                 port.error.code.eq(splitter.error.code),
                 port.error.address.eq(splitter.error.address),
             ]
             with m.If(mine):
                 m.d.comb += r.o.ready.eq(port.data.ready | self.halt)
-            with m.If(bad & mine):
-                m.d.comb += [
-                    port.error.code.eq(
-                        Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)
-                    ),
-                    port.error.address.eq(oldest.address),
-                ]
+            with m.If(bad & (told.asker == index)):
+                m.d.comb += [port.error.code.eq(told_code), port.error.address.eq(told.address)]
 
         check(m, platform, ~r.o.valid | order.r_rdy, "asked", "a read beat comes that no burst asked for")
         outstanding = "more bursts are under way than outstanding_reads"

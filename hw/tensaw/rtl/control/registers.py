@@ -156,7 +156,11 @@ class Registers(wiring.Component):
             values[f"{name}_LO"] = counters.values[index][:32]
             values[f"{name}_HI"] = counters.values[index][32:]
         for index, unit in enumerate(QUEUED_UNITS):
-            values[f"STALL_{unit.name}"] = self.stalls[index].as_value()
+            # A cycle late: what a unit does depends on much.
+            state = Signal(stall_layout()["state"].width, name=f"stall_state_{unit.name.lower()}")
+            stall = self.stalls[index].as_value()
+            m.d.sync += state.eq(stall)
+            values[f"STALL_{unit.name}"] = Cat(state, stall[len(state) :])
 
         read_data = Signal(32)
         m.d.comb += port.read_data.eq(read_data)

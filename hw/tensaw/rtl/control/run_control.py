@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.checks import check
@@ -45,7 +45,7 @@ class RunControl(wiring.Component):
     start : Out(1)
         First cycle of the run, after the reset.
     halt : Out(1)
-        No unit may start anything: 1 unless a run is in progress. After an error the core stays halted, as it was,
+        No unit may start anything: 1 unless a run is in progress, from two cycles after what ended it. After an error the core stays halted, as it was,
         until the next start.
     running : Out(1)
         From ``start`` to the end, a halt's waiting for the bus included.
@@ -97,7 +97,23 @@ class RunControl(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        # What may end the run comes from everywhere: registered before it is looked at, all of it alike.
         sources = [(getattr(self, name), unit) for name, unit in ERROR_SOURCES.items()]
+        failing, stopping, done = Signal(), Signal(), Signal()
+        cause = Signal(data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64}))
+        m.d.sync += [
+            failing.eq(Cat(port.valid for port, _ in sources).any()),
+            stopping.eq(self.stop_request),
+            done.eq(self.done),
+        ]
+        for port, unit in reversed(sources):
+            with m.If(port.valid):
+                m.d.sync += [
+                    cause.code.eq(port.code),
+                    cause.unit.eq(unit),
+                    cause.tag.eq(port.tag),
+                    cause.address.eq(port.address),
+                ]
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
         core_reset, halt = Signal(), Signal(init=1)
@@ -118,24 +134,17 @@ class RunControl(wiring.Component):
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]
                 m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1)]
-                with m.If(Cat(port.valid for port, _ in sources).any()):
-                    m.d.sync += halt.eq(1)
+                with m.If(failing):
+                    m.d.sync += [halt.eq(1), self.code.eq(cause.code), self.unit.eq(cause.unit)]
+                    m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
                     m.next = "HALT"
-                with m.Elif(self.stop_request):
+                with m.Elif(stopping):
                     m.d.sync += [halt.eq(1), self.code.eq(ErrorCode.STOPPED)]
                     m.next = "HALT"
-                with m.Elif(self.done):
+                with m.Elif(done):
                     m.d.sync += halt.eq(1)
                     m.d.comb += self.finished.eq(1)
                     m.next = "IDLE"
-                for port, unit in reversed(sources):
-                    with m.If(port.valid):
-                        m.d.sync += [
-                            self.code.eq(port.code),
-                            self.unit.eq(unit),
-                            self.tag.eq(port.tag),
-                            self.address.eq(port.address),
-                        ]
             with m.State("HALT"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1)]
                 with m.If(timer != 0):

@@ -52,8 +52,8 @@ class Tokens(wiring.Component):
     peers : In(TokenSignature()) × 4
         In the order of tensaw.spec.isa.Peer.
     error : Out(ErrorSignature)
-        ILLEGAL_VALUE, held until reset: a 256th token was given before the first was taken. To be reported for unit
-        CONTROL.
+        ILLEGAL_VALUE from two cycles later on, until reset: a 256th token was given before the first was taken. To be
+        reported for unit CONTROL.
 
     Timing
     ------
@@ -69,6 +69,9 @@ class Tokens(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         overflow = Signal()
+        lost = Signal(PEERS * PEERS)  # in the cycle before: whether tokens are taken is known late
+        with m.If(lost.any()):
+            m.d.sync += overflow.eq(1)
         ready: list[list[Any]] = [[] for _ in range(PEERS)]
         m.d.comb += [self.error.valid.eq(overflow), self.error.code.eq(ErrorCode.ILLEGAL_VALUE)]
         for giver in range(PEERS):
@@ -80,10 +83,9 @@ class Tokens(wiring.Component):
                     give.eq(self.peers[giver].give & self.peers[giver].give_mask[taker]),
                     take.eq(self.peers[taker].take & self.peers[taker].take_mask[giver]),
                 ]
+                m.d.sync += lost[PEERS * giver + taker].eq(give & ~take & count.all())
                 with m.If(give & ~take):
                     m.d.sync += count.eq(count + 1)
-                    with m.If(count.all()):
-                        m.d.sync += overflow.eq(1)
                 with m.Elif(take & ~give):
                     m.d.sync += count.eq(count - 1)
                 ready[taker].append((count != 0) | ~self.peers[taker].take_mask[giver])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Module, Mux
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check_held
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
@@ -90,55 +91,65 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
+<<<<<<< HEAD
         valid = Signal()
         end = Signal()
         final = Signal()
         written = valid & write.ready
+=======
+>>>>>>> 8ab7d1e (wip3)
         progress = self.progress
-        address = Signal(24)
-        word = Signal(self.config.word_bytes * 8)
-        count = Signal.like(write.count)
-        room = Signal()
+        # Writes pass through two places, so that whether the scratchpad takes one is known from registers upstream.
+        layout = data.StructLayout(
+            {
+                "address": 24,
+                "data": self.config.word_bytes * 8,
+                "count": write.count.shape(),
+                "end": 1,
+                "final": 1,
+            }
+        )
+        m.submodules.writes = writes = SkidBuffer(layout)
+        entry = writes.o.payload
+        written = writes.o.valid & write.ready
+        room = writes.i.ready
         m.d.comb += [
-            room.eq(~valid | write.ready),
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
-            transfer.complete.eq(written & final),
+            transfer.complete.eq(written & entry.final),
             progress.last_tile.eq(1),
             read.data.ready.eq(room & transfer.step.valid & ~step.fill),
             read.credit.eq(0xFFFF),
-            write.valid.eq(valid),
-            write.address.eq(address),
-            write.data.eq(word),
-            write.count.eq(count),
+            write.valid.eq(writes.o.valid),
+            write.address.eq(entry.address),
+            write.data.eq(entry.data),
+            write.count.eq(entry.count),
+            writes.o.ready.eq(write.ready),
+            writes.i.valid.eq(transfer.step.valid & (step.fill | read.data.valid)),
+            writes.i.payload.end.eq(step.end),
+            writes.i.payload.final.eq(step.final),
+            writes.i.payload.address.eq(step.address),
+            writes.i.payload.count.eq(step.count),
+            writes.i.payload.data.eq(
+                Mux(
+                    step.fill,
+                    transfer.value.replicate(self.config.word_bytes),
+                    read.data.payload >> (step.lane << 3),
+                )
+            ),
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
-        with m.If(written & end):
+        with m.If(written & entry.end):
             m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
-        with m.If(written & final):
+        with m.If(written & entry.final):
             m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
-        with m.If(room):
-            m.d.sync += [
-                end.eq(step.end),
-                final.eq(step.final),
-                valid.eq(transfer.step.valid & transfer.step.ready),
-                address.eq(step.address),
-                count.eq(step.count),
-                word.eq(
-                    Mux(
-                        step.fill,
-                        transfer.value.replicate(self.config.word_bytes),
-                        read.data.payload >> (step.lane << 3),
-                    )
-                ),
-            ]
-
-        check_held(m, platform, "write", valid, write.ready, Cat(address, count, word))
+        held = Cat(entry.address, entry.count, entry.data)
+        check_held(m, platform, "write", writes.o.valid, write.ready, held)
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):
             m.d.comb += self.state.eq(UnitState.BUS)
-            with m.If(valid | read.data.valid | step.fill):
+            with m.If(writes.o.valid | read.data.valid | step.fill):
                 m.d.comb += self.state.eq(UnitState.RUNNING)
         with m.Elif(transfer.busy):
             m.d.comb += self.state.eq(UnitState.TOKENS)

@@ -8,10 +8,12 @@ from amaranth import Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.bus.write_manager import WriteRequestSignature
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.dma.row_stepper import step_layout
 from tensaw.rtl.dma.transfer import Transfer
 from tensaw.rtl.interfaces import ErrorSignature, ReadPortSignature
 from tensaw.rtl.shared import place
@@ -90,17 +92,23 @@ class StoreDma(wiring.Component):
         wiring.connect(m, wiring.flipped(write.error), transfer.bus_error)
 
         # A read is made only if the buffer has a place for its beat.
-        step = transfer.step.payload
+        m.submodules.steps = steps = SkidBuffer(step_layout(config))
+        step = steps.o.payload
         reserved = Signal(range(_BUFFER + 1))
+<<<<<<< HEAD
         taken = Signal()
         handed = Signal()
         ending = Signal()
+=======
+        taken, handed, ending = Signal(), Signal(), Signal()
+        wiring.connect(m, transfer.step, steps.i)
+>>>>>>> 8ab7d1e (wip3)
         m.d.comb += [
             transfer.halt.eq(self.halt),
-            read.valid.eq(transfer.step.valid & (reserved != _BUFFER)),
+            read.valid.eq(steps.o.valid & (reserved != _BUFFER)),
             read.address.eq(step.address),
             taken.eq(read.valid & read.ready),
-            transfer.step.ready.eq(read.ready & (reserved != _BUFFER)),
+            steps.o.ready.eq(read.ready & (reserved != _BUFFER)),
             handed.eq(write.data.valid & write.data.ready),
             transfer.complete.eq(ending & (reserved == 0) & write.done),
             self.busy.eq(transfer.busy),

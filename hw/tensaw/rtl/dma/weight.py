@@ -140,11 +140,14 @@ class WeightDma(wiring.Component):
             m.d.comb += self.state.eq(UnitState.ROOM)
         with m.Else():
             m.d.comb += self.state.eq(UnitState.BUS)
+        tag_before = Signal(16)  # a bad beat is told a cycle after it came
+        m.d.sync += tag_before.eq(tag)
         with m.If(read.error.valid):
             # Only a refusal can be about the run that was asked for last.
+            refused = read.error.code == ErrorCode.OUTSIDE_REGION
             m.d.comb += [
                 self.error.code.eq(read.error.code),
-                self.error.tag.eq(Mux(queued & (read.error.code == ErrorCode.OUTSIDE_REGION), queued_tag, tag)),
+                self.error.tag.eq(Mux(refused, Mux(queued, queued_tag, tag), tag_before)),
                 self.error.address.eq(read.error.address),
             ]
         with m.Elif(failed):

@@ -75,8 +75,8 @@ class Scratchpad(wiring.Component):
     reads : In(ReadPortSignature) × readers
     writes : In(WritePortSignature) × writers
         Requests of a shared port touch the bank of their first word and, where their bytes go beyond it (reads: where
-        the address is no multiple of the word), the next bank. A request is granted in a cycle in which ports before it
-        do not use these banks; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
+        the address is no multiple of the word), the next bank. A read is granted in a cycle in which ports before it do
+        not ask for these banks, a write if they do not use them; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
         ports and on the addresses.
 
     Timing
@@ -143,16 +143,15 @@ class Scratchpad(wiring.Component):
 
         for number, port in enumerate(self.reads):
             span = _Span(config, port.address)
-            grant = Signal(name=f"read_grant{number}")
-            granted = Signal(config.banks, name=f"read_banks{number}")
+            wanted = Signal(config.banks, name=f"read_banks{number}")
             m.d.comb += [
                 port.ready.eq(~(span.banks & taken).any()),
-                grant.eq(port.valid & port.ready),
-                granted.eq(Mux(grant, span.banks, 0)),
+                wanted.eq(Mux(port.valid, span.banks, 0)),
             ]
+            # A bank that is wanted is as good as used: who waits is not known in time to give its other bank away.
             for b in range(config.banks):
-                users[b].append((granted[b], span.row_in(b)))
-            taken = taken | granted
+                users[b].append((wanted[b], span.row_in(b)))
+            taken = taken | wanted
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
             lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}")
@@ -172,8 +171,9 @@ class Scratchpad(wiring.Component):
             for want, address in reversed(wanted[:-1]):
                 row = Mux(want, address, row)
             m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
-        for b, wanted in enumerate(users):
-            shared = sum((want for want, _ in wanted[slots:]), start=Cat(want for want, _ in wanted[:slots]).any())
+        granted = [Mux(port.valid & port.ready, _Span(config, port.address).banks, 0) for port in self.reads]
+        for b in range(config.banks):
+            shared = sum((banks[b] for banks in granted), start=Cat(hit[b] for hit in hits).any())
             check(m, platform, shared <= 1, f"read_bank{b}", f"two ports read bank {b} at once")
 
     def _elaborate_writes(self, m: Module, platform: Any, banks: list[Ram]) -> None:

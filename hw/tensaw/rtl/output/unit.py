@@ -166,7 +166,7 @@ class OutputUnit(wiring.Component):
         ]
 
         finished = self._elaborate_writes(m, platform, run, enable, issue, walk, softmax, lanes)
-        m.d.sync += unfinished.eq(unfinished + (port.run.valid & port.run.ready) - finished)
+        m.d.sync += unfinished.eq(unfinished + starting - finished)
         self._elaborate_status(m, run, unfinished, walk, parameters, port)
         return m
 
@@ -184,20 +184,26 @@ class OutputUnit(wiring.Component):
             enable & ~starting & ~walk.valid & ~softmax.busy & lanes.drained
             & (unfinished != _BEATS_UNDER_WAY) & ~(reads & unfinished.any())
         )  # fmt: skip
-        illegal = Signal()
-        drain = Signal()
-        combine = run.operand_step.operation != Operation.NONE
+        illegal, drain, combine, normalise = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.tokens.take_mask.eq(Mux(port.run.valid, offered.run.wait, 0)),
             port.run.ready.eq(free & self.tokens.take_ready & ~self.halt & ~failed),
             self.tokens.take.eq(port.run.valid & port.run.ready),
-            drain.eq(starting & ~illegal & (run.run.kind == OutputKind.DRAIN)),
             walk.start.eq(drain),
-            operand_walk.start.eq(drain & combine),
-            softmax.start.eq(starting & ~illegal & (run.run.kind == OutputKind.SOFTMAX)),
+            operand_walk.start.eq(combine),
+            softmax.start.eq(normalise),
         ]
-        # Of the run on offer, so that it is known of the one that was taken.
-        m.d.sync += [starting.eq(self.tokens.take), illegal.eq(illegal_output_run(self._config, offered))]
+        # What the run begins is known when it was taken.
+        refused = illegal_output_run(self._config, offered)
+        legal = self.tokens.take & ~refused
+        drains = offered.run.kind == OutputKind.DRAIN
+        m.d.sync += [
+            starting.eq(self.tokens.take),
+            illegal.eq(refused),
+            drain.eq(legal & drains),
+            combine.eq(legal & drains & (offered.operand_step.operation != Operation.NONE)),
+            normalise.eq(legal & (offered.run.kind == OutputKind.SOFTMAX)),
+        ]
         with m.If(self.tokens.take):
             m.d.sync += run.eq(offered)
         with m.If(starting & illegal):
