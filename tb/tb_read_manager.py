@@ -38,7 +38,7 @@ class Asker:
         self.bench, self.name, self.pace, self.room = bench, name, pace, room
         self.port = getattr(bench.ports, name)
         self.requests = Source(bench, self.port.request, make_pace(bench.rng, "never"))
-        self.expected: deque[bytes] = deque()
+        self.expected: deque[bytes | None] = deque()  # None: undefined
         self.held = 0
         """Beats taken that fill its room."""
         self.taken = 0

@@ -145,7 +145,7 @@ async def good_run(bench: RegistersBench) -> None:
         await bench.axi.write("CONTROL", 1)
         assert not ports.core_reset.get() and await bench.status() == BUSY, "a start in a run is ignored"
         ports.done.set(1)
-        await bench.clocks(3)
+        await bench.clocks(4)
         assert ports.halt.get() and ports.irq.get() == (enable == "enabled")
         assert await bench.status() == DONE
         cover_status("done")

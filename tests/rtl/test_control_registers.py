@@ -108,7 +108,7 @@ def test_a_good_run(axi_lite):
         await start()
         assert not ctx.get(dut.core_reset)
         ctx.set(dut.done, 1)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(3)
         assert ctx.get(dut.irq) and ctx.get(dut.halt)
         assert await lite.read(ctx, "STATUS") == 2
         assert await lite.read(ctx, "ARRAY_BUSY_LO") == 100
@@ -146,6 +146,7 @@ def test_first_error_is_kept(axi_lite):
         await ctx.tick()
         ctx.set(dut.load_error.valid, 0)
         report(ctx, dut.fetch_error, 7, 1, 1)
+        await ctx.tick()
         assert ctx.get(dut.halt)
         await ctx.tick().repeat(40)
         assert await lite.read(ctx, "STATUS") == 1

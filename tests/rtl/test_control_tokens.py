@@ -51,7 +51,7 @@ def test_overflow():
         ctx.set(dut.peers[0].give, 1)
         await ctx.tick().repeat(255)
         assert not ctx.get(dut.error.valid)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert ctx.get(dut.error.valid) and ctx.get(dut.error.code) == 6
 
     run(dut, bench)

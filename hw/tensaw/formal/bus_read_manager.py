@@ -23,7 +23,7 @@ _BUFFERS = {"fetch": 8, "weight": 5}
     depth=2,
     cover_depth=14,
     planted=(
-        Planted(_MODULE, "room.eq(port.credit - promised)", "room.eq(port.credit)"),
+        Planted(_MODULE, "now.eq(port.credit - promised)", "now.eq(port.credit)"),
         Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
         Planted(_MODULE, "ar.i.ready & order.w_rdy & ~self.halt", "ar.i.ready & ~self.halt"),
         Planted(_MODULE, "(turn == Turn.SHARED) & shared_turn", "(turn == Turn.SHARED) & 0"),

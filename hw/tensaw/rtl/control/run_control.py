@@ -45,8 +45,8 @@ class RunControl(wiring.Component):
     start : Out(1)
         First cycle of the run, after the reset.
     halt : Out(1)
-        No unit may start anything: 1 unless a run is in progress, from two cycles after what ended it. After an error the core stays halted, as it was,
-        until the next start.
+        No unit may start anything: 1 unless a run is in progress, from two cycles after what ended it. After an error
+        the core stays halted, as it was, until the next start.
     running : Out(1)
         From ``start`` to the end, a halt's waiting for the bus included.
     busy : Out(1)
@@ -99,7 +99,9 @@ class RunControl(wiring.Component):
         m = Module()
         # What may end the run comes from everywhere: registered before it is looked at, all of it alike.
         sources = [(getattr(self, name), unit) for name, unit in ERROR_SOURCES.items()]
-        failing, stopping, done = Signal(), Signal(), Signal()
+        failing = Signal()
+        stopping = Signal()
+        done = Signal()
         cause = Signal(data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64}))
         m.d.sync += [
             failing.eq(Cat(port.valid for port, _ in sources).any()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -91,13 +91,6 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
-<<<<<<< HEAD
-        valid = Signal()
-        end = Signal()
-        final = Signal()
-        written = valid & write.ready
-=======
->>>>>>> 8ab7d1e (wip3)
         progress = self.progress
         # Writes pass through two places, so that whether the scratchpad takes one is known from registers upstream.
         layout = data.StructLayout(

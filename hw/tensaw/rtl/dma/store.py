@@ -95,14 +95,10 @@ class StoreDma(wiring.Component):
         m.submodules.steps = steps = SkidBuffer(step_layout(config))
         step = steps.o.payload
         reserved = Signal(range(_BUFFER + 1))
-<<<<<<< HEAD
         taken = Signal()
         handed = Signal()
         ending = Signal()
-=======
-        taken, handed, ending = Signal(), Signal(), Signal()
         wiring.connect(m, transfer.step, steps.i)
->>>>>>> 8ab7d1e (wip3)
         m.d.comb += [
             transfer.halt.eq(self.halt),
             read.valid.eq(steps.o.valid & (reserved != _BUFFER)),

@@ -76,8 +76,8 @@ class Scratchpad(wiring.Component):
     writes : In(WritePortSignature) × writers
         Requests of a shared port touch the bank of their first word and, where their bytes go beyond it (reads: where
         the address is no multiple of the word), the next bank. A read is granted in a cycle in which ports before it do
-        not ask for these banks, a write if they do not use them; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
-        ports and on the addresses.
+        not ask for these banks, a write if they do not use them; reads do not disturb writes. ``ready`` depends on
+        ``valid`` of the same and of earlier ports and on the addresses.
 
     Timing
     ------
