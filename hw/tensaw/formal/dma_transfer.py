@@ -112,8 +112,12 @@ def _prove(b: Bench, unit: Unit) -> None:
         same = (dut.error.code == dut.bus_error.code) & (dut.error.address == dut.bus_error.address)
         b.prove("bus_error", dut.error.valid & same, "an error of the bus is told")
         b.prove("refused", ~refused | (dut.error.tag == asking), "a refusal with the tag of the run that asked last")
-        awaited = ~refused & (runs.count > ending)
-        b.prove("bad_data", ~awaited | (dut.error.tag == stepping), "bad data with that of the run that it was for")
+        # A LOAD hears of bad data a cycle after it came.
+        awaited, whose = runs.count > ending, stepping
+        if load:
+            awaited, whose = b.past(awaited), b.past(stepping)
+        right = refused | ~awaited | (dut.error.tag == whose)
+        b.prove("bad_data", right, "bad data with that of the run that it was for")
     with m.Elif(walker.illegal | walker.outside):
         code = Mux(walker.outside, ErrorCode.OUTSIDE_REGION, ErrorCode.ILLEGAL_VALUE)
         b.prove("illegal", dut.error.valid & (dut.error.code == code) & (dut.error.tag == newest), "so is a bad row")

@@ -87,10 +87,10 @@ def weight(b: Bench) -> None:
     b.prove("error", dut.error.valid == (failed | port.error.valid | read.error.valid), "which is an error")
     newest = Mux(runs.count == 2, behind.tag, oldest.tag)
     with m.If(read.error.valid & (runs.count != 0)):
-        of = Mux(read.error.code == ErrorCode.OUTSIDE_REGION, newest, oldest.tag)
-        b.prove(
-            "error_tag", (dut.error.code == read.error.code) & ((dut.error.tag == of) | b.past(asked)), "whose it is"
-        )
+        refused = read.error.code == ErrorCode.OUTSIDE_REGION
+        known = Mux(refused, (dut.error.tag == newest) | b.past(asked), b.past(dut.tag) == dut.error.tag)
+        b.prove("error_tag", (dut.error.code == read.error.code) & known, "whose it is")
+        b.prove("tag", b.past(asked) | (dut.tag == oldest.tag), "a bad beat, told a cycle later, is of the oldest run")
     with m.Elif(failed & ~read.error.valid):
         code = dut.error.code == ErrorCode.ILLEGAL_VALUE
         b.prove("illegal_tag", code & (dut.error.tag == run.run.tag), "an illegal run's tag")

@@ -19,16 +19,16 @@ _MODULE = "tensaw.rtl.output.fetch"
     planted=(
         Planted(
             _MODULE,
-            "self.addresses.ready.eq(self.read.ready & (promised != self._depth))",
-            "self.addresses.ready.eq(self.read.ready)",
+            "self.addresses.ready.eq(asked.i.ready & (promised != self._depth))",
+            "self.addresses.ready.eq(asked.i.ready)",
         ),
         Planted(_MODULE, "queue.w_en.eq(arriving[0])", "queue.w_en.eq(arriving[1])"),
-        Planted(_MODULE, "promised.eq(promised + request - consume)", "promised.eq(promised + request)"),
+        Planted(_MODULE, "promised.eq(promised + accepted - consume)", "promised.eq(promised + accepted)"),
     ),
 )
 def output_fetch(b: Bench) -> None:
-    """What lies at each address comes out once, in the order of the addresses; an address is only passed on to the
-    scratchpad when there is room for what it brings; an operand is offered until it is taken."""
+    """What lies at each address comes out once, in the order of the addresses; an address is only taken when
+    there is room for what it brings; an operand is offered until it is taken."""
     m = b.m
     dut = b.add(OperandFetch(CONFIG))
     b.source(dut.addresses)
@@ -40,13 +40,11 @@ def output_fetch(b: Bench) -> None:
     coming = b.past(dut.read.address[:width])
     arrives = b.past(coming)
     m.d.comb += dut.read.data.eq(arrives)
-    b.prove("same", asked == transfer(dut.addresses), "an address is taken when the scratchpad has it")
-    b.prove("address", ~asked | (dut.read.address == dut.addresses.payload), "as it is")
-    queue = b.part("dut.queue")
+    queue, buffer = b.part("dut.queue"), b.part("dut.request")
     order = Order(
         b,
-        enters=asked,
-        entering=dut.read.address[:width],
+        enters=transfer(dut.addresses),
+        entering=dut.addresses.payload[:width],
         offers=dut.data.valid,
         leaves=transfer(dut.data),
         leaving=dut.data.payload,
@@ -57,16 +55,21 @@ def output_fetch(b: Bench) -> None:
     # What the block's state means.
     arriving = b.inside("dut.arriving")
     b.prove("promised", b.inside("dut.promised") == order.inside, "addresses whose operand has not left are counted")
-    b.prove(
-        "arriving", queue.level + arriving[0] + arriving[1] == order.inside, "their operands are on the way or here"
-    )
+    read = queue.level + arriving[0] + arriving[1]
+    b.prove("arriving", read + buffer.level == order.inside, "they wait, or their operands are on the way or here")
+    spare = b.inside("dut.request.spare_valid")
+    b.prove("spare", ~spare | b.inside("dut.request.valid"), "the second place is filled after the first")
     b.prove("inner", b.inside("dut.queue.inner_level") + queue.r_rdy == queue.level, "the entries in memory")
     place = b.inside("dut.queue.consume") + order.ahead - queue.r_rdy
     place = Mux(place >= queue.depth - 1, place - (queue.depth - 1), place)
     here = order.picked & (order.ahead < queue.level)
     first = queue.r_rdy & (order.ahead == 0)
     b.prove("place", ~here | first | (b.row("dut.queue", place) == order.value), "in its place")
-    on_way = order.picked & ~here
+    waits = order.picked & (order.ahead >= read)
+    second = order.ahead != read
+    kept = Mux(second, b.inside("dut.request.spare"), b.inside("dut.request.payload"))
+    b.prove("waits", ~waits | (kept[:width] == order.value), "or waiting")
+    on_way = order.picked & ~here & ~waits
     next_one = arriving[0] & (order.ahead == queue.level)
     b.prove("on_way", ~on_way | (Mux(next_one, arrives, coming) == order.value), "or on its way")
     b.prove("entered", arriving[1] == b.past(asked), "a cycle behind its address")

@@ -176,8 +176,10 @@ class Transfer(wiring.Component):
         stepped = Signal(range(most + 1))
         final = self.step.valid & self.step.ready & self.step.payload.final
         m.d.sync += stepped.eq(stepped + final - self.complete)
-        # Bad data is told a cycle after it came.
-        m.d.sync += step_tag.eq(oldest.tag if most == 1 else Mux(stepped == 0, oldest.tag, behind.tag))
+        if most == 1:
+            m.d.comb += step_tag.eq(oldest.tag)
+        else:  # bad data is told a cycle after it came
+            m.d.sync += step_tag.eq(Mux(stepped == 0, oldest.tag, behind.tag))
         with m.If(tokens.take):
             m.d.sync += latest_tag.eq(taken.tag)
         with m.If(self.request.valid & self.request.ready):
