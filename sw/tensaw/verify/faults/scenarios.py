@@ -81,7 +81,7 @@ def stop(site: Site, rng: Rng) -> str:
     if not site.run_to(cycle):
         raise Failure(f"the run ends before cycle {cycle}, though it takes {clean.cycles}")
     end = site.stop()
-    _stopped(end, late=cycle > clean.cycles - 10)
+    _stopped(end, late=cycle > clean.cycles - 30)
     if end.kind == "done":
         site.check_result()
     site.check_windows()
