@@ -74,3 +74,16 @@ def test_only_what_does_not_fit_is_spilled(rng) -> None:
     _, plan, _ = planned(builder.finish(), BASE.replace(scratchpad_bytes=32 << 10))
     spilled = [name for name in plan.lives if name not in plan.addresses]
     assert len(spilled) == 1 and plan.lives[spilled[0]] == (0, 0)
+
+
+def test_what_crosses_the_bus_anyway_is_spilled_before_a_larger_tensor(rng) -> None:
+    builder = TfliteBuilder("net")
+    x = builder.input((1, 40, 40, 16), 0.1, 3)
+    for inputs, outputs in ((16, 24), (24, 8)):
+        weights = rng.integers(-127, 128, (outputs, 1, 1, inputs))
+        x = builder.conv2d(x, weights, None, padding="SAME", weight_scale=0.002, out_scale=0.1, out_zp=0)
+    builder.output(x)
+    _, plan, sizes = planned(builder.finish(), BASE.replace(scratchpad_bytes=49152))
+    spilled = [name for name in plan.lives if name not in plan.addresses]
+    assert all(plan.lives[name] in ((0, 0), (1, 1)) for name in spilled)
+    assert any(plan.lives[name] == (0, 1) and sizes[name] > 40 * 40 * 16 for name in plan.addresses)

@@ -1,7 +1,8 @@
 """Which tensors stay in the scratchpad, and where.
 
 All tensors are resident at first. While they do not fit (greedily, the largest first, each at the lowest address
-that is free during its whole life), the largest tensor of the fullest stage is spilled to memory. A stage that touches
+that is free during its whole life), a tensor of the fullest stage is spilled to memory: one that only this stage
+touches, since it comes from memory or goes there anyway, else the largest. A stage that touches
 spilled tensors runs in boxes through staging buffers, for which it gets the largest gap between the resident ones;
 where no box fits there, or only small ones at a price, more is spilled.
 """
@@ -61,11 +62,12 @@ class _Planner:
         return sorted(n for n in self.resident if self.lives[n][0] <= stage <= self.lives[n][1])
 
     def spill_at(self, stage: int) -> bool:
-        """Spill the largest resident storage of a stage; whether there was one."""
+        """Spill a resident storage of a stage; whether there was one: the largest of those that live in this stage
+        alone, and cross the bus anyway, else of all."""
         names = self.live(stage)
         if not names:
             return False
-        self.resident.remove(max(names, key=lambda name: (self.sizes[name], name)))
+        self.resident.remove(max(names, key=lambda name: (self.lives[name] == (stage, stage), self.sizes[name], name)))
         return True
 
     def place(self) -> dict[str, int] | None:
