@@ -107,7 +107,9 @@ class Accumulators(wiring.Component):
         # Accumulation: read (control); register what was read (read), then that or what is newer (chosen); add, write
         # (adding).
         layout = accumulate_layout(config)
-        read, chosen, adding = Signal(layout), Signal(layout), Signal(layout)
+        read = Signal(layout)
+        chosen = Signal(layout)
+        adding = Signal(layout)
         m.d.sync += [read.eq(self.control), chosen.eq(read), adding.eq(chosen)]
         read_sum = self.control.valid & ~self.control.first
 
@@ -124,7 +126,8 @@ class Accumulators(wiring.Component):
             following[2].eq(again(adding)),
             newer.eq(following[0][1]),
         ]
-        total, total_before = Signal(vector_layout(config)), Signal(vector_layout(config))
+        total = Signal(vector_layout(config))
+        total_before = Signal(vector_layout(config))
         m.d.sync += total_before.eq(total)
         for column in range(config.columns):
             word = slice(32 * column, 32 * column + 32)
@@ -162,10 +165,12 @@ class Accumulators(wiring.Component):
         # Taking: a read whenever the position is finished, its memory is free this cycle and the queue has room.
         m.submodules.queue = queue = fifo.SyncFIFO(width=width, depth=_QUEUE)
         promised = Signal(range(_QUEUE + 1))  # read, and not yet taken from the queue
-        pending, arrived = Signal(), Signal()
+        pending = Signal()
+        arrived = Signal()
         pending_odd = Signal()
         arriving = Signal(width)
-        take, leave = Signal(), Signal()
+        take = Signal()
+        leave = Signal()
         available = Mux(take_half, finished[1], finished[0])
         busy_parity = read_sum & (self.control.index[0] == take_index[0])
         m.d.comb += [
