@@ -148,8 +148,8 @@ class ScratchpadBench(Bench):
             end = offset + count
             where = "in a word" if end < self.word else "to its end" if end == self.word else "across words"
             cover_writer((number, where, ("refused", "granted")[ready]))
+            taken |= self.banks(address, offset != 0)  # for the ports behind it
             if ready:
-                taken |= wanted
                 at = (address + np.arange(count)) % self.size
                 self.memory[at] = content[:count]
                 self.known[at] = True

@@ -131,7 +131,7 @@ class OutputWrites:
         return now - cycle - beats
 
     def _banks(self, cycle: int) -> int:
-        """Bit b: bank b is written in a cycle."""
+        """Bit b: bank b is written in a cycle, or as good as: nobody else may write it."""
         rows = self._rows
         while rows and rows[0].end < cycle:
             rows.popleft()
@@ -145,5 +145,5 @@ class OutputWrites:
             return 0
         position, beat = divmod(number, row.beats)
         address = row.address + position * row.pitch + beat * row.lanes
-        size = min(row.lanes, row.channels - beat * row.lanes)
-        return 1 << address // self._word % self._all_banks | 1 << (address + size - 1) // self._word % self._all_banks
+        last = address // self._word + (address % self._word != 0)
+        return 1 << address // self._word % self._all_banks | 1 << last % self._all_banks

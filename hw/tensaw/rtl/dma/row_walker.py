@@ -119,8 +119,6 @@ class RowWalker(wiring.Component):
         lane = Signal(lane_bits)
         m.d.comb += [
             lane.eq(Mux(walk.fill, 0, offset[:lane_bits])),
-            last_row.eq(rows_left == 1),
-            last_plane.eq(planes_left == 1),
             row.access.region.eq(walk.memory.region),
             row.access.offset.eq(offset),
             row.access.bytes.eq(walk.rows.bytes),
@@ -152,6 +150,7 @@ class RowWalker(wiring.Component):
                         m.next = "STOPPED"
             with m.State("MEASURE"):
                 m.d.sync += [span.eq(walk.rows.bytes + lane - 1), end.eq(address + walk.rows.bytes)]
+                m.d.sync += [last_row.eq(rows_left == 1), last_plane.eq(planes_left == 1)]
                 m.next = "OFFER"
             with m.State("OFFER"):
                 with m.If(end > config.scratchpad_bytes):

@@ -76,8 +76,9 @@ class Scratchpad(wiring.Component):
     writes : In(WritePortSignature) × writers
         Requests of a shared port touch the bank of their first word and, where their bytes go beyond it (reads: where
         the address is no multiple of the word), the next bank. A read is granted in a cycle in which ports before it do
-        not ask for these banks, a write if they do not use them; reads do not disturb writes. ``ready`` depends on
-        ``valid`` of the same and of earlier ports and on the addresses.
+        not ask for these banks, and so is a write, for which writes before it ask for the next bank, too, unless their
+        address is a multiple of the word; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and
+        of earlier ports, on the addresses and on the own count.
 
     Timing
     ------
@@ -189,7 +190,9 @@ class Scratchpad(wiring.Component):
                 port.ready.eq(1 if taken is None else ~(span.banks & taken).any()),
                 granted.eq(Mux(port.valid & port.ready, span.banks, 0)),
             ]
-            taken = granted if taken is None else taken | granted
+            # For those behind it a write off the word's first byte takes two banks: its count comes too late.
+            wanted = Mux(port.valid, _Span(config, port.address).banks, 0)
+            taken = wanted if taken is None else taken | wanted
             spans.append(span)
             grants.append(granted)
 

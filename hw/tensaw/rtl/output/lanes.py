@@ -148,9 +148,10 @@ class Lanes(wiring.Component):
         groups = Signal(_GROUPS)  # bit g: a beat with a second operand is in its group g of four cycles
         first = Signal()  # a beat's accumulators are in the issue registers
         step, next_step = Signal(_Step), Signal(_Step)
-        m.d.comb += [self.slot.eq(phase == 3), self.drained.eq(~groups.any())]
+        slot = Signal()
+        m.d.comb += [self.slot.eq(slot), self.drained.eq(~groups.any())]
         with m.If(self.enable):
-            m.d.sync += [phase.eq(phase + 1), first.eq(self.issue), step.eq(next_step)]
+            m.d.sync += [phase.eq(phase + 1), slot.eq(phase == 2), first.eq(self.issue), step.eq(next_step)]
             with m.If(self.slot):
                 m.d.sync += groups.eq(Cat(self.issue & combine, groups[:-1]))
         final = Signal()

@@ -150,7 +150,7 @@ class OutputUnit(wiring.Component):
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
         run = Signal(run_layout(Unit.OUTPUT))
         starting = self._elaborate_start(m, run, enable, unfinished, walk, operand_walk, softmax, lanes, port)
-        issue = self._elaborate_issue(m, run, enable, walk, parameters, fetch, lanes, starting)
+        issue = self._elaborate_issue(m, run, enable, walk, parameters, fetch, lanes, softmax, starting)
         m.d.comb += [softmax.enable.eq(enable), softmax.run.eq(run), softmax.result.eq(lanes.result)]
         m.d.comb += lanes.direct.eq(softmax.direct)
 
@@ -162,7 +162,6 @@ class OutputUnit(wiring.Component):
             softmax.addresses.ready.eq(fetch.addresses.ready & ~operand_walk.valid),
             softmax.data.payload.eq(fetch.data.payload),
             softmax.data.valid.eq(fetch.data.valid & softmax.busy),
-            fetch.data.ready.eq(softmax.data.ready | (issue & (run.operand_step.operation != Operation.NONE))),
         ]
 
         finished = self._elaborate_writes(m, platform, run, enable, issue, walk, softmax, lanes)
@@ -237,16 +236,20 @@ class OutputUnit(wiring.Component):
 
     def _elaborate_issue(
         self, m: Module, run: data.View, enable: Signal, walk: Walk, parameters: ParameterStore, fetch: OperandFetch,
-        lanes: Lanes, starting: Signal,
+        lanes: Lanes, softmax: Softmax, starting: Signal,
     ) -> Signal:  # fmt: skip
         """Gives a beat to the lanes in each cycle in which all that it needs is there."""
         count = self._config.requant_lanes
         issue = Signal()
+        # Known a cycle after the run was taken: before its first beat.
         combine = Signal()
         streamed = Signal()
-        m.d.comb += [
+        m.d.sync += [
             combine.eq(run.operand_step.operation != Operation.NONE),
             streamed.eq(run.quant.bias | run.quant.scale),
+        ]
+        m.d.comb += [
+            fetch.data.ready.eq(softmax.data.ready | (issue & combine)),
             issue.eq(
                 enable & walk.valid & self.vectors.valid
                 & (parameters.filled | ~streamed)

@@ -124,14 +124,21 @@ class Walk(wiring.Component):
         last_tile, last_y, last_x, vector_done, last_in_line, last_line = (
             Signal(name=name) for name in ("last_tile", "last_y", "last_x", "vector_done", "last_in_line", "last_line")
         )
+        limits = {name: shape[name] for name in ("tiles", "height", "width", "block_height", "block_width")}
+        most = {name: Signal.like(value, name=f"most_{name}") for name, value in limits.items()}
+        m.d.sync += [most[name].eq(value - 1) for name, value in limits.items()]
+
+        def last(name: str, number: Value) -> Value:
+            return Mux(self.start, limits[name] == 1, number == most[name])
+
         with m.If(go):
             m.d.sync += [
-                last_tile.eq(next_tile_number + 1 == shape.tiles),
-                last_y.eq(next_y + 1 == shape.height),
-                last_x.eq(next_x + 1 == shape.width),
+                last_tile.eq(last("tiles", next_tile_number)),
+                last_y.eq(last("height", next_y)),
+                last_x.eq(last("width", next_x)),
                 vector_done.eq(next_remaining <= lanes),
-                last_in_line.eq((next_x + 1 == shape.width) | (next_within_x + 1 == shape.block_width)),
-                last_line.eq((next_y + 1 == shape.height) | (next_within_y + 1 == shape.block_height)),
+                last_in_line.eq(last("width", next_x) | last("block_width", next_within_x)),
+                last_line.eq(last("height", next_y) | last("block_height", next_within_y)),
             ]
         line_done = Signal()  # last position of a row of the block
         block_done = Signal()
