@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -88,6 +93,66 @@ def test_lights(board: VirtualBoard, link: HostLink) -> None:
     assert link.read_memory(0, 1)
     status = board.status()
     assert status.lights & 8 and status.cycles > 0 and status.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "runs"), [("kws_dscnn_int8", 70), ("ic_resnet8_int8", 12)], ids=["kws", "ic"]
+)  # fmt: skip
+def test_mlperf_with_the_runners_own_device_code(
+    board: VirtualBoard, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, runs: int
+) -> None:
+    """Accuracy mode infers once, performance mode many times; the parsing is the runner's, read from a clone."""
+    clone = os.environ.get("TENSAW_MLPERF_TINY")
+    if not clone:
+        pytest.skip("set TENSAW_MLPERF_TINY to a clone of github.com/mlcommons/tiny to test with its runner's code")
+    monkeypatch.syspath_prepend(str(Path(clone) / "benchmark" / "runner"))
+    dut_class = importlib.import_module("device_under_test").DUT
+    data = np.load(models / f"mlperf_tiny/reference_outputs/{model}.npz")
+    link = tmp_path / "dut"
+    command = [
+        sys.executable, "-m", "tensaw.cli.main", "mlperf-dut", str(models / f"mlperf_tiny/{model}.tflite"),
+        "--device", board.port, "--simulated", "--link", str(link),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "on tensaw small 8x8, on a simulated ulx3s-85f: " in line
+            with dut_class(str(link), 115200) as dut:
+                assert dut.get_name() == "tensaw small 8x8, on a simulated ulx3s-85f"
+                content = data["inputs"][0]
+                if model.startswith("ic"):  # the runner sends the image as it is, unsigned
+                    content = (content.astype(int) + 128).astype(np.uint8)
+                dut.load(content.tobytes())
+                output = (data["outputs"][0].reshape(-1).astype(int) + 128) / 256
+                wanted = f"m-results-[{','.join(f'{value:0.3f}' for value in output)}]"
+                laps = []
+                for times, warmups in ((1, 0), (runs, 3)):
+                    lines = dut.infer(times, warmups)
+                    assert wanted in lines
+                    begin, end = (int(line[9:]) for line in lines if line.startswith("m-lap-us-"))
+                    laps.append((end - begin) / times)
+                # What one inference takes is the same, to the microsecond that the protocol tells.
+                assert laps[0] > 100 and abs(laps[0] - laps[1]) <= 1
+        finally:
+            process.terminate()
+
+
+def test_the_whole_command(program: Path, tmp_path: Path) -> None:
+    """The same simulator as all tests here, since the same element can be stuck."""
+    link = tmp_path / "board"
+    command = [
+        sys.executable, "-m", "tensaw.cli.main", "board", "sim", "ulx3s-85f", "--config", "small", "--link", str(link),
+        "--stuck-pe", "5:2:0:1",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        assert line == f"ulx3s-85f with small (8×8) on simulated pins, 100 MHz, 16,000,000 baud: {link}\n"
+        assert main(["board", "info", "--device", str(link)]) == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130 and process.stderr.read() == "tensaw: interrupted\n"
+    assert not link.is_symlink()
 
 
 # Faults --------------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from tensaw.mlperf.engine import SessionEngine
     from tensaw.mlperf.protocol import DeviceUnderTest
     from tensaw.mlperf.serve import PseudoTerminal, serve
+    from tensaw.runtime.arrays import random_inputs
 
     device.choose_backend(arguments)
     if arguments.simulated and arguments.device is None:
@@ -67,6 +68,10 @@ def execute(arguments: argparse.Namespace) -> int:
         name = f"tensaw {config.name} {config.rows}x{config.columns}, {where}"
         how = "simulated, " if simulated else ""
         with opened(arguments, program, 1, link) as (session, step), PseudoTerminal(arguments.link) as port:
+            if link:
+                # The first run on a board also reads memory back, and the runner does not wait for long.
+                step.update("First inference")
+                session.run(random_inputs(program.inputs, 0))
             step.update("Waiting for commands", completed=1)
             engine = SessionEngine(session, clock * 1e6, simulated)
             dut = DeviceUnderTest(
