@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tensaw.formal import (  # noqa: F401
+    array_accumulators,
     bus_axi_lite,
     bus_burst_splitter,
     bus_read_manager,

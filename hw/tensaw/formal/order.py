@@ -25,6 +25,8 @@ class Order:
         The items there.
     capacity : int
         Most items inside.
+    choice : Value
+        Which items may be picked, where another free choice says which; by default any.
     behind : int
         How far behind the first one an item is to be seen picked; by default as far as possible.
 
@@ -46,6 +48,7 @@ class Order:
         leaves: ValueLike,
         leaving: ValueLike,
         capacity: int,
+        choice: ValueLike = 1,
         behind: int | None = None,
         name: str = "order",
     ) -> None:
@@ -58,7 +61,7 @@ class Order:
         self.value = value = Signal(len(entering), name=f"{name}_value")
         pick = bench.free(1, f"{name}_pick")
         m.d.sync += inside.eq(inside + enters - leaves)
-        with m.If(enters & pick & ~picked):
+        with m.If(enters & pick & choice & ~picked):
             m.d.sync += [picked.eq(1), ahead.eq(inside - leaves), value.eq(entering)]
         with m.Elif(picked & leaves):
             m.d.sync += [picked.eq(ahead != 0), ahead.eq(Mux(ahead == 0, 0, ahead - 1))]
