@@ -95,6 +95,7 @@ _OUTSIDE = {**json.loads(json.dumps(example().inputs[0].__dict__)), "offset": 17
         ({"region_sizes": [32, 64]}, "it does not give 4 region sizes"),
         ({"inputs": [_OUTSIDE]}, "the tensor 'in' lies outside its region"),
         ({"tags": [{"layer": 1, "tile": ""}]}, "a tag names the layer 1, which does not exist"),
+        ({"layers": []}, "a tag names the layer 0, which does not exist"),
         ({"tags": [{"layer": 0, "tile": ["rows"]}]}, "tile of a tag is ['rows']"),
         ({"tags": [{"layer": 0.0, "tile": ""}]}, "layer of a tag is 0.0"),
         ({"layers": [{"name": 7, "kind": "", "output": ""}]}, "'fused' is missing"),

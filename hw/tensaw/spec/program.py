@@ -240,7 +240,7 @@ class Program:
             ):
                 raise ValueError(f"the tensor {binding.tensor!r} lies outside its region")
         for tag in self.tags:
-            if not 0 <= tag.layer < max(len(self.layers), 1):
+            if not 0 <= tag.layer < len(self.layers):
                 raise ValueError(f"a tag names the layer {tag.layer}, which does not exist")
 
     @classmethod

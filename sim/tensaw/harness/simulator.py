@@ -128,16 +128,18 @@ class Simulator:
         timing: MemoryTiming | None = None,
         waves: Waves | None = None,
         arguments: Sequence[str] = (),
+        coverage: Path | None = None,
     ) -> None:
         """Start ``program``: an executable of :func:`build_verilator` or a ``.vvp`` file of :func:`build_icarus`.
 
         ``memory_bytes`` must be a multiple of ``bus_bytes`` and, for Icarus, that of the build. ``arguments``, such as
-        ``+mutant=3``, are what the Verilog finds with ``$value$plusargs``. Raises ToolError.
+        ``+mutant=3``, are what the Verilog finds with ``$value$plusargs``. ``coverage``: a file for what the
+        runs have covered, written at the end, if the program was built for it. Raises ToolError.
         """
         self.cycles_run = 0
         self.seconds_run = 0.0
         self._directory = Path(tempfile.mkdtemp(prefix="tensaw-"))
-        self._waves = waves
+        self._waves, self._coverage = waves, coverage
         self._bus_bytes = bus_bytes
         self._shared = program.suffix != ".vvp"
         self._waiting = False
@@ -337,6 +339,7 @@ class Simulator:
 
     def close(self) -> None:
         """End the process and remove its files; harmless if done before."""
+        self._rescue_coverage()
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None and process.stdout is not None
@@ -352,6 +355,12 @@ class Simulator:
             self._errors.close()
         self.memory = np.zeros(0, np.uint8)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _rescue_coverage(self) -> None:
+        if self._coverage is not None and self._process is not None and not self._waiting:
+            with contextlib.suppress(ToolError, DeviceError, OSError):  # of a simulation that has failed
+                self._command("coverage coverage.dat")
+                shutil.move(self._directory / "coverage.dat", self._coverage)
 
     def _rescue_waves(self) -> None:
         # Icarus replaces the link by a file of its own when it writes FST.

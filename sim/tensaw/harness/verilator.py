@@ -44,12 +44,14 @@ def build_verilator(
     trace: bool = True,
     waves: WaveFormat | None = None,
     optimise: Optimise = "speed",
+    coverage: bool = False,
 ) -> Path:
     """The simulator of these Verilog files (top module ``tensaw_npu``), from the cache or built now.
 
     Of ``config`` only the widths of the memory port matter. ``trace`` says that the module has its trace outputs;
     ``waves`` builds in the recording of waveforms, which makes the simulator slower. ``optimise`` for a fast simulator
-    or for a fast build, which pays below some 100,000 cycles. Raises ToolError if a tool is missing or fails.
+    or for a fast build, which pays below some 100,000 cycles. ``coverage`` counts how often each line ran and each bit
+    changed (see ``coverage`` of Simulator). Raises ToolError if a tool is missing or fails.
     """
     tools = Tools(find_verilator(), find_compiler(), find_make())
     defines = [f"-DBUS_BYTES={config.bus_bytes}", f"-DADDRESS_WIDTH={config.address_width}"]
@@ -61,14 +63,14 @@ def build_verilator(
         **{f"verilog/{name}": text for name, text in files.items()},
         **{f"cpp/{name}": text for name, text in {**own, **shims}.items()},
         "options": " ".join((*_OPTIONS, *_OPTIMISE[optimise], *PACKAGE_VARIABLES)),
-        "build": f"{defines} {waves} {platform.machine()}",
+        "build": f"{defines} {waves} {coverage} {platform.machine()}",
         "tools": f"{tools.verilator.version} {tool_version(tools.compiler, '--version')}",
     })  # fmt: skip
     log = cache_directory() / "verilator" / f"{key}.log"
 
     def build(directory: Path) -> None:
         log.unlink(missing_ok=True)
-        _build(directory, log, tools, files, defines, waves, _OPTIMISE[optimise])
+        _build(directory, log, tools, files, defines, waves, _OPTIMISE[optimise], coverage)
 
     return cached("verilator", key, build) / "simulator"
 
@@ -88,6 +90,7 @@ def _build(
     defines: list[str],
     waves: WaveFormat | None,
     optimise: tuple[str, ...],
+    coverage: bool,
 ) -> None:
     tool, compiler = tools.verilator, tools.compiler
     # Relative paths only, and a link to Verilator's root: make cannot work with blanks in any path.
@@ -104,6 +107,8 @@ def _build(
         environment["VERILATOR_ROOT"] = str(directory / "root")
         program = str(directory / "root" / tool.program.relative_to(tool.root))
         variables += PACKAGE_VARIABLES
+    if coverage:
+        options += ["--coverage-line", "--coverage-toggle"]
     if waves == "vcd":
         options.append("--trace-vcd")
         flags.append("-DTENSAW_WAVES_VCD")
@@ -118,7 +123,7 @@ def _build(
          "cpp/tensaw_simulation.v", *sorted(files)],
         directory, log, environment,
     )  # fmt: skip
-    library = RuntimeLibrary(directory / "model", tool, compiler)
+    library = RuntimeLibrary(directory / "model", tool, compiler, coverage)
     library.restore()
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     run_tool(
@@ -140,12 +145,12 @@ class RuntimeLibrary:
     ``make`` takes objects that are newer than their sources and its own makefile for done.
     """
 
-    def __init__(self, model: Path, tool: Verilator, compiler: str) -> None:
+    def __init__(self, model: Path, tool: Verilator, compiler: str, coverage: bool = False) -> None:
         self._model = model
         shims = {path.name: path.read_text() for path in sorted((_CPP / "fst").iterdir())}
         self._key = digest({
             **shims,
-            "options": " ".join((LIBRARY_OPTIMISE, *PACKAGE_VARIABLES)),
+            "options": " ".join((LIBRARY_OPTIMISE, *PACKAGE_VARIABLES)) + " coverage" * coverage,
             "tools": f"{tool.version} {tool.program} {tool_version(compiler, '--version')} {platform.machine()}",
         })  # fmt: skip
 

@@ -26,8 +26,10 @@ tensaw regress --full --html dashboard.html --junit junit.xml
 tensaw regress --full --resume
 tensaw regress --full --dask tcp://10.0.0.1:8786"""
 
-FULL = {"random": 5000, "faults": 2000, "benches": 10, "mutants": 1000, "fuzz": 100_000}
-"""Amount of each part in a full regression."""
+FULL = {
+    "random": 5000, "faults": 2000, "coverage": 200, "proofs": 1000, "fuzz": 100_000, "benches": 10, "mutants": 1000,
+}  # fmt: skip
+"""Amount of each part in a full regression; of the proofs, all there are."""
 _TELL_EVERY = 10.0
 
 
@@ -39,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--benches", type=int, metavar="N", help="the cocotb benches of all blocks, with N seeds")
     what.add_argument("--mutants", type=int, metavar="N", help="mutants of the Verilog, each to be noticed")
     what.add_argument("--fuzz", type=int, metavar="N", help="damaged files, for everything that reads one")
+    what.add_argument("--coverage", type=int, metavar="N", help="lines covered by N networks and faults, two arrays")
+    what.add_argument("--proofs", type=int, metavar="N", help="the first N formal proofs; there are fewer than 1000")
     what.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random; default: 0")
     what.add_argument("--index", type=int, metavar="I", help="of the random cases, this one alone")
     what.add_argument("--first", type=int, default=0, metavar="I", help="begin with this random case; default: 0")
@@ -90,8 +94,9 @@ def execute(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        store.add_session(time.monotonic() - start)
         store.close()
-    failures = _report(arguments, jobs, store, request, time.monotonic() - start)
+    failures = _report(arguments, jobs, store, request)
     if interrupted:
         print("tensaw: interrupted; `--resume` with the same options goes on from here", file=sys.stderr)
         return 130
@@ -165,9 +170,7 @@ def _indented(result: Result) -> str:
     return "\n".join("  " + line for line in lines)
 
 
-def _report(
-    arguments: argparse.Namespace, jobs: list[Job], store: Store, request: dict[str, Any], seconds: float
-) -> int:
+def _report(arguments: argparse.Namespace, jobs: list[Job], store: Store, request: dict[str, Any]) -> int:
     """Write and print what was found; returns the number of failures."""
     from tensaw.regress.dashboard import dashboard
     from tensaw.regress.junit import junit_xml
@@ -176,10 +179,10 @@ def _report(
     found = [result for job in jobs for result in store.results.get(job.key, [])]
     summary = summarise(found, len(store.missing(jobs)))
     page = arguments.html or arguments.work / "dashboard.html"
-    files.write(page, dashboard(summary, request, seconds, version("tensaw")))
+    files.write(page, dashboard(summary, request, store.seconds, version("tensaw")))
     if arguments.junit is not None:
         files.write(arguments.junit, junit_xml(found))
-    terminal.emit_json(arguments, {"request": request, "wall_seconds": round(seconds, 1), **summary})
+    terminal.emit_json(arguments, {"request": request, "wall_seconds": round(store.seconds, 1), **summary})
     console = terminal.output(arguments)
     rows = [
         (name, part["cases"], part["passed"], part["failures"], part["skipped"], f"{part['seconds']:,.0f} s")

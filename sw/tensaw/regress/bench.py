@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -68,11 +69,22 @@ class _Failure(Exception):
 class Bench:
     """A context manager that keeps one simulator process for each configuration.
 
-    ``rtl``: also simulate the hardware. ``keep``: most processes kept at a time.
+    ``rtl``: also simulate the hardware. ``keep``: most processes kept at a time. ``executable``: the simulator for all
+    configurations, in place of one that is built; ``arguments`` for its command line; ``coverage``: a folder for what
+    its processes have covered, a file each.
     """
 
-    def __init__(self, rtl: bool = True, keep: int = 16) -> None:
+    def __init__(
+        self,
+        rtl: bool = True,
+        keep: int = 16,
+        executable: Path | None = None,
+        arguments: Sequence[str] = (),
+        coverage: Path | None = None,
+    ) -> None:
         self.rtl = rtl
+        self._coverage, self._started = coverage, 0
+        self._executable, self._arguments = executable, tuple(arguments)
         self._keep = keep
         self._simulators: dict[NpuConfig, tuple[Simulator, int]] = {}
 
@@ -126,8 +138,15 @@ class Bench:
         if kept is None:
             if len(self._simulators) >= self._keep:
                 self.drop(next(iter(self._simulators)))
-            executable = build_verilator(npu_verilog(config, trace=True), config, trace=True, optimise="build")
-            simulator = Simulator(executable, size, placement.base, config.bus_bytes, MemoryTiming())
+            executable = self._executable or build_verilator(
+                npu_verilog(config, trace=True), config, trace=True, optimise="build"
+            )
+            self._started += 1
+            covered = None if self._coverage is None else self._coverage / f"{self._started}.dat"
+            simulator = Simulator(
+                executable, size, placement.base, config.bus_bytes, MemoryTiming(), arguments=self._arguments,
+                coverage=covered,
+            )  # fmt: skip
             kept = simulator, placement.base
         self._simulators[config] = kept
         return kept[0]
@@ -201,7 +220,7 @@ def prepare(case: Case) -> tuple[Program, Placement, Bytes, Bytes]:
     Raises UnsupportedError if the compiler refuses it, and an exception of this module for what the golden models find.
     """
     program = _compile(case)
-    placement = place(program)
+    placement = place(program, case.base)
     before = _initial_memory(case, program, placement)
     expected = before.copy()
     _execute(program, placement, expected)

@@ -26,6 +26,7 @@ ANY = "any"
 """Stands for any legal configuration, in place of a name of CONFIGS."""
 GROUP = 16
 """So many cases in a row share a configuration drawn from ANY: building a simulator takes longer than they do."""
+_SAME_BASE = 4
 
 _KNOWN = {**CONFIGS, **PRESETS}
 
@@ -106,6 +107,13 @@ class Case:
         rng = self._rng(4)
         read, write = (1 if rng.random() < 0.2 else int(rng.integers(1, 61)) for _ in range(2))
         return MemoryTiming(read, write, float(rng.choice([0.0, 0.0, 0.1, 0.5, 0.8])), self.index)
+
+    @property
+    def base(self) -> int:
+        """Bus address where the memory is wanted: anywhere, the same for a few cases in a row, which share a simulator
+        process so."""
+        rng = np.random.default_rng((self.seed, self.index // _SAME_BASE, 8))
+        return int(rng.integers(1 << self.config.address_width))
 
     @cached_property
     def options(self) -> CompileOptions:

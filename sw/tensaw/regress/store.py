@@ -1,4 +1,4 @@
-"""Results on disk, a line each as they come: what an interrupted regression goes on from."""
+"""Results on disk, a line each as they come: what an interrupted regression goes on from, and what pages tell of."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ from typing import Any
 from tensaw.regress.jobs import Job, Result
 from tensaw.spec.errors import InputError
 
-__all__ = ["Store"]
+__all__ = ["Store", "read_request"]
+
+_FILE = "results.jsonl"
+
+
+def read_request(folder: Path) -> dict[str, Any]:
+    """What the regression of this folder was asked for. Raises InputError if there is none."""
+    try:
+        with open(folder / _FILE, encoding="utf-8") as file:
+            return dict(json.loads(file.readline())["request"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"The folder {str(folder)!r} holds no record of a regression. Give the --work folder of one."
+        ) from None
 
 
 class Store:
     """The file ``results.jsonl`` of a folder: first what was asked for, then a line for each finished job.
 
-    ``results`` of finished jobs, by the job's key.
+    ``results`` of finished jobs, by the job's key. ``seconds`` on the clock of the sessions that ended in an orderly
+    way.
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], resume: bool) -> None:
@@ -27,7 +41,8 @@ class Store:
         """
         self.folder = folder
         self.results: dict[str, list[Result]] = {}
-        path = folder / "results.jsonl"
+        self.seconds = 0.0
+        path = folder / _FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if resume and path.exists():
@@ -61,6 +76,9 @@ class Store:
                 entry = json.loads(line)
             except ValueError:
                 continue  # cut off by whatever ended it
+            if "job" not in entry:
+                self.seconds += entry["seconds"]
+                continue
             self.results[entry["job"]] = [Result.from_dict(values) for values in entry["results"]]
         if lines and not path.read_bytes().endswith(b"\n"):
             with open(path, "a", encoding="utf-8") as file:
@@ -74,6 +92,11 @@ class Store:
         """Keep what a job gave."""
         self.results[job.key] = results
         self._write({"job": job.key, "results": [result.to_dict() for result in results]})
+
+    def add_session(self, seconds: float) -> None:
+        """Keep how long this session took on the clock."""
+        self.seconds += seconds
+        self._write({"seconds": round(seconds, 1)})
 
     def missing(self, jobs: Iterable[Job]) -> list[Job]:
         """Those that have no results yet."""

@@ -32,6 +32,8 @@ def summarise(results: Iterable[Result], missing: int) -> dict[str, Any]:
         "parts": parts,
         "operators": _operators(random),
         "coverage": _coverage(found),
+        "line_coverage": [result.facts["measured"] for result in found if "measured" in result.facts],
+        "mutants": _mutants(found),
         "failed": [result.to_dict() for result in found if result.status == "fail"],
         "slowest": [
             {"part": result.part, "name": result.name, "seconds": result.seconds}
@@ -76,6 +78,26 @@ def _coverage(results: Iterable[Result]) -> dict[str, Any]:
     bins = sum(len(hits) for hits in total.values())
     left = missing(total)
     return {"points": len(total), "bins": bins, "hit": bins - len(left), "missing": left}
+
+
+def _mutants(results: Iterable[Result]) -> dict[str, Any]:
+    """``killed``, ``equivalent`` and ``survived`` of all mutants and by their module; ``survivors`` by name."""
+    by_module: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    total: Counter[str] = Counter()
+    survivors = []
+    for result in results:
+        if "mutant" not in result.facts:
+            continue
+        fate = {"pass": "killed", "skip": "equivalent"}.get(result.status, "survived")
+        total[fate] += 1
+        by_module[result.facts["mutant"].partition(":")[0]][fate] += 1
+        if fate == "survived":
+            survivors.append(f"{result.name}: {result.facts['mutant']}")
+    return {
+        **{fate: total[fate] for fate in ("killed", "equivalent", "survived")},
+        "modules": {name: dict(fates) for name, fates in sorted(by_module.items())},
+        "survivors": survivors,
+    }
 
 
 def _operators(results: Iterable[Result]) -> dict[str, int]:

@@ -35,9 +35,10 @@ class Placement:
         yield start, self.base + self.size
 
 
-def place(program: Program) -> Placement:
+def place(program: Program, wish: int | None = None) -> Placement:
     """Put the regions one after another. In the upper half of the address space if they fit there, so that every
-    address bit is used. Raises InputError if the address space is too small."""
+    address bit is used; or from the bus address ``wish`` on, rounded down to a multiple of 256 at which they fit.
+    Raises InputError if the address space is too small."""
     width = program.config.address_width
     offsets, total = _line_up(program, _PAGE)
     if total > 1 << width:
@@ -45,7 +46,10 @@ def place(program: Program) -> Placement:
             f"The program {program.name!r} needs {total} bytes of memory, but address_width {width} of the "
             f"configuration {program.config.name!r} reaches only {1 << width}. Raise address_width."
         )
-    base = 1 << (width - 1) if total <= 1 << (width - 1) else 0
+    if wish is None:
+        base = 1 << (width - 1) if total <= 1 << (width - 1) else 0
+    else:
+        base = min(wish, (1 << width) - total) & -_GUARD
     return Placement(base, total, tuple(base + offset for offset in offsets), tuple(program.region_sizes))
 
 

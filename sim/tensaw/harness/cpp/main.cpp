@@ -17,11 +17,12 @@
 //   load, dump               nothing here: the memory is shared     -> ok
 //   mark                     cycle 0 of a run begins here           -> ok
 //   wait LIMIT WATCHDOG PROGRESS                   -> irq N | limit N | hang N | violation N TEXT | check N
+//   coverage FILE            write what all runs have covered; only if built for it -> ok
 //   quit
 //
 // A failing check of the hardware prints a line of its own and ends the simulation: "check N" is the last answer.
-// verilog/tensaw_testbench.v understands the same lines, but for watch, reset and the faults in the third line, and takes
-// the same cycles for each.
+// verilog/tensaw_testbench.v understands the same lines, but for watch, coverage, reset and the faults in the third
+// line, and takes the same cycles for each.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,6 +36,9 @@
 #include "axi_memory.h"
 #include "profile.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "waves.h"
 
 namespace {
@@ -75,6 +79,8 @@ class Simulator {
             watch(words);
         else if (name == "watched")
             tell_watched();
+        else if (name == "coverage")
+            write_coverage(words);
         else if (name == "mark")
             mark();
         else if (name == "reset")
@@ -223,6 +229,17 @@ class Simulator {
         file.seekg(0);
         file.read(reinterpret_cast<char*>(memory_.watched.data()), memory_.watched.size() * 2);
         ok(static_cast<bool>(file));
+    }
+
+    void write_coverage(std::istringstream& words) {
+        std::string path;
+        words >> path;
+#if VM_COVERAGE
+        context_.coveragep()->write(path);
+        ok(true);
+#else
+        std::cout << "error this simulator was not built for coverage" << std::endl;
+#endif
     }
 
     void tell_watched() {

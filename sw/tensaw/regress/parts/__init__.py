@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensaw.regress.jobs import Part
-from tensaw.regress.parts import benches, faults, fuzz, mutants, random_cases
+from tensaw.regress.parts import benches, coverage, faults, fuzz, mutants, proofs, random_cases
 
 __all__ = ["PARTS"]
 
@@ -11,10 +11,12 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         random_cases.PART,
-        benches.PART,
         faults.PART,
-        mutants.PART,
+        coverage.PART,
+        proofs.PART,
         fuzz.PART,
+        benches.PART,
+        mutants.PART,
     )
 }  # fmt: skip
 """A new part is one module here and one line above."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tensaw.harness import MemoryTiming
 from tensaw.regress.bench import Bench, prepare
@@ -14,11 +14,14 @@ from tensaw.verify.faults.cases import NETWORKS, FaultCase
 from tensaw.verify.faults.scenarios import SCENARIOS
 from tensaw.verify.faults.site import Failure, Network, Site
 
-__all__ = ["Faults", "Outcome"]
+__all__ = ["Faults", "Networks", "Outcome"]
 
 _SHORTEST, _LONGEST = 200, 5000
 """Cycles of the networks, with :data:`_TIMING`: longer ones show nothing that these do not."""
 _TIMING = MemoryTiming(20, 20)
+
+Networks: TypeAlias = dict[tuple[str, int, int], Network]
+"""By name of the configuration, seed and number."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,12 @@ class Outcome:
 
 
 class Faults:
-    """A context manager that keeps simulators and networks."""
+    """A context manager that keeps simulators and networks. ``bench`` gives the simulators, ``networks`` are those of
+    another, with what was seen of them."""
 
-    def __init__(self) -> None:
-        self._bench = Bench(keep=2)
-        self._networks: dict[tuple[str, int, int], Network] = {}
+    def __init__(self, bench: Bench | None = None, networks: Networks | None = None) -> None:
+        self._bench = bench or Bench(keep=2)
+        self.networks: Networks = {} if networks is None else networks
 
     def run(self, case: FaultCase) -> Outcome:
         """Run one case; never raises for what it finds. Raises ToolError if a tool is missing."""
@@ -64,9 +68,9 @@ class Faults:
 
     def _network(self, case: FaultCase) -> Network:
         key = case.config.name, case.seed, case.network
-        if key not in self._networks:
-            self._networks[key] = self._make_network(case)
-        return self._networks[key]
+        if key not in self.networks:
+            self.networks[key] = self._make_network(case)
+        return self.networks[key]
 
     def _make_network(self, case: FaultCase) -> Network:
         """The first that this configuration takes, and that is not too long or too short, whichever case asks first."""

@@ -92,7 +92,7 @@ def _damage_value(random: Random, header: dict[str, Any]) -> None:
         case 3 | 4 if isinstance(container[key], int):
             container[key] = random.choice((container[key] + random.choice((-1, 1)), odd_integer(random, 4096)))
         case _:
-            container[key] = random.choice(_VALUES)
+            container[key] = copy.deepcopy(random.choice(_VALUES))
 
 
 def _pack(names: list[str], contents: tuple[bytes, bytes], packing: int) -> bytes:

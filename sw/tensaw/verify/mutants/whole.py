@@ -1,4 +1,4 @@
-"""Mutants against random networks on the whole NPU: which case, if any, notices."""
+"""Mutants against random networks and faults on the whole NPU: which case, if any, notices."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from tensaw.harness import MemoryTiming, Simulator, build_verilator, npu_verilog
-from tensaw.regress.bench import prepare
+from tensaw.regress.bench import Bench, prepare
 from tensaw.regress.cases import Case
 from tensaw.runtime.devices import SimulatedDevice
 from tensaw.runtime.driver import Driver
 from tensaw.runtime.placement import Placement
+from tensaw.runtime.quiet import quiet_cycles
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import DeviceError, ToolError
 from tensaw.spec.program import Program
+from tensaw.verify.faults.campaign import Faults, Networks, Outcome
+from tensaw.verify.faults.cases import FaultCase
 from tensaw.verify.mutants.make import MutantSet, make_mutants
 
-__all__ = ["Trial", "WholeNpu", "mutants_of"]
+__all__ = ["TOP", "Trial", "WholeNpu", "mutants_of"]
 
+TOP = "tensaw_npu"
 Bytes = npt.NDArray[np.uint8]
+_LONGEST = 10_000
+"""Cycles of a case: longer ones notice what shorter ones do."""
 _WATCHDOG = 3_000
-"""Cycles without movement after which a mutant counts as hung: the memories of the cases answer sooner."""
+"""Cycles without movement after which a mutant counts as hung, unless the program may be quiet for longer."""
 
 
 def mutants_of(config: NpuConfig, count: int, seed: int) -> MutantSet:
     """Mutants of the NPU of a configuration, trace outputs included. Raises ToolError."""
     (text,) = npu_verilog(config, trace=True, checks=False).values()
-    return make_mutants(text, "tensaw_npu", count, seed)
+    return make_mutants(text, TOP, count, seed)
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,14 @@ class Trial:
 
 
 class WholeNpu:
-    """Runs mutants of one configuration on the same cases, the shortest first."""
+    """Runs mutants of one configuration on the same cases, the shortest first, and then on the same faults."""
 
-    def __init__(self, config: NpuConfig, mutants: MutantSet, cases: Sequence[Case]) -> None:
-        """Prepare the cases, which must use ``config``, by running them on the unchanged hardware. Raises ToolError,
-        and RuntimeError if that fails a case."""
-        files = {"mutants.v": mutants.verilog("tensaw_npu")}
+    def __init__(
+        self, config: NpuConfig, mutants: MutantSet, cases: Sequence[Case], faults: Sequence[FaultCase] = ()
+    ) -> None:
+        """Prepare cases and faults, which must use ``config``, by running them on the unchanged hardware. Raises
+        ToolError, and RuntimeError if that fails one."""
+        files = {"mutants.v": mutants.verilog(TOP)}
         self._executable: Path = build_verilator(files, config, trace=True)
         self._config = config
         self.trials: list[Trial] = []
@@ -61,8 +69,15 @@ class WholeNpu:
             trouble, counters = self._try(0, trial)
             if trouble:
                 raise RuntimeError(f"The unchanged hardware fails {case.command}: {trouble}")
-            self.trials.append(Trial(case, program, placement, before, expected, counters))
+            if counters["cycles"] <= _LONGEST:
+                self.trials.append(Trial(case, program, placement, before, expected, counters))
         self.trials.sort(key=lambda trial: trial.counters["cycles"])
+        self._networks: Networks = {}
+        with self._faults(0) as site:
+            self.faults: list[Outcome] = [site.run(fault) for fault in faults]
+        for outcome in self.faults:
+            if outcome.failed:
+                raise RuntimeError(f"The unchanged hardware fails {outcome.case.command}: {outcome.text}")
 
     def killed_by(self, number: int) -> str:
         """What notices a mutant, as a sentence; empty if nothing does."""
@@ -73,7 +88,15 @@ class WholeNpu:
                 trouble = f"counter {wrong} is {counters[wrong]} instead of {trial.counters[wrong]}"
             if trouble:
                 return f"case {trial.case.seed}-{trial.case.index}: {trouble}"
+        with self._faults(number) as site:
+            for known in self.faults:
+                found = site.run(known.case)
+                if (found.failed, found.text) != (known.failed, known.text):
+                    return f"fault {known.case.seed}-{known.case.index}: {found.text} instead of: {known.text}"
         return ""
+
+    def _faults(self, number: int) -> Faults:
+        return Faults(Bench(keep=1, executable=self._executable, arguments=(f"+mutant={number}",)), self._networks)
 
     def _try(self, number: int, trial: Trial) -> tuple[str, dict[str, int]]:
         """One case on one mutant: what is wrong, and the counters."""
@@ -86,7 +109,7 @@ class WholeNpu:
             ) as simulator:
                 simulator.memory[:] = trial.before
                 driver = Driver(SimulatedDevice(simulator, base, limit), trial.program, trial.placement, _WATCHDOG)
-                driver.watchdog = max(_WATCHDOG, 2 * timing.read_latency)
+                driver.watchdog = max(_WATCHDOG, 2 * quiet_cycles(trial.program))
                 driver.open()
                 counters = driver.run()
                 if not np.array_equal(simulator.memory, trial.expected):
