@@ -29,7 +29,8 @@ _MODULE = "tensaw.rtl.dma.weight"
             _MODULE, "with m.If(queued & ((left == 0) | (beat & (left == 1)))):", "with m.If(queued & (left == 0)):"
         ),
         Planted(_MODULE, "self.busy.eq(port.busy | queued | (left != 0))", "self.busy.eq(port.busy | queued)"),
-        Planted(_MODULE, "Mux(queued & (read.error.code == ErrorCode.OUTSIDE_REGION), queued_tag, tag)", "tag"),
+        Planted(_MODULE, "Mux(refused, Mux(queued, queued_tag, tag), tag_before)", "tag_before"),
+        Planted(_MODULE, "Mux(refused, Mux(queued, queued_tag, tag), tag_before)", "Mux(queued, queued_tag, tag)"),
         Planted(_MODULE, "| (run.run.turn > max(Turn))", ""),
     ),
 )

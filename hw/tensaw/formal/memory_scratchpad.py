@@ -35,8 +35,8 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
         Planted(_MODULE, "Mux(self.bank == self._last_bank, self.row + 1, self.row)", "self.row"),
         Planted(
             _MODULE,
-            "port.ready.eq(~(span.banks & taken).any()),\n                grant",
-            "port.ready.eq(1),\n                grant",
+            "port.ready.eq(~(span.banks & taken).any()),\n                wanted",
+            "port.ready.eq(1),\n                wanted",
         ),
     ),
 )
