@@ -152,6 +152,7 @@ def test_the_whole_command(program: Path, tmp_path: Path) -> None:
         assert main(["board", "info", "--device", str(link)]) == 0
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130 and process.stderr.read() == "tensaw: interrupted\n"
+        assert " cycles simulated, " in process.stdout.read()
     assert not link.is_symlink()
 
 

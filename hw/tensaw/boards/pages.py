@@ -10,7 +10,7 @@ __all__ = ["SECTIONS", "TRIED", "board_table", "describe_memory"]
 TRIED: dict[str, str] = {
     "ulx3s-85f": "networks run on simulated pins",
     "orangecrab-85f": "pins and clocks checked",
-    "icebreaker": "pins and clocks checked",
+    "icebreaker": "pins and clocks checked; no configuration fits yet",
     "tang-nano-20k": "pins and clocks checked",
     "arty-a7-100t": "pins and clocks checked; no Vivado at hand",
 }

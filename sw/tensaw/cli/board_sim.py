@@ -66,7 +66,15 @@ def execute(arguments: argparse.Namespace) -> int:
             )  # fmt: skip
             console.print("It runs until it is interrupted (Ctrl-C).", markup=False)
             sys.stdout.flush()
-            board.wait()
+            try:
+                board.wait()
+            except KeyboardInterrupt:
+                status = board.status()
+                rate = status.cycles / max(status.seconds, 1e-9)
+                console.print(
+                    f"{status.cycles:,} cycles simulated, {rate:,.0f} a second, pauses included.", markup=False
+                )
+                raise
     return FINE
 
 

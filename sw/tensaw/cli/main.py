@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tensaw.cli import bench, board, check, compile, disasm, estimate, generate, info, mlperf_dut, regress, run
+from tensaw.cli import bench, board, check, compile, disasm, estimate, fpga, generate, info, mlperf_dut, regress, run
 from tensaw.cli.frame import guarded
 
 __all__ = ["main", "make_parser"]
@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": bench,
     "regress": regress,
     "mlperf-dut": mlperf_dut,
+    "fpga": fpga,
     "board": board,
     "disasm": disasm,
     "info": info,

@@ -1,0 +1,190 @@
+"""The flow: Verilog, synthesis, a look whether it fits, place and route with one or several seeds, bitstream."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tensaw.boards.board import Board
+from tensaw.boards.constraints import check_constraints
+from tensaw.boards.export import TOP, BoardBuild, board_verilog
+from tensaw.fpga.fit import estimate_memory, netlist_usage, refuse_overflow
+from tensaw.fpga.report import BuildReport, critical_path, placed_usage, read_clocks, read_report
+from tensaw.fpga.tools import find_tool, run
+from tensaw.fpga.vivado import vivado_script
+from tensaw.harness.cache import cached, digest
+from tensaw.spec.errors import InputError, ToolError
+
+__all__ = ["BuildOptions", "BuildResult", "build_board"]
+
+Progress = Callable[[str], None]
+
+_SYNTHESIS = {
+    "ecp5": "synth_ecp5 -top {top} -abc9 -json {json}",
+    "ice40": "synth_ice40 -top {top} -abc9 -device u -json {json}",
+    "gowin": "synth_gowin -top {top} -family gw2a -json {json}",
+}
+_NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
+_PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
+_ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
+_BITSTREAM = {"ecp5": f"{TOP}.bit", "ice40": f"{TOP}.bin", "gowin": f"{TOP}.fs"}
+_VERILOG, _NETLIST, _LOG = f"{TOP}.v", f"{TOP}.json", "build.log"
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """``seeds`` place-and-route runs, with seeds from 1 on, of which the best is kept."""
+
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seeds <= 1000:
+            raise InputError(f"--seeds must be between 1 and 1000, not {self.seeds}.")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """``reports`` of all seeds, the best first; none where another tool does the rest (Vivado). ``bitstream`` is the
+    best one's, None where there is none."""
+
+    build: BoardBuild
+    reports: list[BuildReport]
+    bitstream: Path | None
+    files: list[Path]
+    tools: dict[str, str]
+
+
+def build_board(
+    build: BoardBuild, folder: Path, options: BuildOptions | None = None, progress: Progress | None = None
+) -> BuildResult:
+    """Build a board's bitstream in ``folder``, which exists.
+
+    Raises InputError for a configuration that does not fit, before place and route, and ToolError for tools that are
+    missing or fail.
+    """
+    options = options or BuildOptions()
+    tell = progress or (lambda text: None)
+    board, config = build.board, build.identity.config
+    check_constraints(board)
+    memory = estimate_memory(board, config)
+    refuse_overflow(board, config, {"block RAM": memory})
+    if board.family == "xilinx7":
+        return _vivado_project(build, folder, tell)
+    tools = {name: find_tool(name) for name in ("yosys", _NEXTPNR[board.family], _PACK[board.family])}
+
+    tell("Writing the Verilog")
+    verilog = board_verilog(build)
+    (folder / _VERILOG).write_text(verilog)
+    shutil.copyfile(board.constraints_path(), folder / board.constraints)
+    log = folder / _LOG
+    log.write_text("")
+    tell("Synthesis")
+    cells = _synthesise(board, verilog, folder, log, tell)
+    usage = netlist_usage(board, cells)
+    refuse_overflow(board, config, usage)
+
+    reports: list[tuple[BuildReport, Path]] = []
+    for seed in range(1, options.seeds + 1):
+        text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
+        reports.append(_place(build, folder, log, seed, usage, lambda line, text=text: tell(text + line)))
+    reports.sort(key=lambda item: -item[0].worst)
+    best, routed = reports[0]
+    tell("Writing the bitstream")
+    bitstream = _pack(board, folder, routed, log)
+    for _, path in reports[1:]:
+        path.unlink(missing_ok=True)
+    return BuildResult(
+        build, [report for report, _ in reports], bitstream, [folder / _VERILOG, folder / board.constraints, log],
+        {name: tool.version for name, tool in tools.items()},
+    )  # fmt: skip
+
+
+def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progress) -> dict[str, int]:
+    """The netlist, from the cache where it was made before; returns the number of cells of each kind."""
+    yosys = find_tool("yosys")
+    script = _SYNTHESIS[board.family].format(top=TOP, json=_NETLIST)
+    key = digest({"verilog": verilog, "script": script, "tool": yosys.version})
+
+    def make(place: Path) -> None:
+        (place / _VERILOG).write_text(verilog)
+        (place / "synthesis.ys").write_text(
+            f"read_verilog -defer {_VERILOG}\n{script}\ntee -q -o cells.json stat -json\n"
+        )
+
+        def line(text: str) -> None:
+            if match := re.match(r"\d+(?:\.\d+)*\. Executing (\w+) pass", text):
+                tell(f"Synthesis: {match[1].lower()}")
+
+        run(yosys, ["-s", "synthesis.ys"], place, log, line)
+        (place / _VERILOG).unlink()
+
+    entry = cached("synthesis", key, make)
+    shutil.copyfile(entry / _NETLIST, folder / _NETLIST)
+    design = json.loads((entry / "cells.json").read_text())["design"]
+    return {name: int(count) for name, count in design["num_cells_by_type"].items()}
+
+
+def _place(
+    build: BoardBuild, folder: Path, log: Path, seed: int, usage: dict[str, Any], tell: Progress
+) -> tuple[BuildReport, Path]:
+    """Place and route with one seed; returns what it gave and the routed design."""
+    board = build.board
+    tool = find_tool(_NEXTPNR[board.family])
+    routed = folder / f"{TOP}.seed{seed}.{_ROUTED[board.family]}"
+    report_path = folder / f"report.seed{seed}.json"
+    report_path.unlink(missing_ok=True)
+    constraints = {
+        "ecp5": ["--lpf", board.constraints, "--textcfg", routed.name],
+        "ice40": ["--pcf", board.constraints, "--asc", routed.name],
+        "gowin": ["--vopt", f"cst={board.constraints}", "--write", routed.name],
+    }[board.family]
+    arguments = [
+        *board.nextpnr, "--json", _NETLIST, *constraints, "--report", report_path.name, "--seed", str(seed),
+        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail",
+    ]  # fmt: skip
+    phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
+
+    def line(text: str) -> None:
+        if match := re.match(r"Info: (Packing|Placed|Running|Routing)\b", text):
+            tell(f"Place and route: {phases[match[1]]}")
+        elif match := re.match(r"Info: +at iteration #(\d+)", text):
+            tell(f"Place and route: placement, iteration {match[1]}")
+
+    run(tool, arguments, folder, log, line)
+    try:
+        report = read_report(report_path)
+    except (OSError, ValueError):
+        raise ToolError(f"{tool.name} wrote no report. The whole log is in {str(log)!r}.") from None
+    result = BuildReport(seed, placed_usage(board, report, usage), read_clocks(report), critical_path(report))
+    return result, routed
+
+
+def _pack(board: Board, folder: Path, routed: Path, log: Path) -> Path:
+    """The bitstream of a routed design."""
+    name = _BITSTREAM[board.family]
+    arguments = {
+        "ecp5": [*board.pack, routed.name, name],
+        "ice40": [routed.name, name],
+        "gowin": [*board.pack, "-o", name, routed.name],
+    }[board.family]
+    run(find_tool(_PACK[board.family]), arguments, folder, log)
+    return folder / name
+
+
+def _vivado_project(build: BoardBuild, folder: Path, tell: Progress) -> BuildResult:
+    """What Vivado needs to do the rest."""
+    tell("Writing the Verilog")
+    board = build.board
+    contents = {
+        _VERILOG: board_verilog(build),
+        board.constraints: board.constraints_path().read_text(),
+        f"{TOP}.tcl": vivado_script(board),
+    }
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    return BuildResult(build, [], None, [folder / name for name in contents], {})

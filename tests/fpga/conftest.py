@@ -1,0 +1,66 @@
+"""Tools that stand in for Yosys, nextpnr and the packers: they write what those write, at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+YOSYS = """
+import json, sys
+if "--version" in sys.argv: print("Yosys 0.70 (stand-in)"); sys.exit()
+print("2.1. Executing HIERARCHY pass (managing design hierarchy).")
+json.dump({"creator": "stand-in"}, open("tensaw_board.json", "w"))
+json.dump({"design": {"num_cells_by_type": CELLS}}, open("cells.json", "w"))
+"""
+NEXTPNR = """
+import json, sys
+if "--version" in sys.argv: print("nextpnr-ecp5 -- Version 0.11"); sys.exit()
+option = lambda name: sys.argv[sys.argv.index(name) + 1]
+print("Info: Packing LUTs..")
+print("Info: Routing..")
+seed = int(option("--seed"))
+reached = SPEEDS[seed - 1]
+open(option("--textcfg"), "w").write(f"seed {seed}")
+step = lambda kind, cell, delay: {"type": kind, "delay": delay, "from": {"cell": cell}, "to": {"cell": cell}}
+path = [step("clk-to-q", "core.npu.array.feeder.x", 0.5), step("routing", "core.npu.array.feeder.x", 1.5),
+        step("logic", "core.npu.output.lane_0.y_LUT4_Z", 0.3), step("setup", "core.npu.output.lane_0.y", 0.1)]
+json.dump({
+    "fmax": {"$glbnet$clk": {"achieved": reached, "constraint": float(option("--freq"))}},
+    "utilization": {"TRELLIS_COMB": {"used": 1000, "available": 83640}, "DP16KD": {"used": 60, "available": 208}},
+    "critical_paths": [{"from": "posedge $glbnet$clk", "to": "posedge $glbnet$clk", "path": path},
+                       {"from": "<async>", "to": "<async>", "path": [step("logic", "pad", 99.0)]}],
+}, open(option("--report"), "w"))
+"""
+ECPPACK = """
+import sys
+if "--help" in sys.argv: print("Project Trellis ecppack 1.4"); sys.exit()
+assert sys.argv[1] == "--compress"
+open(sys.argv[3], "w").write("bitstream of " + open(sys.argv[2]).read())
+"""
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``stand_ins(cells, speeds)``: tools on PATH; the netlist has these cells, seed i reaches speeds[i-1] MHz."""
+    folder = tmp_path / "bin"
+
+    def make(cells: dict[str, int], speeds: list[float], **others: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        texts = {
+            "yosys": YOSYS.replace("CELLS", repr(cells)),
+            "nextpnr-ecp5": NEXTPNR.replace("SPEEDS", repr(speeds)),
+            "ecppack": ECPPACK,
+            **others,
+        }
+        for name, text in texts.items():
+            (folder / name).write_text(f"#!{sys.executable}\n{text}")
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        return folder
+
+    return make
