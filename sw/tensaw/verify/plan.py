@@ -1,7 +1,7 @@
-"""The test plan: what is promised of each block and of the whole, and which tests and coverage points stand for it.
+"""The test plan: what is promised of each block and of the whole; which tests, coverage points, proofs stand for it.
 
 ``tb/testplan.toml`` holds it; ``docs/testplan.md`` is made from it. :func:`problems` compares it with the benches'
-source text, so that no promise goes without a test and no test without a promise.
+source text and the catalogue of proofs, so that no promise goes without one and none without a promise.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from typing import Any
 
 from tensaw.spec.errors import InputError
 from tensaw.verify.blocks import BLOCKS, Block
+from tensaw.verify.proofs import catalogue
 
 __all__ = ["Plan", "Promise", "Section", "bench_tests", "coverage_points", "load_plan", "plan_page", "problems"]
 
-_PROMISE_KEYS = {"text", "stage", "tests", "coverage"}
+_PROMISE_KEYS = {"text", "stage", "tests", "coverage", "proofs"}
 
 
 @dataclass(frozen=True)
 class Promise:
     """``tests``: names of the section's bench tests, or ``path::function`` of others; ``coverage``: the bench's points
-    that show that it happened."""
+    that show that it happened; ``proofs``: names of tensaw.formal that hold it for ever."""
 
     text: str
     stage: str
     tests: tuple[str, ...]
     coverage: tuple[str, ...] = ()
+    proofs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def load_plan(path: Path) -> Plan:
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"The test plan {str(path)!r} is not one: {error}. It has a table [stages], and for each part a title and "
-            "promises with text, stage, tests and coverage."
+            "promises with text, stage, tests, coverage and proofs."
         ) from None
 
 
@@ -69,7 +71,8 @@ def _section(name: str, values: dict[str, Any]) -> Section:
     for item in values["promise"]:
         if unknown := set(item) - _PROMISE_KEYS:
             raise ValueError(f"a promise of {name} has {sorted(unknown)[0]!r}")
-        promises.append(Promise(item["text"], item["stage"], tuple(item["tests"]), tuple(item.get("coverage", ()))))
+        tests, coverage, proofs = (tuple(item.get(name, ())) for name in ("tests", "coverage", "proofs"))
+        promises.append(Promise(item["text"], item["stage"], tests, coverage, proofs))
     return Section(name, values["title"], tuple(promises))
 
 
@@ -111,6 +114,7 @@ def problems(plan: Plan, root: Path) -> list[str]:
     found = [f"the bench tb_{name}.py belongs to no block" for name in sorted(benches - used)]
     found += [f"there is no bench tb_{name}.py" for name in sorted(used - benches)]
     names = [section.name for section in plan.sections]
+    proofs, proved = catalogue(), set[str]()
     found += [f"the plan says nothing of {name}" for name in sorted(benches) if name not in names]
     for section in plan.sections:
         bench = section.name in benches
@@ -121,11 +125,15 @@ def problems(plan: Plan, root: Path) -> list[str]:
             where = f"{section.name}: {promise.text!r}"
             if promise.stage not in plan.stages:
                 found.append(f"{where} has the unknown stage {promise.stage!r}")
-            if not promise.tests:
-                found.append(f"{where} names no test")
+            if not promise.tests and not promise.proofs:
+                found.append(f"{where} names no test and no proof")
             for test in promise.tests:
                 if test not in tests and not _is_pytest(root, test):
                     found.append(f"{where} names the test {test!r}, which does not exist")
+            for proof in promise.proofs:
+                if proof not in proofs:
+                    found.append(f"{where} names the proof {proof!r}, which does not exist")
+            proved |= {*promise.proofs}
             for point in promise.coverage:
                 if point not in points:
                     found.append(f"{where} names the coverage point {point!r}, which does not exist")
@@ -136,6 +144,7 @@ def problems(plan: Plan, root: Path) -> list[str]:
             for point in points
             if f"{point}." not in named
         ]
+    found += [f"the proof {name} serves no promise" for name in proofs if name not in proved]
     return found
 
 
@@ -159,9 +168,10 @@ def plan_page(plan: Plan) -> str:
         if blocks:
             modules = ", ".join(f"`{block.module}`" for block in blocks)
             lines += [f"`tb/tb_{section.name}.py` on {modules}, {_places(blocks[0])}.", ""]
-        lines += ["| promise | stage | tests | coverage points |", "|---|---|---|---|"]
+        lines += ["| promise | stage | tests | coverage points | proofs |", "|---|---|---|---|---|"]
         for promise in section.promises:
-            cells = promise.text, promise.stage, _names(promise.tests), _names(promise.coverage)
+            lists = (promise.tests, promise.coverage, promise.proofs)
+            cells = (promise.text, promise.stage, *(_names(names) for names in lists))
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
