@@ -8,8 +8,8 @@ from tensaw.boards.definitions import BOARDS
 __all__ = ["SECTIONS", "TRIED", "board_table", "describe_memory"]
 
 TRIED: dict[str, str] = {
-    "ulx3s-85f": "networks run on simulated pins",
-    "orangecrab-85f": "pins and clocks checked",
+    "ulx3s-85f": "`board test` and whole networks pass on simulated pins",
+    "orangecrab-85f": "`board test` passes on simulated pins",
     "icebreaker": "pins and clocks checked; no configuration fits yet",
     "tang-nano-20k": "pins and clocks checked",
     "arty-a7-100t": "pins and clocks checked; no Vivado at hand",
@@ -48,7 +48,9 @@ def resource_table() -> str:
         for board in BOARDS.values()
     ]
     head = ("board", "device", *names, "how to load the bitstream")
-    return "| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|\n" + "".join(rows)
+    remarks = [f"- `{board.name}`: {remark}\n" for board in BOARDS.values() for remark in board.remarks]
+    table = "| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|\n" + "".join(rows)
+    return table + "\n" + "".join(remarks)
 
 
 def _clocks(board: Board) -> str:
