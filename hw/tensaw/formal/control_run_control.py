@@ -18,7 +18,7 @@ _MODULE = "tensaw.rtl.control.run_control"
     cover_depth=24,
     planted=(
         Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
-        Planted(_MODULE, "for port, unit in reversed(sources):", "for port, unit in sources:"),
+        Planted(_MODULE, "for port, unit in sources:", "for port, unit in reversed(sources):"),
         Planted(_MODULE, "done.eq(self.done),", "done.eq(self.done | done),"),
         Planted(
             _MODULE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth import Cat, Module, Signal
@@ -30,6 +32,9 @@ from tensaw.spec.registers import (
 )  # fmt: skip
 
 __all__ = ["Registers"]
+
+_READ_GROUP = 16
+"""Registers whose choice fits one cycle."""
 
 
 class Registers(wiring.Component):
@@ -162,15 +167,18 @@ class Registers(wiring.Component):
             m.d.sync += state.eq(stall)
             values[f"STALL_{unit.name}"] = Cat(state, stall[len(state) :])
 
-        read_data = Signal(32)
-        m.d.comb += port.read_data.eq(read_data)
-        with m.Switch(port.read_address):
-            for item in REGISTERS:
-                if item.name in values:
+        # Registered in groups, of which at most one is not 0.
+        readable = [item for item in REGISTERS if item.name in values]
+        groups = []
+        for first in range(0, len(readable), _READ_GROUP):
+            group = Signal(32, name=f"read_data_{len(groups)}")
+            m.d.sync += group.eq(0)
+            with m.Switch(port.read_address):
+                for item in readable[first : first + _READ_GROUP]:
                     with m.Case(item.offset >> 2):
-                        m.d.sync += read_data.eq(values[item.name])
-            with m.Default():
-                m.d.sync += read_data.eq(0)
+                        m.d.sync += group.eq(values[item.name])
+            groups.append(group)
+        m.d.comb += port.read_data.eq(reduce(or_, groups))
 
         m.d.comb += port.write_error.eq(1)
         with m.Switch(port.write_address):

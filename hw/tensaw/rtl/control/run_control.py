@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,14 +108,13 @@ class RunControl(wiring.Component):
             stopping.eq(self.stop_request),
             done.eq(self.done),
         ]
-        for port, unit in reversed(sources):
-            with m.If(port.valid):
-                m.d.sync += [
-                    cause.code.eq(port.code),
-                    cause.unit.eq(unit),
-                    cause.tag.eq(port.tag),
-                    cause.address.eq(port.address),
-                ]
+        earlier: Value = Const(0, 1)
+        chosen: Value = Const(0, 92)
+        for port, unit in sources:
+            told = Cat(port.code, Const(unit, 4), port.tag, port.address)
+            chosen = chosen | Mux(port.valid & ~earlier, told, 0)
+            earlier = earlier | port.valid
+        m.d.sync += cause.eq(chosen)
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
         core_reset, halt = Signal(), Signal(init=1)

@@ -97,11 +97,13 @@ class Softmax(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        self._elaborate_addresses(m)
-        self._elaborate_passes(m)
+        most_column = Signal(16)
+        m.d.sync += most_column.eq(self.run.out.width - 1)
+        self._elaborate_addresses(m, most_column)
+        self._elaborate_passes(m, most_column)
         return m
 
-    def _elaborate_addresses(self, m: Module) -> None:
+    def _elaborate_addresses(self, m: Module, most_column: Signal) -> None:
         """Every row three times. Nothing depends on the data, so this runs ahead as far as the fetch queue lets it."""
         run = self.run
         row_base = Signal(24)
@@ -109,18 +111,22 @@ class Softmax(wiring.Component):
         turn = Signal(range(3))
         active = Signal()
         m.d.comb += [self.addresses.valid.eq(active), self.addresses.payload.eq(row_base + column)]
+        last, last_row = Signal(), Signal()  # a row's numbers stay for three turns: time to look at them
+        next_column = Mux(last, 0, column + 1)
+        m.d.sync += last_row.eq(row + 1 == run.out.height)
         with m.If(active & self.addresses.ready):
-            m.d.sync += column.eq(column + 1)
-            with m.If(column + 1 == run.out.width):
-                m.d.sync += [column.eq(0), turn.eq(turn + 1)]
+            m.d.sync += [column.eq(next_column), last.eq(next_column == most_column)]
+            with m.If(last):
+                m.d.sync += turn.eq(turn + 1)
                 with m.If(turn == 2):
                     m.d.sync += [turn.eq(0), row.eq(row + 1), row_base.eq(row_base + run.operand.pitch)]
-                    with m.If(row + 1 == run.out.height):
+                    with m.If(last_row):
                         m.d.sync += active.eq(0)
         with m.If(self.start):
             m.d.sync += [active.eq(1), column.eq(0), row.eq(0), turn.eq(0), row_base.eq(run.operand.base)]
+            m.d.sync += last.eq(run.out.width == 1)
 
-    def _elaborate_passes(self, m: Module) -> None:
+    def _elaborate_passes(self, m: Module, most_column: Signal) -> None:
         run = self.run
         m.submodules.exponents = exponents = Ram(256, 32)
         element = self.data.payload[:8].as_signed()
@@ -131,7 +137,9 @@ class Softmax(wiring.Component):
         column, row = Signal(16), Signal(16)
         target = Signal(24)
         pop = Signal()
-        last = column + 1 == run.out.width
+        last, last_row = Signal(), Signal()
+        next_column = Mux(last, 0, column + 1)
+        m.d.sync += last_row.eq(row + 1 == run.out.height)
         looked_up, known = Signal(), Signal()
         exponential = Signal(32)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
@@ -154,12 +162,13 @@ class Softmax(wiring.Component):
             m.d.sync += [operation.valid.eq(0), operation.write.eq(0), looked_up.eq(exponents.read_enable)]
             m.d.sync += [known.eq(looked_up), exponential.eq(exponents.read_data), next_beat.eq(popped)]
             with m.If(pop):
-                m.d.sync += column.eq(Mux(last, 0, column + 1))
+                m.d.sync += [column.eq(next_column), last.eq(next_column == most_column)]
 
         with m.FSM(name="passes") as passes:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [row.eq(0), column.eq(0), target.eq(run.target.base), maximum.eq(-128)]
+                    m.d.sync += last.eq(run.out.width == 1)
                     m.next = "MAXIMUM"
             with m.State("MAXIMUM"):
                 m.d.comb += pop.eq(self.data.valid & self.enable)
@@ -217,7 +226,7 @@ class Softmax(wiring.Component):
                 with m.If(self.enable & ~looked_up & ~known & ~operation.valid):
                     m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
                     m.next = "MAXIMUM"
-                    with m.If(row + 1 == run.out.height):
+                    with m.If(last_row):
                         m.next = "IDLE"
         m.d.comb += [
             self.busy.eq(~passes.ongoing("IDLE")),
@@ -234,7 +243,7 @@ class Softmax(wiring.Component):
             m.d.sync += [
                 popped.address.eq(target + column),
                 popped.row_done.eq(last),
-                popped.run_done.eq(last & (row + 1 == run.out.height)),
+                popped.run_done.eq(last & last_row),
             ]
         with m.If(self.enable & known & writing):
             m.d.sync += [
