@@ -20,9 +20,11 @@ from tensaw.verify.simulate import bench_directory, run_bench
 
 __all__ = ["CASES", "EXCUSES", "FAULTS", "Hunt", "SEED", "blocks_with"]
 
-CASES, FAULTS = 40, 80
+CASES, FAULTS = 40, 40
 """Random networks and faults that each mutant has to face, the first of :data:`SEED`."""
 SEED = 2026
+_LONGEST = 10_000
+"""Cycles of a case: longer ones notice what shorter ones do."""
 EXCUSES = "equivalent_mutants.toml"
 """In ``tb/``: mutants that change nothing, each with the reason."""
 
@@ -57,7 +59,7 @@ class Hunt:
         self.mutants = self._set.mutants
         cases = [Case(SEED, index, (config.name,)) for index in range(CASES)]
         faults = [FaultCase(SEED, index, (config.name,)) for index in range(FAULTS)]
-        self._whole = WholeNpu(config, self._set, cases, faults)
+        self._whole = WholeNpu(config, self._set, cases, faults, _LONGEST)
         self._folder = tempfile.TemporaryDirectory(prefix="tensaw-hunt-")
         self._files: dict[str, Path] = {}
         self._excuses = _read_excuses(bench_directory() / EXCUSES)

@@ -27,8 +27,6 @@ __all__ = ["TOP", "Trial", "WholeNpu", "mutants_of"]
 
 TOP = "tensaw_npu"
 Bytes = npt.NDArray[np.uint8]
-_LONGEST = 10_000
-"""Cycles of a case: longer ones notice what shorter ones do."""
 _WATCHDOG = 3_000
 """Cycles without movement after which a mutant counts as hung, unless the program may be quiet for longer."""
 
@@ -55,10 +53,15 @@ class WholeNpu:
     """Runs mutants of one configuration on the same cases, the shortest first, and then on the same faults."""
 
     def __init__(
-        self, config: NpuConfig, mutants: MutantSet, cases: Sequence[Case], faults: Sequence[FaultCase] = ()
+        self,
+        config: NpuConfig,
+        mutants: MutantSet,
+        cases: Sequence[Case],
+        faults: Sequence[FaultCase] = (),
+        longest: int = 2_000_000,
     ) -> None:
-        """Prepare cases and faults, which must use ``config``, by running them on the unchanged hardware. Raises
-        ToolError, and RuntimeError if that fails one."""
+        """Prepare cases and faults, which must use ``config``, by running them on the unchanged hardware; cases
+        of more than ``longest`` cycles are left out. Raises ToolError, and RuntimeError if that fails one."""
         files = {"mutants.v": mutants.verilog(TOP)}
         self._executable: Path = build_verilator(files, config, trace=True)
         self._config = config
@@ -69,7 +72,7 @@ class WholeNpu:
             trouble, counters = self._try(0, trial)
             if trouble:
                 raise RuntimeError(f"The unchanged hardware fails {case.command}: {trouble}")
-            if counters["cycles"] <= _LONGEST:
+            if counters["cycles"] <= longest:
                 self.trials.append(Trial(case, program, placement, before, expected, counters))
         self.trials.sort(key=lambda trial: trial.counters["cycles"])
         self._networks: Networks = {}
