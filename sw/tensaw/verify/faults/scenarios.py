@@ -216,7 +216,7 @@ def silent(site: Site, rng: Rng) -> str:
         site.check_result()
         return f"{text}; then it answers: {late}"
     if form == 1:
-        site.write("CONTROL", 2)
+        site.request_stop()
         site.run_to(site.cycle + 50)
         site.simulator.set_faults(MemoryFaults())
         late = site.stop()
@@ -225,6 +225,35 @@ def silent(site: Site, rng: Rng) -> str:
     else:
         site.simulator.reset()
         text += "; then a reset"
+    site.check_windows()
+    site.check_partial()
+    return text
+
+
+def several(site: Site, rng: Rng) -> str:
+    """Errors of reads and writes, silence for a while and a stop come together, or some of them."""
+    clean = site.network.clean[site.timing]
+    response = _SLVERR if rng.random() < 0.5 else _DECERR
+    suffix = "SLVERR" if response == _SLVERR else "DECERR"
+    read = 1 + _number(rng, clean.reads) if rng.random() < 0.6 else 0
+    write = 1 + _number(rng, clean.writes) if rng.random() < 0.6 else 0
+    channels = tuple(channel for channel in CHANNELS if rng.random() < 0.3)
+    quiet, stopped = _number(rng, clean.cycles), _number(rng, clean.cycles) if rng.random() < 0.6 else None
+    faults = MemoryFaults(read, write, channels, quiet)
+    site.start(faults=faults, timing=replace(site.timing, error_response=response))
+    causes = {ErrorCode[f"READ_{suffix}"]: read, ErrorCode[f"WRITE_{suffix}"]: write}
+    if stopped is not None and site.run_to(stopped):
+        site.request_stop()
+        causes[ErrorCode.STOPPED] = 1
+    if channels:
+        site.run_to(max(quiet, stopped or 0) + _number(rng, 400))
+        site.simulator.set_faults(replace(faults, silent=()))
+    end = site.finish(_LIMIT + 2 * clean.cycles)
+    text = f"read beat {read}, write beat {write}, {' '.join(channels)} silent from {quiet}, stop in {stopped}: {end}"
+    if end.kind == "done":
+        site.check_result()
+    elif not causes.get(end.code):
+        raise Failure(f"the run ends for another reason: {text}")
     site.check_windows()
     site.check_partial()
     return text
@@ -264,6 +293,6 @@ def _bring_to_end(site: Site, end: End) -> End:
 
 SCENARIOS: dict[str, Callable[[Site, Rng], str]] = {
     scenario.__name__: scenario
-    for scenario in (read_error, write_error, reset, stop, start, registers, windows, program, silent)
+    for scenario in (read_error, write_error, reset, stop, start, registers, windows, program, silent, several)
 }
 """By the names of KINDS. Each returns a sentence of what was done and how the run ended."""

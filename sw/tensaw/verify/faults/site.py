@@ -188,11 +188,15 @@ class Site:
 
     def stop(self) -> End:
         """Stop a run. It must end so, unless it has just ended by itself."""
-        self.write("CONTROL", _STOP)
+        self.request_stop()
         if self._wait(self.cycle + _PATIENCE) != "interrupt":
             raise Failure(f"a stop in cycle {self.cycle} does not end the run within {_PATIENCE} cycles")
         self.seen.append(self._end())
         return self.seen[-1]
+
+    def request_stop(self) -> None:
+        """Write CONTROL.stop."""
+        self.write("CONTROL", _STOP)
 
     def start_again(self) -> None:
         """Write CONTROL.start."""
