@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from tensaw.verify.proofs import catalogue, run_planted, run_proof
@@ -27,6 +30,14 @@ def test_it_says_what_it_proves(name: str) -> None:
     assert not proof.bounded or len(proof.bounded) > 20
     group = [other for other in PROOFS.values() if other.name.rpartition(".")[0] == name.rpartition(".")[0]]
     assert any(other.planted for other in group)
+
+
+def test_all_bugs_can_still_be_planted() -> None:
+    for proof in PROOFS.values():
+        for bug in proof.planted:
+            spec = importlib.util.find_spec(bug.module)
+            assert spec is not None and spec.origin is not None
+            assert Path(spec.origin).read_text().count(bug.old) == 1, (proof.name, bug)
 
 
 @pytest.mark.parametrize("proof, bug", BUGS, ids=[f"{proof.name}-{bug.old[:40]}" for proof, bug in BUGS])
