@@ -13,6 +13,7 @@ from tensaw.formal import (  # noqa: F401
     control_run_control,
     control_sequencer,
     control_tokens,
+    dma_data,
     dma_rows,
     dma_transfer,
     dma_weight,

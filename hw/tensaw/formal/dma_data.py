@@ -1,0 +1,184 @@
+"""Proofs of tensaw.rtl.dma.load and store: bytes between bus and scratchpad. (Runs and tokens: dma_transfer.)"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Mux, Signal, Value
+
+from tensaw.formal.bench import Bench, Planted, proof, transfer
+from tensaw.formal.configs import CONFIG
+from tensaw.formal.order import Order
+from tensaw.rtl.dma.load import LoadDma
+from tensaw.rtl.dma.store import StoreDma
+from tensaw.rtl.dma.transfer import Transfer
+
+_LOAD, _STORE = "tensaw.rtl.dma.load", "tensaw.rtl.dma.store"
+
+
+def _cut_transfer(b: Bench, most: int) -> tuple[Transfer, Signal]:
+    """Take the runs away; also returns how many of them have had their last step and have not ended."""
+    dut = b.cut("dut.transfer")
+    step = dut.step
+    b.ignore("words", "tokens")
+    b.assume(b.holds_still(step))
+    ending = Signal(range(most + 2), name="ending")
+    final = transfer(step) & step.payload.final
+    b.m.d.sync += ending.eq(ending + final - dut.complete)
+    b.assume(~step.valid | (ending != most))
+    return dut, ending
+
+
+@proof(
+    "dma.store",
+    depth=2,
+    cover_depth=18,
+    planted=(
+        Planted(_STORE, "read.valid.eq(steps.o.valid & (reserved != _BUFFER))", "read.valid.eq(steps.o.valid)"),
+        Planted(_STORE, "ending & (reserved == 0) & write.done", "ending & write.done"),
+        Planted(_STORE, "buffer.w_data.eq(beat << (lane << 3))", "buffer.w_data.eq(beat << (step.lane << 3))"),
+        Planted(_STORE, "with m.If(taken & step.final):", "with m.If(taken):"),
+    ),
+)
+def store(b: Bench) -> None:
+    """Of every step one beat goes to the bus, with the bytes from the step's address on at the lanes where the bus
+    wants them, in the order of the steps; none is read without room for it. A run ends when its last beat has gone and
+    all writes have been acknowledged."""
+    m = b.m
+    dut = b.add(StoreDma(CONFIG))
+    b.drive(dut.halt, "halt")
+    moves, ending = _cut_transfer(b, 1)
+    b.drive(dut.read.ready, "read_ready")
+    b.drive(dut.write.done, "done")
+    b.ignore("write")
+    b.sink(dut.write.data)
+
+    # A scratchpad that shows, two cycles later, something that depends on the address.
+    def shown(address: Value) -> Value:
+        return Cat(address, ~address)[:48]
+
+    coming = b.past(shown(dut.read.address))
+    m.d.comb += dut.read.data.eq(b.past(coming))
+
+    steps, queue = b.part("dut.steps"), b.part("dut.buffer")
+    step, first = moves.step.payload, steps.o.payload
+    taken = transfer(dut.read)
+
+    def beat(address: Value, lane: Value) -> Value:
+        return (shown(address) << (lane << 3))[:64]
+
+    order = Order(
+        b,
+        enters=transfer(moves.step),
+        entering=beat(step.address, step.lane),
+        offers=dut.write.data.valid,
+        leaves=transfer(dut.write.data),
+        leaving=dut.write.data.payload,
+        capacity=queue.depth + 2,
+        behind=4,
+    )
+    b.prove_stream(dut.write.data, "data")
+    b.prove("read", taken == transfer(steps.o), "a step is done with when it is read")
+    b.prove("address", ~dut.read.valid | (dut.read.address == first.address), "from its address")
+    b.prove("ends", ~moves.complete | ((ending == 1) & dut.write.done & (order.inside == 0)), "a run ends behind all")
+    ends = ~((ending == 1) & dut.write.done & (order.inside == 0)) | moves.complete | b.past(taken)
+    b.prove("ends_then", ends, "and as soon as that is so")
+
+    # What the block's registers mean.
+    valid = [b.inside(f"dut.valid_{stage}") for stage in range(3)]
+    lane = [b.inside(f"dut.lane_{stage}") for stage in range(3)]
+    on_way = sum(valid, start=Value.cast(0))
+    b.prove("reserved", b.inside("dut.reserved") == queue.level + on_way, "beats that are read are counted")
+    b.prove("bounded", b.inside("dut.reserved") <= queue.depth, "and have room")
+    b.prove("inside", order.inside == queue.level + on_way + steps.level, "steps wait in front of them")
+    where = (b.inside("dut.buffer.consume") + order.ahead)[:3]
+    place = b.row("dut.buffer", where)
+    b.prove("queued", ~(order.picked & (order.ahead < queue.level)) | (place == order.value), "in the buffer")
+    values = [
+        (coming << (lane[0] << 3))[:64],
+        (dut.read.data << (lane[1] << 3))[:64],
+        (b.inside("dut.beat") << (lane[2] << 3))[:64],
+    ]
+    ahead = queue.level
+    for stage in (2, 1, 0):
+        here = order.picked & valid[stage] & (order.ahead == ahead)
+        b.prove(f"stage_{stage}", ~here | (values[stage] == order.value), "or on the way to it")
+        ahead = ahead + valid[stage]
+    spare = first.shape()(b.inside("dut.steps.spare"))
+    for number, entry in enumerate((first, spare)):
+        here = order.picked & (order.ahead == ahead + number)
+        b.prove(f"step_{number}", ~here | (beat(entry.address, entry.lane) == order.value), "or still to be read")
+    finals = (steps.o.valid & first.final) + ((steps.level == 2) & spare.final)
+    b.prove("final", ending == b.inside("dut.ending") + finals, "the last step is known")
+    alone = ~(steps.o.valid & first.final) | (steps.level == 1)
+    b.prove("alone", alone & ~(b.inside("dut.ending") & steps.o.valid), "nothing comes behind it")
+    b.cover("full", (order.inside == queue.depth) & ~b.past(dut.write.data.ready), "the bus waits")
+    b.cover("ended", moves.complete & b.past(transfer(dut.write.data)), "a run ends")
+
+
+@proof(
+    "dma.load",
+    depth=2,
+    cover_depth=12,
+    planted=(
+        Planted(
+            _LOAD,
+            "read.data.ready.eq(room & transfer.step.valid & ~step.fill)",
+            "read.data.ready.eq(room & ~step.fill)",
+        ),
+        Planted(
+            _LOAD, "transfer.complete.eq(written & entry.final)", "transfer.complete.eq(writes.o.valid & entry.final)"
+        ),
+        Planted(_LOAD, "read.data.payload >> (step.lane << 3)", "read.data.payload >> step.lane"),
+        Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
+    ),
+)
+def load(b: Bench) -> None:
+    """Every step is written once, in order: with the bytes of one bus beat from the step's lane on, each beat for one
+    step, or with the byte of a fill, which takes no beat. A write stays on offer until it is taken; a run ends with its
+    last one, and its progress is the lines of the planes that are written."""
+    m = b.m
+    dut = b.add(LoadDma(CONFIG))
+    b.drive(dut.halt, "halt")
+    moves, ending = _cut_transfer(b, 2)
+    b.source(dut.read.data)
+    b.ignore("read")
+    b.drive(dut.write.ready, "write_ready")
+    step, beat = moves.step.payload, dut.read.data
+    fill = Cat(*[moves.value] * CONFIG.word_bytes)
+    word = Mux(step.fill, fill, beat.payload >> (step.lane << 3))
+    write = dut.write
+    order = Order(
+        b,
+        enters=transfer(moves.step),
+        entering=Cat(step.address, step.count, word),
+        offers=write.valid,
+        leaves=write.valid & write.ready,
+        leaving=Cat(write.address, write.count, write.data),
+        capacity=2,
+    )
+    b.prove("beat", transfer(beat) == (transfer(moves.step) & ~step.fill), "a beat for each step, none for a fill")
+    b.prove("credit", dut.read.credit == 0xFFFF, "whatever comes can wait")
+    writes = b.part("dut.writes")
+    entry, spare = writes.o.payload, writes.o.payload.shape()(b.inside("dut.writes.spare"))
+    written = write.valid & write.ready
+    b.prove("ends", moves.complete == (written & entry.final), "a run ends with its last write")
+    with m.If(written):
+        same = order.inside != 0
+        b.prove("some", same, "only what came is written")
+    rows, completed = Signal(16), Signal(8)
+    with m.If(moves.complete):
+        m.d.sync += [rows.eq(0), completed.eq(completed + 1)]
+    with m.Elif(written & entry.end):
+        m.d.sync += rows.eq(rows + moves.lines)
+    progress = dut.progress
+    counted = (progress.rows == rows) & (progress.completed == completed) & progress.last_tile
+    b.prove("progress", counted, "progress is the lines of planes that are written")
+
+    # What the block's registers mean.
+    b.prove("level", writes.level == order.inside, "writes wait in two places")
+    second = Cat(spare.address, spare.count, spare.data)
+    b.prove("spare", ~(order.picked & (order.ahead == 1)) | (second == order.value), "the younger one behind")
+    finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final)
+    b.prove("final", ending == finals, "last steps are last writes")
+    b.cover("full", (writes.level == 2) & beat.valid & written & ~b.past(written), "the scratchpad was busy")
+    b.cover("fills", written & (write.data[:16] == 0x5A5A) & b.past(step.fill), "a fill")
+    b.cover("ended", moves.complete & (progress.rows == 6), "a run of several planes ends")
