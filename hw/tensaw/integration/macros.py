@@ -32,8 +32,8 @@ def macros(sources: Mapping[str, str]) -> str:
                     "rows": rows,
                     "bits": bits,
                     "write_lane_bits": together,
-                    "ports": "one write, one synchronous read, one clock; no reset; a read of a row while it is "
-                    "written may give anything",
+                    "ports": "one write, one synchronous read, one clock; no reset; bits that are read while they "
+                    "are written may be anything, the others of the row may not",
                     "instances": count,
                     "total_bits": rows * bits * count,
                 }

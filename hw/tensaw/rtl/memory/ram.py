@@ -34,8 +34,8 @@ def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", p
     initial contents (``lib.memory`` would write one ``initial`` line for each row).
 
     ``attribute`` stands before the array (tensaw.rtl.technology), beside ``no_rw_check``: without it Yosys adds logic
-    for a row that is read while it is written. ``poisoned``: such a read gives the complement, so that a simulation
-    shows whoever uses it.
+    for a row that is read while it is written. ``poisoned``: lanes that are read while they are written give the
+    complement, so that a simulation shows whoever uses them.
     """
     lanes = _lanes(depth, width, granularity)
     address = max(1, ceil_log2(depth))
@@ -49,8 +49,11 @@ def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", p
         )
     poison = ""
     if poisoned:
-        poison = (
-            "    if (read_enable && |write_enable && write_address == read_address) read_data <= ~mem[read_address];\n"
+        same = "read_enable && write_address == read_address"
+        poison = "".join(
+            f"    if ({same} && write_enable[{lane}]) read_data[{(lane + 1) * granularity - 1}:{lane * granularity}] <= "
+            f"~mem[read_address][{(lane + 1) * granularity - 1}:{lane * granularity}];\n"
+            for lane in range(lanes)
         )
     return f"""\
 module {ram_module_name(depth, width, granularity)} (
@@ -101,9 +104,9 @@ class Ram(wiring.Component):
 
     Corner cases
     ------------
-    Reading a row in the cycle in which it is written gives undefined data (FPGA block RAMs differ; simulation gives the
-    old row, or its complement where the Verilog has checks). Whoever instantiates the RAM must not use what such a read
-    returns.
+    A lane that is read in the cycle in which it is written is undefined (FPGA block RAMs differ; simulation gives the
+    old contents, or their complement where the Verilog has checks); the row's other lanes are as they were. Whoever
+    instantiates the RAM must not use what such a read returns for that lane.
 
     Elaboration
     -----------
