@@ -39,21 +39,20 @@ def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", p
     """
     lanes = _lanes(depth, width, granularity)
     address = max(1, ceil_log2(depth))
+    parts = [f"[{(lane + 1) * granularity - 1}:{lane * granularity}]" for lane in range(lanes)]
     if lanes == 1:
         write = "    if (write_enable) mem[write_address] <= write_data;"
     else:
         write = "\n".join(
-            f"    if (write_enable[{lane}]) mem[write_address][{(lane + 1) * granularity - 1}:{lane * granularity}]"
-            f" <= write_data[{(lane + 1) * granularity - 1}:{lane * granularity}];"
-            for lane in range(lanes)
+            f"    if (write_enable[{lane}]) mem[write_address]{part} <= write_data{part};"
+            for lane, part in enumerate(parts)
         )
     poison = ""
     if poisoned:
         same = "read_enable && write_address == read_address"
         poison = "".join(
-            f"    if ({same} && write_enable[{lane}]) read_data[{(lane + 1) * granularity - 1}:{lane * granularity}] <= "
-            f"~mem[read_address][{(lane + 1) * granularity - 1}:{lane * granularity}];\n"
-            for lane in range(lanes)
+            f"    if ({same} && write_enable[{lane}]) read_data{part} <= ~mem[read_address]{part};\n"
+            for lane, part in enumerate(parts)
         )
     return f"""\
 module {ram_module_name(depth, width, granularity)} (
