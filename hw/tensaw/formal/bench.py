@@ -101,6 +101,7 @@ class Bench:
         self._blocks: dict[str, Fragment] = {}
         # What is free or remembered is so in every cycle, even if it was asked for within an ``m.If``.
         self.m.submodules.always = self._always = Module()
+        self._always._MustUse__silence = True
         self._added: list[Any] = []
         self._ignored: set[str] = set()
         self._domain = ClockDomain("sync")
