@@ -15,7 +15,7 @@ cover_together = COVER.point("in one cycle", ("write and release", "read and rel
 
 
 class RingBench(Bench):
-    """A list of rows beside the block. Writes keep to ``space``, reads and releases to ``available``."""
+    """A list of rows beside the block. Writes keep to ``space`` of a cycle ago, reads and releases to ``available``."""
 
     def prepare(self) -> None:
         config = self.config
@@ -25,6 +25,8 @@ class RingBench(Bench):
         """Bytes taken."""
         self.tail = 0
         self.before = 0
+        self.room = 0
+        """Beats for which there was room a cycle ago: a writer hears of freed rows so late."""
         self.pending: list[np.ndarray | None] = [None, None]
 
     @property
@@ -42,7 +44,7 @@ class RingBench(Bench):
         held = arrived - self.tail
         assert ports.write.ready.get() == 1
         space = (self.config.weight_bytes - (self.written - self.tail * self.row_bytes)) // beat
-        write = space > 0 and self.chance(writing) and self.written + beat <= len(self.content)
+        write = min(space, self.room) > 0 and self.chance(writing) and self.written + beat <= len(self.content)
         ports.write.valid.set(int(write))
         content = self.content[self.written : self.written + beat] if write else self.bytes(beat)
         ports.write.payload.set_bits(int.from_bytes(content.tobytes(), "little"))
@@ -66,6 +68,7 @@ class RingBench(Bench):
         self.pending.append(self.row(self.tail + place) if read else None)
         self.sample(held, space, write, read, place, release)
         self.before = held
+        self.room = space - write
         self.written += beat * write
         self.tail += release
 

@@ -30,7 +30,8 @@ class WeightRing(wiring.Component):
     write : In(stream of bus word)
         Appended behind what is there. Always ready: the writer must keep to ``space``.
     space : Out(16)
-        Bus beats that can be written, at most 65535. Falls in the cycle after a beat was taken.
+        Bus beats that can be written, at most 65535. Falls in the cycle after a beat was taken. What it rises by may be
+        used from the next cycle on: in this one a row that has just been freed may still be read.
     available : Out(24)
         Whole rows in the ring.
     read_enable : In(1)

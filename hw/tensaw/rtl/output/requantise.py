@@ -147,7 +147,7 @@ class RequantiseLane(wiring.Component):
         double = delayed(rounding == Rounding.DOUBLE, 2, "double")
         right = delayed(right, 1, "right_late")
         below, some = Signal(32, reset_less=True), Signal(reset_less=True)
-        body.d.sync += [below.eq(Cat(right > bit + 1 for bit in range(31))), some.eq(right != 0)]
+        body.d.sync += [below.eq(Cat(right > bit + 1 for bit in range(30))), some.eq(right != 0)]
         right = delayed(right, 1, "right_later")
         rounded = Signal(signed(33), reset_less=True)
         body.d.sync += rounded.eq(_sum(product, below.as_signed(), some & ~(double & (product < 0))))
