@@ -147,7 +147,7 @@ def test_a_failing_device_is_told_and_the_next_command_works() -> None:
 
     load(dut, bytes(490))
     engine.infer = fail  # type: ignore[method-assign]
-    assert ask(dut, "infer 1 0")[-1] == "e-[The NPU hangs.]"
+    assert ask(dut, "infer 1 0")[-1] == r"e-[The NPU\nhangs.]"
     assert ask(dut, "name") == ["m-name-dut-[npu]"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import termios
 from typing import TYPE_CHECKING
 
 from tensaw.spec.errors import DeviceError
@@ -59,7 +60,7 @@ class SerialPort:
             if not first:
                 return b""
             return first + port.read(port.in_waiting)
-        except (OSError, TypeError) as error:
+        except _GONE as error:
             raise DeviceError(self._gone(error)) from None
 
     def write(self, content: bytes) -> None:
@@ -67,7 +68,7 @@ class SerialPort:
         port = self._open_port()
         try:
             port.write(content)
-        except (OSError, TypeError) as error:
+        except _GONE as error:
             raise DeviceError(self._gone(error)) from None
 
     def close(self) -> None:
@@ -89,6 +90,10 @@ class SerialPort:
             f"The board at {self.path!r} has gone ({_reason(error)}): the cable was pulled, or the board was switched "
             "off. Connect it again and repeat the command; nothing else is needed."
         )
+
+
+_GONE = (OSError, TypeError, ValueError, termios.error)
+"""What pyserial raises, or lets through, where a port is gone: setting its timeout alone touches the device."""
 
 
 def _reason(error: Exception) -> str:
