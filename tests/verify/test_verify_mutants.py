@@ -11,7 +11,7 @@ import pytest
 
 from tensaw.regress.cases import Case
 from tensaw.regress.configs import CONFIGS
-from tensaw.verify.mutants.equivalent import proved_equivalent
+from tensaw.verify.mutants.equivalent import proved_equivalent, unobservable
 from tensaw.verify.mutants.make import make_mutants
 from tensaw.verify.mutants.whole import WholeNpu, mutants_of
 
@@ -60,6 +60,25 @@ def test_mutants_that_change_nothing_are_proved() -> None:
     # A clock that stands still is no other step of time, but proofs know no time between steps.
     assert any(m.port == "CLK" for m in found.mutants) and not {port for _, port in ports} & {"CLK", "clk"}
     assert not proved & {m.number for m in found.mutants if m.mode == "inv" and m.cell == "add"}
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+def test_mutants_that_reach_no_output_are_found(tmp_path: Path) -> None:
+    # Of the sum only the lower half is an output, so the upper half of all that adds to it cannot matter.
+    design = ADDER.replace("output [3:0] y", "output [1:0] y").replace(".sum(y)", ".sum(sum)")
+    design = design.replace("  leaf first", "  wire [3:0] sum; assign y = sum[1:0];\n  leaf first")
+    found = make_mutants(design, "top", 60, 1)
+    unseen = unobservable(found, "top")
+    assert 5 < len(unseen) < 50 and unobservable(found, "top") == unseen
+    (tmp_path / "all.v").write_text(found.verilog("top") + BENCH.replace("[3:0] y", "[1:0] y"))
+    subprocess.run(["iverilog", "-g2005", "-s", "bench", "-o", "all.vvp", "all.v"], cwd=tmp_path, check=True)
+    for mutant in found.mutants:
+        told = subprocess.run(
+            ["vvp", "-n", "all.vvp", f"+mutant={mutant.number}"], cwd=tmp_path, capture_output=True, text=True
+        ).stdout.strip()
+        assert mutant.number not in unseen or told == "0", mutant
+        low = mutant.bit < 2 and mutant.mode == "inv" and mutant.cell == "add"
+        assert not (low and mutant.number in unseen), mutant
 
 
 def test_mutants_of_the_npu_are_noticed_by_random_cases() -> None:

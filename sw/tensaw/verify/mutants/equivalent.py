@@ -2,20 +2,28 @@
 
 A mutant in logic that nothing reads, or that ties a bit to the value that it always has, cannot be noticed by any test.
 Yosys compares module and mutant (``equiv_make``, ``equiv_simple``, ``equiv_induct``) after removing what has no effect;
-modules inside count as black boxes. What is equal only because of how a module is used remains.
+modules inside count as black boxes. Of what is equal only because of how a module is used, the most common kind is
+found in the whole design: what changes a bit from which nothing leads to an output (:func:`unobservable`).
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from tensaw.harness.cache import cached, digest
 from tensaw.harness.tools import find_yosys
 from tensaw.verify.mutants.make import READ, Mutant, MutantSet, run_yosys
 
-__all__ = ["proved_equivalent"]
+__all__ = ["proved_equivalent", "unobservable"]
+
+_CHOSEN = "tensaw_chosen_"
+_UNSEEN = "o:trace_*"
+"""Outputs that only simulators have."""
 
 
 def proved_equivalent(given: MutantSet, top: str, mutants: Sequence[Mutant]) -> set[int]:
@@ -44,3 +52,54 @@ def proved_equivalent(given: MutantSet, top: str, mutants: Sequence[Mutant]) -> 
         for number, text in zip(parts[1::2], parts[2::2], strict=True)
         if "Equivalence successfully proven!" in text.split("equiv_status", 1)[-1][:4000]
     }
+
+
+def unobservable(given: MutantSet, top: str) -> frozenset[int]:
+    """The numbers of those mutants whose change reaches no output of the whole, whatever happens; kept in the cache.
+
+    Each mutant gets an input of its own that switches it on; the design is flattened and mapped to gates, Yosys removes
+    what leads to no output (``opt_clean -purge``; trace outputs do not count), and the inputs that drive nothing any
+    more are those of mutants that cannot matter. Raises ToolError.
+    """
+    # However the bit is changed: to invert it under another bit's control would make that other one matter.
+    changes = [re.sub(r"^mutate -mode \w+|-ctrlbit \d+ ", "", mutant.command) for mutant in given.mutants]
+    commands = [
+        f"mutate -ctrl {_CHOSEN}{mutant.number} 1 1 -mode inv {change}"
+        for mutant, change in zip(given.mutants, changes, strict=True)
+    ]
+    simplify = ["opt_expr -full", "opt_dff", "opt_clean -purge"]
+    script = [
+        *READ.format(top=top).split("; "), *commands, f"select -module {top}", f"delete -output {_UNSEEN}",
+        "select -clear", "flatten", *simplify, "techmap", *simplify, *simplify, "write_json whole.json",
+    ]  # fmt: skip
+
+    def build(directory: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="tensaw-unobservable-") as place:
+            folder = Path(place)
+            (folder / "given.v").write_text(given.original)
+            run_yosys(find_yosys(), folder, "\n".join(script))
+            whole = json.loads((folder / "whole.json").read_text())["modules"][top]
+        used = _read_bits(whole)
+        numbers = [mutant.number for mutant in given.mutants if _chooser(whole, mutant) not in used]
+        (directory / "numbers.json").write_text(json.dumps(numbers))
+
+    entry = cached("mutants-unobservable", digest({"given": given.original, "script": "\n".join(script)}), build)
+    return frozenset(json.loads((entry / "numbers.json").read_text()))
+
+
+def _chooser(whole: dict[str, Any], mutant: Mutant) -> int | None:
+    port = whole["ports"].get(f"{_CHOSEN}{mutant.number}")
+    return None if port is None else port["bits"][0]
+
+
+def _read_bits(whole: dict[str, Any]) -> set[Any]:
+    """Bits that a cell or an output of Yosys' JSON reads."""
+    used: set[Any] = set()
+    for cell in whole["cells"].values():
+        for name, bits in cell["connections"].items():
+            if cell["port_directions"][name] == "input":
+                used.update(bits)
+    for port in whole["ports"].values():
+        if port["direction"] == "output":
+            used.update(port["bits"])
+    return used
