@@ -152,7 +152,9 @@ def test_groups_are_chosen_by_name() -> None:
     assert [proof.name for proof in choose(["bus.burst_splitter"])] == [
         "bus.burst_splitter.read", "bus.burst_splitter.write",
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"^There is no proof 'bu'; the proofs are array\.accumulators, bus\.axi_lite, "):
+    with pytest.raises(
+        InputError, match=r"^There is no proof 'bu'; the proofs are array\.accumulators, bus\.axi_lite, "
+    ):
         choose(["bu"])
 
 

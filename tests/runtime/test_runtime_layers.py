@@ -99,3 +99,15 @@ def test_a_hang_in_which_nobody_waits(program):
         "The NPU hangs: nothing has moved for 400 cycles at cycle 900; all units are idle, so that the program fetch "
         "waits for the memory."
     )
+
+
+def test_a_hang_in_which_one_is_waited_for_that_has_no_command(program):
+    stalls = {"WEIGHT": 0, "LOAD": 0, "ARRAY": 0x0009_0025 | 5, "OUTPUT": 0x0003_0000, "STORE": 0x0009_0052}
+    assert describe_hang(program(), stalls, 900, 400) == (
+        "The NPU hangs: nothing has moved for 400 cycles at cycle 900; ARRAY waits for a free accumulator half in tag "
+        "9, with 0 command words queued; STORE waits for a token from LOAD and OUTPUT in tag 9, with 0 command words "
+        "queued; LOAD and OUTPUT have no command: the program fetch waits for the memory, or the program has none."
+    )
+    most = program().config.queue_depth
+    text = describe_hang(program(), {**stalls, "ARRAY": stalls["ARRAY"] | most << 8}, 900, 400)
+    assert text.endswith("; LOAD and OUTPUT have no command: the full queue of ARRAY holds up the words behind.")

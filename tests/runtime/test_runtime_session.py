@@ -59,7 +59,8 @@ def test_a_hang_names_who_waits_for_what(program, standin, backend):
     assert str(error.value) == (
         "The NPU hangs: nothing has moved for 400 cycles at cycle 403; ARRAY waits for weights in layer 'head', tag 2, "
         "with 5 command words queued; OUTPUT waits for a token from ARRAY in layer 'stem' (rows 4..7), tag 1, with 0 "
-        "command words queued."
+        "command words queued; WEIGHT has no command: the program fetch waits for the memory, or the program has "
+        "none."
     )
 
 

@@ -36,8 +36,8 @@ _REST = 4
 def sequencer(b: Bench) -> None:
     """Each word of the program goes once, in its turn, into the queue of the unit that it names, and waits while that
     is full, and all behind it; none goes anywhere before the start, behind the end, behind an illegal word or in a
-    halt. ``done`` is told behind END when all queues are empty and units and bus have been idle for some cycles. (That
-    queues keep words and their order: queue.buffered_*.)"""
+    halt. ``done`` is told behind END when all queues are empty and units and bus have been idle for some cycles. That
+    queues keep words and their order is said by queue.buffered_4 and the like."""
     m = b.m
     dut = b.add(Sequencer(CONFIG))
     for name in ("start", "units_busy", "bus_idle", "halt"):

@@ -31,6 +31,10 @@ _WAITS = {
 }  # fmt: skip
 
 
+_FROM = {3: "WEIGHT", 4: "OUTPUT", 5: "OUTPUT", 7: "ARRAY", 8: "ARRAY"}
+"""Whom a state waits for; tokens name their giver themselves."""
+
+
 def where(program: Program, tag: int) -> str:
     """``layer 'conv_1' (rows 0..7), tag 5``, as far as the program's listing knows the tag."""
     if tag < len(program.tags):
@@ -55,6 +59,7 @@ def describe_error(program: Program, error: int, address: int) -> str:
 def describe_hang(program: Program, stalls: Mapping[str, int], cycles: int, watchdog: int) -> str:
     """Why nothing moves: ``stalls`` are the STALL registers by unit name."""
     waiting = []
+    wanted: set[str] = set()
     for unit in STALL_UNITS:
         value = stalls[unit]
         state, mask, queued, tag = value & 15, value >> 4 & 15, value >> 8 & 255, value >> 16
@@ -62,8 +67,21 @@ def describe_hang(program: Program, stalls: Mapping[str, int], cycles: int, watc
         if reason is None:
             continue
         if state == 2:
-            reason = "a token from " + " and ".join(peer.name for peer in Peer if mask >> peer & 1)
+            givers = [peer.name for peer in Peer if mask >> peer & 1]
+            reason = "a token from " + " and ".join(givers)
+            wanted.update(givers)
+        elif state in _FROM:
+            wanted.add(_FROM[state])
         waiting.append(f"{unit} waits for {reason} in {where(program, tag)}, with {queued} command words queued")
+    # State idle and nothing queued.
+    without = [unit for unit in STALL_UNITS if unit in wanted and not stalls[unit] & 0xFF0F]
+    if without:
+        most = min(program.config.queue_depth, 255) - 1  # the queues' last place may be on its way
+        full = [unit for unit in STALL_UNITS if stalls[unit] >> 8 & 255 >= most]
+        cause = "the program fetch waits for the memory, or the program has none"
+        if full:
+            cause = f"the full queue of {' and '.join(full)} holds up the words behind"
+        waiting.append(f"{' and '.join(without)} {'has' if len(without) == 1 else 'have'} no command: {cause}")
     running = [unit for unit in STALL_UNITS if stalls[unit] & 15 == 1]
     if not waiting:
         idle = "all units are idle, so that the program fetch waits for the memory"
