@@ -9,7 +9,7 @@ from common.axi import AxiMemory
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, Pace, make_pace
-from common.regions import Window, random_access, set_windows, splits
+from common.regions import Window, anywhere, random_access, set_windows, splits
 from common.streams import Source
 
 from tensaw.spec.isa import Turn
@@ -28,7 +28,8 @@ cover_order = COVER.point("goes first", (
 ))  # fmt: skip
 cover_error = COVER.cross("error", ASKERS, ("READ_SLVERR", "READ_DECERR", "OUTSIDE_REGION"))
 
-BASE, SIZE = 0x1000, 0x6000
+START, SIZE, MEMORY = 0x1000, 0x6000, 0x8000
+"""Of the largest window, in the memory; and bytes of the memory."""
 
 
 class Asker:
@@ -100,14 +101,16 @@ class ReadBench(Bench):
     halted = False
 
     def begin(self, rooms: tuple[int, int, int] = (1000, 1000, 1000), style: str = "never") -> None:
+        place = anywhere(self, MEMORY)
+        self.base = place + START
         self.windows = [
-            Window(BASE, SIZE),
-            Window(BASE + 0x800, 0x2000),
-            Window(BASE + 0x10, 0x4321),
+            Window(self.base, SIZE),
+            Window(self.base + 0x800, 0x2000),
+            Window(self.base + 0x10, 0x4321),
             Window(0, 64, 0, 1),
         ]
         set_windows(self.ports.regions, self.windows)
-        self.memory = AxiMemory(self, "axi_", 0x8000, write=False)
+        self.memory = AxiMemory(self, "axi_", MEMORY, place, write=False)
         self.askers = {
             name: Asker(self, name, make_pace(self.rng, style), room) for name, room in zip(ASKERS, rooms, strict=True)
         }
@@ -236,7 +239,7 @@ async def priorities(bench: ReadBench) -> None:
     await bench.clocks(30)
     blocked["ar"] = True
     await bench.settled(90_000)
-    order = [(address - BASE) // 0x2000 for address, _ in bench.memory.reads]  # 0 weight, 1 load, 2 fetch
+    order = [(address - bench.base) // 0x2000 for address, _ in bench.memory.reads]  # 0 weight, 1 load, 2 fetch
     rest = order[4:]  # the first ones were chosen before all had asked
     last_fetch = max((i for i, who in enumerate(rest) if who == 2), default=-1)
     if 2 in rest:
@@ -273,7 +276,7 @@ async def turns(bench: ReadBench) -> None:
         await bench.clocks(30)
         blocked["ar"] = True
         await bench.settled(90_000)
-        order = ["weight" if address < BASE + 0x2000 else "load" for address, _ in bench.memory.reads]
+        order = ["weight" if address < bench.base + 0x2000 else "load" for address, _ in bench.memory.reads]
         # The first ones were chosen before both had asked.
         mine = [place for place, who in enumerate(order) if who == first and place >= 4]
         others = [place for place, who in enumerate(order) if who != first and place >= 4]
@@ -295,13 +298,13 @@ async def errors(bench: ReadBench) -> None:
                 bench.send(other, 100)
             await bench.settled()
             offset, count = 0x1100 + 64 * number, 5 * beat
-            parts = splits(bench, BASE, offset, count)
+            parts = splits(bench, bench.base, offset, count)
             if what == "OUTSIDE_REGION":
                 offset = SIZE - count + 1
-                address = BASE + offset
+                address = bench.base + offset
             else:
                 resp = AxiResp.SLVERR if what == "READ_SLVERR" else AxiResp.DECERR
-                bench.memory.fail[BASE + offset + bench.integers(0, 4) * beat] = resp
+                bench.memory.fail[bench.base + offset + bench.integers(0, 4) * beat] = resp
                 address = None
             (asker.ask if what == "OUTSIDE_REGION" else asker.send)(0, offset, count)
             await bench.until(lambda asker=asker: asker.error is not None, 900, what)

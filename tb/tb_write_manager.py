@@ -8,7 +8,7 @@ from common.axi import AxiMemory
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
-from common.regions import Window, random_access, set_windows, splits
+from common.regions import Window, anywhere, random_access, set_windows, splits
 from common.streams import Source
 
 from tensaw.spec.registers import ErrorCode
@@ -22,21 +22,24 @@ cover_stall = COVER.cross("stall", ("aw", "w", "b", "data"), STYLES)
 cover_error = COVER.point("error", ("WRITE_SLVERR", "WRITE_DECERR", "OUTSIDE_REGION", "not allowed"))
 cover_halt = COVER.point("halted", ("beats owed", "nothing owed"))
 
-BASE, SIZE = 0x1000, 0x6000
+START, SIZE, MEMORY = 0x1000, 0x6000, 0x8000
+"""Of the largest window, in the memory; and bytes of the memory."""
 
 
 class WriteBench(Bench):
     """The store DMA in front, a memory behind; every byte of the memory is compared, not only those written."""
 
     def begin(self) -> None:
+        place = anywhere(self, MEMORY)
+        self.base = place + START
         self.windows = [
-            Window(BASE, SIZE),
-            Window(BASE + 0x800, 0x2000),
-            Window(BASE + 0x10, 0x4321),
+            Window(self.base, SIZE),
+            Window(self.base + 0x800, 0x2000),
+            Window(self.base + 0x10, 0x4321),
             Window(0, 64, 1, 0),
         ]
         set_windows(self.ports.regions, self.windows)
-        self.memory = AxiMemory(self, "axi_", 0x8000, read=False)
+        self.memory = AxiMemory(self, "axi_", MEMORY, place, read=False)
         self.golden = self.memory.content.copy()
         self.requests = Source(self, self.ports.store.request, make_pace(self.rng, "never"))
         self.data = Source(self, self.ports.store.data, make_pace(self.rng, "never"))
@@ -65,7 +68,8 @@ class WriteBench(Bench):
         """A request, with rubbish in the lanes around its bytes."""
         beat, base = self.config.bus_bytes, self.windows[region].base
         content = self.bytes(count)
-        self.golden[base + offset : base + offset + count] = content
+        start = base + offset - self.memory.base
+        self.golden[start : start + count] = content
         lane = (base + offset) % beat
         padded = self.bytes(-(-(lane + count) // beat) * beat)
         padded[lane : lane + count] = content
@@ -175,7 +179,7 @@ async def errors(bench: WriteBench) -> None:
             else:
                 code = ErrorCode[what]
                 resp = AxiResp.SLVERR if what == "WRITE_SLVERR" else AxiResp.DECERR
-                bench.memory.fail[(BASE + offset) // beat * beat + bench.integers(0, 2) * beat] = resp
+                bench.memory.fail[(bench.base + offset) // beat * beat + bench.integers(0, 2) * beat] = resp
             address = bench.windows[region].base + offset
             if code == ErrorCode.OUTSIDE_REGION:
                 bench.requests.send({"region": region, "offset": offset, "bytes": count})
@@ -186,7 +190,7 @@ async def errors(bench: WriteBench) -> None:
             if code == ErrorCode.OUTSIDE_REGION:
                 assert bench.error[1] == address and len(bench.memory.writes) == written
             else:
-                assert bench.error[1] in [start for start, _ in splits(bench, BASE, offset, count)]
+                assert bench.error[1] in [start for start, _ in splits(bench, bench.base, offset, count)]
             await bench.clocks(20)
             assert bench.ports.idle.get()
             cover_error(what)

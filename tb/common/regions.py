@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .bench import Bench
 
-__all__ = ["Window", "random_access", "set_windows", "splits"]
+__all__ = ["Window", "anywhere", "random_access", "set_windows", "splits"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,13 @@ class Window:
     size: int
     read: int = 1
     write: int = 1
+
+
+def anywhere(bench: Bench, size: int) -> int:
+    """A bus address for a memory of so many bytes, a multiple of 4 KiB: each test has its own, so that all bits of
+    addresses are used. It takes nothing from the test's other randomness."""
+    own = np.random.default_rng(int(bench.rng.bit_generator.state["state"]["state"]) & 0xFFFFFFFF)
+    return int(own.integers(((1 << bench.config.address_width) - size) // 4096 + 1)) * 4096
 
 
 def set_windows(port: Any, windows: list[Window]) -> None:
