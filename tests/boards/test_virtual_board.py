@@ -174,9 +174,9 @@ def test_a_bad_line_is_named(board: VirtualBoard, link: HostLink, drop: float, f
 
 
 def test_a_line_with_few_errors_still_works(board: VirtualBoard, link: HostLink, rng: np.random.Generator) -> None:
-    board.spoil_line(0.0, 0.0002)
+    board.spoil_line(0.0, 0.00025)
     try:
-        content = rng.bytes(12_000)
+        content = rng.bytes(16_000)
         link.write_memory(0x100, content)
         assert link.read_memory(0x100, len(content)) == content
         assert link.resent > 0

@@ -60,6 +60,14 @@ def test_missed_timing_is_code_1(stand_ins: Any, tmp_path: Path, capsys: pytest.
     assert "TIMING MISSED" in capsys.readouterr().out
 
 
+def test_a_draft(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_ins(CELLS, [50.0])
+    values = built(tmp_path / "out", "--draft")
+    assert values["draft"] and not values["best"]["met"] and values["bitstream"]
+    assert "a draft, not for a board" in capsys.readouterr().out
+    assert "--timing-allow-fail --no-tmdriv\n" in (tmp_path / "out" / "build.log").read_text()
+
+
 def test_the_best_of_several_seeds_is_kept(stand_ins: Any, tmp_path: Path) -> None:
     stand_ins(CELLS, [90.0, 110.0, 105.0])
     values = built(tmp_path / "out", "--seeds", "3")

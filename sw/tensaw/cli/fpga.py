@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="place and route so many times and keep the best; default: 1"
     )
+    build.add_argument(
+        "--draft", action="store_true",
+        help="place and route without regard to timing: quicker, to see that it fits; not for a board",
+    )  # fmt: skip
     options.add_json(build)
 
 
@@ -38,15 +42,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
     files.require_writable(options.json_file(arguments))
     build = board_options.plan_from(arguments)
-    chosen = BuildOptions(arguments.seeds)
+    chosen = BuildOptions(arguments.seeds, arguments.draft)
     files.require_folder(arguments.output)
     start = time.perf_counter()
     with terminal.progress(f"Building {build.board.name}") as step:
         result = build_board(build, arguments.output, chosen, step.update)
-    values = summarise(result, time.perf_counter() - start)
+    values = {**summarise(result, time.perf_counter() - start), "draft": arguments.draft}
     _print(arguments, result, values)
     terminal.emit_json(arguments, values)
-    return FINE if not result.reports or result.reports[0].met else WRONG_RESULT
+    return FINE if arguments.draft or not result.reports or result.reports[0].met else WRONG_RESULT
 
 
 def summarise(result: BuildResult, seconds: float) -> dict[str, Any]:
@@ -93,6 +97,8 @@ def _print(arguments: argparse.Namespace, result: BuildResult, values: dict[str,
         [(step.block, f"{step.logic:.2f}", f"{step.wires:.2f}") for step in best.path],
     )  # fmt: skip
     met = "timing met" if best.met else "TIMING MISSED"
+    if arguments.draft:
+        met = "a draft, not for a board"
     seeds = f", best of {len(result.reports)} seeds ({best.seed})" if len(result.reports) > 1 else ""
     console.print(
         f"{result.build.board.name}, {config.name} ({config.rows}×{config.columns}), build {values['build']}: "

@@ -38,9 +38,11 @@ _VERILOG, _NETLIST, _LOG = f"{TOP}.v", f"{TOP}.json", "build.log"
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """``seeds`` place-and-route runs, with seeds from 1 on, of which the best is kept."""
+    """``seeds`` place-and-route runs, with seeds from 1 on, of which the best is kept. A ``draft`` is placed and routed
+    without regard to timing, which is quicker: to see that all fits and the tools take it, not for a board."""
 
     seeds: int = 1
+    draft: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.seeds <= 1000:
@@ -91,7 +93,9 @@ def build_board(
     reports: list[tuple[BuildReport, Path]] = []
     for seed in range(1, options.seeds + 1):
         text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
-        reports.append(_place(build, folder, log, seed, usage, lambda line, text=text: tell(text + line)))
+        reports.append(
+            _place(build, folder, log, seed, options.draft, usage, lambda line, text=text: tell(text + line))
+        )
     reports.sort(key=lambda item: -item[0].worst)
     best, routed = reports[0]
     tell("Writing the bitstream")
@@ -130,7 +134,7 @@ def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progr
 
 
 def _place(
-    build: BoardBuild, folder: Path, log: Path, seed: int, usage: dict[str, Any], tell: Progress
+    build: BoardBuild, folder: Path, log: Path, seed: int, draft: bool, usage: dict[str, Any], tell: Progress
 ) -> tuple[BuildReport, Path]:
     """Place and route with one seed; returns what it gave and the routed design."""
     board = build.board
@@ -145,7 +149,7 @@ def _place(
     }[board.family]
     arguments = [
         *board.nextpnr, "--json", _NETLIST, *constraints, "--report", report_path.name, "--seed", str(seed),
-        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail",
+        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *(["--no-tmdriv"] if draft else []),
     ]  # fmt: skip
     phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
 

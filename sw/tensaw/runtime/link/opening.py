@@ -35,7 +35,8 @@ def connect(path: str, baud: int | None = None, rates: Sequence[int] | None = No
 
 def _find(port: SerialPort, baud: int | None, rates: Sequence[int]) -> HostLink:
     heard = 0
-    for rate in dict.fromkeys(rates if baud is None else (baud, *rates)):
+    likely = rates[0] if baud is None else baud
+    for rate in dict.fromkeys((likely, *rates)):
         try:
             port.set_rate(rate)
         except DeviceError:
@@ -43,7 +44,7 @@ def _find(port: SerialPort, baud: int | None, rates: Sequence[int]) -> HostLink:
                 raise
             continue  # a rate that this port cannot run at
         link = HostLink(port)
-        identity = link.hello(HELLO_TIMES if rate == baud else _GLANCE)
+        identity = link.hello(HELLO_TIMES if rate == likely else _GLANCE)
         heard = max(heard, link.stray_bytes)
         if identity is None:
             continue
