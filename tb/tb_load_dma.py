@@ -6,7 +6,7 @@ import numpy as np
 from common.bench import Bench, testcase
 from common.commands import Registers, registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import ReadManagerModel
+from common.managers import ReadManagerModel, far_origin, from_origin
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadWrites
 from common.streams import Source
@@ -40,6 +40,7 @@ class LoadBench(Bench):
         self.memory = self.bytes(self.config.scratchpad_bytes)
         self.golden = self.memory.copy()
         self.regions = [self.bytes(SIZE) for _ in range(4)]
+        self.origin = far_origin(self, SIZE)
         self.runs: list[Registers] = []
         self.compared = 0
         self.shown = 0, 0
@@ -48,7 +49,9 @@ class LoadBench(Bench):
         ports, rng = self.ports, self.rng
         self.tokens = UnitTokens(self, ports.tokens, self.pace("never", "often"))
         self.writes = PadWrites(self, ports.write, self.memory, make_pace(rng, scratchpad), self.check_write)
-        self.manager = ReadManagerModel(self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data))
+        self.manager = ReadManagerModel(
+            self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data), self.origin
+        )
         self.words = Source(self, ports.words, self.pace("never", "rarely"))
         self.start_soon(self.compare())
         for part, style in (("requests", requests), ("data", data), ("scratchpad", scratchpad)):
@@ -60,7 +63,7 @@ class LoadBench(Bench):
 
     def send(self, run: Registers) -> None:
         self.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
-        self.words.send(*words_of_run(Unit.LOAD, run))
+        self.words.send(*words_of_run(Unit.LOAD, from_origin(run, self.origin)))
         self.runs.append(run)
         self.sample(run)
 
@@ -247,7 +250,7 @@ async def errors(bench: LoadBench) -> None:
             place = run["MEMORY"]["offset"] // bench.config.bus_bytes * bench.config.bus_bytes
             bench.manager.fail = run["MEMORY"]["region"], place, code
         if words is None:
-            words = words_of_run(Unit.LOAD, run)
+            words = words_of_run(Unit.LOAD, from_origin(run, bench.origin))
             bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
         bench.words.send(*words)
         error = bench.ports.error

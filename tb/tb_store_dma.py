@@ -6,7 +6,7 @@ import numpy as np
 from common.bench import Bench, testcase
 from common.commands import Registers, registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import WriteManagerModel
+from common.managers import WriteManagerModel, far_origin, from_origin
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadReads
 from common.streams import Source
@@ -38,6 +38,7 @@ class StoreBench(Bench):
     def prepare(self) -> None:
         self.memory = self.bytes(self.config.scratchpad_bytes)
         self.regions = [self.bytes(SIZE) for _ in range(4)]
+        self.origin = far_origin(self, SIZE)
         self.golden = [region.copy() for region in self.regions]
         self.runs: list[Registers] = []
         self.compared = 0
@@ -49,7 +50,7 @@ class StoreBench(Bench):
         self.tokens = UnitTokens(self, ports.tokens, self.pace("never", "often"))
         self.pad = PadReads(self, ports.read, self.memory, make_pace(rng, scratchpad))
         paces = (make_pace(rng, style) for style in (requests, data, answers))
-        self.manager = WriteManagerModel(self, ports.write, self.regions, *paces)
+        self.manager = WriteManagerModel(self, ports.write, self.regions, *paces, self.origin)
         self.words = Source(self, ports.words, self.pace("never", "rarely"))
         self.start_soon(self.compare())
         for part, style in (("requests", requests), ("data", data), ("answers", answers), ("scratchpad", scratchpad)):
@@ -57,7 +58,7 @@ class StoreBench(Bench):
 
     def send(self, run: Registers) -> None:
         self.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
-        self.words.send(*words_of_run(Unit.STORE, run))
+        self.words.send(*words_of_run(Unit.STORE, from_origin(run, self.origin)))
         self.runs.append(run)
         self.sample(run)
 
@@ -168,7 +169,7 @@ async def errors(bench: StoreBench) -> None:
             place = run["MEMORY"]["offset"] // bench.config.bus_bytes * bench.config.bus_bytes
             bench.manager.fail = run["MEMORY"]["region"], place, code
         if words is None:
-            words = words_of_run(Unit.STORE, run)
+            words = words_of_run(Unit.STORE, from_origin(run, bench.origin))
             bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
         bench.words.send(*words)
         error = bench.ports.error

@@ -6,7 +6,7 @@ import numpy as np
 from common.bench import Bench, testcase
 from common.commands import registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import ReadManagerModel
+from common.managers import ReadManagerModel, far_origin, from_origin
 from common.pauses import STYLES, Pace, make_pace
 from common.streams import Source
 
@@ -32,6 +32,7 @@ class WeightBench(Bench):
 
     def prepare(self) -> None:
         self.regions = [self.bytes(SIZE) for _ in range(4)]
+        self.origin = far_origin(self, SIZE)
         self.expected = np.zeros(0, np.uint8)
         self.arrived = 0
         self.drained = 0
@@ -40,7 +41,9 @@ class WeightBench(Bench):
 
     def begin(self, requests: str = "never", data: str = "never", ring: str = "never") -> None:
         ports, rng = self.ports, self.rng
-        self.manager = ReadManagerModel(self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data))
+        self.manager = ReadManagerModel(
+            self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data), self.origin
+        )
         self.words = Source(self, ports.words, self.pace("never", "rarely"))
         self.start_soon(self.ring(make_pace(rng, ring)))
         for part, style in (("requests", requests), ("data", data), ("ring", ring)):
@@ -78,7 +81,7 @@ class WeightBench(Bench):
             "MEMORY": {"region": region, "offset": offset * beat},
             "RUN": {"tag": tag, "bytes": beats * beat, "turn": turn},
         })  # fmt: skip
-        self.words.send(*words_of_run(Unit.WEIGHT, registers))
+        self.words.send(*words_of_run(Unit.WEIGHT, from_origin(registers, self.origin)))
         content = self.regions[region][offset * beat : (offset + beats) * beat]
         self.expected = np.concatenate([self.expected, content])
         burst = self.config.burst_beats
@@ -175,7 +178,8 @@ async def errors(bench: WeightBench) -> None:
             code = ErrorCode[what]
             bench.manager.fail = 1, memory["offset"] + 2 * beat, code
         turn = 3 if what == "no such turn" else bench.integers(0, 2)
-        words = words_of_run(Unit.WEIGHT, {"MEMORY": memory, "RUN": {"tag": 0x4321, "bytes": count, "turn": turn}})
+        registers = {"MEMORY": memory, "RUN": {"tag": 0x4321, "bytes": count, "turn": turn}}
+        words = words_of_run(Unit.WEIGHT, from_origin(registers, bench.origin))
         if what == "ILLEGAL_COMMAND":
             code, words = ErrorCode.ILLEGAL_COMMAND, [encode("WEIGHT.MEMORY") | 1 << 53]
         bench.words.send(*words)

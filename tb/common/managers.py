@@ -9,17 +9,34 @@ import numpy as np
 
 from tensaw.spec.registers import ErrorCode
 
+from .commands import Registers
 from .pauses import Pace
 
 if TYPE_CHECKING:
     from .bench import Bench
 
-__all__ = ["ReadManagerModel", "WriteManagerModel", "covering"]
+__all__ = ["OFFSETS", "ReadManagerModel", "WriteManagerModel", "covering", "far_origin", "from_origin"]
+
+OFFSETS = 1 << 32
+"""Offsets in a region."""
 
 
 def covering(offset: int, count: int, beat: int) -> range:
     """Offsets of the beats that cover ``count`` bytes from ``offset`` on."""
     return range(offset // beat * beat, offset + count, beat)
+
+
+def far_origin(bench: Bench, size: int) -> int:
+    """Where the bytes that a region's array of this size holds begin, a multiple of 4 KiB: another place in each test,
+    so that all bits of offsets are used. It takes nothing from the test's other randomness."""
+    own = np.random.default_rng(int(bench.rng.bit_generator.state["state"]["state"]) & 0xFFFFFFFF)
+    return int(own.integers((OFFSETS - size) // 4096)) * 4096
+
+
+def from_origin(registers: Registers, origin: int) -> Registers:
+    """The registers of a run with its offset in memory counted from there."""
+    memory = registers["MEMORY"]
+    return {**registers, "MEMORY": {**memory, "offset": (memory.get("offset", 0) + origin) % OFFSETS}}
 
 
 class ReadManagerModel:
@@ -28,11 +45,15 @@ class ReadManagerModel:
     Data comes 4 cycles after its request at the earliest (ReadManager's own way takes 7). Requests that are not wholly
     inside a region become OUTSIDE_REGION, and nothing more is answered. A burst's beats are only promised where
     ``credit`` has room for all of them. ``fail``: (region, offset, code), the beat at which to answer with an error,
-    after which data is undefined.
+    after which data is undefined. ``origin``: the offset at which the arrays begin; all offsets here and in
+    ``requests`` are counted from it.
     """
 
-    def __init__(self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, give: Pace) -> None:
+    def __init__(
+        self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, give: Pace, origin: int = 0
+    ) -> None:
         self._bench, self._port, self._regions, self._ask, self._give = bench, port, regions, ask, give
+        self._origin = origin
         self.requests: list[tuple[int, int, int]] = []
         self.turns: list[int] = []
         self.beats = 0
@@ -71,7 +92,8 @@ class ReadManagerModel:
             if not ready:
                 continue
             access = request.payload.get()
-            region, offset, count = access["region"], access["offset"], access["bytes"]
+            region, count = access["region"], access["bytes"]
+            offset = (access["offset"] - self._origin) % OFFSETS
             self.requests.append((region, offset, count))
             self.turns.append(access["turn"])
             assert count, "a request of no bytes"
@@ -117,11 +139,13 @@ class ReadManagerModel:
 class WriteManagerModel:
     """Takes what a WriteRequestSignature asks into ``regions``; acknowledges at a pace, then ``done`` is 1.
 
-    ``fail``: (region, offset of the beat, code) as in ReadManagerModel.
+    ``fail``: (region, offset of the beat, code) and ``origin`` as in ReadManagerModel.
     """
 
-    def __init__(self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, take: Pace, answer: Pace) -> None:
-        self._bench, self._port, self._regions = bench, port, regions
+    def __init__(
+        self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, take: Pace, answer: Pace, origin: int = 0
+    ) -> None:
+        self._bench, self._port, self._regions, self._origin = bench, port, regions, origin
         self._ask, self._take, self._answer = ask, take, answer
         self.requests: list[tuple[int, int, int]] = []
         self.beat_times: list[int] = []
@@ -173,7 +197,8 @@ class WriteManagerModel:
                 self._accept(port.request.payload.get(), beat)
 
     def _accept(self, access: dict[str, int], beat: int) -> None:
-        region, offset, count = access["region"], access["offset"], access["bytes"]
+        region, count = access["region"], access["bytes"]
+        offset = (access["offset"] - self._origin) % OFFSETS
         self.requests.append((region, offset, count))
         assert count, "a request of no bytes"
         if region >= len(self._regions) or offset + count > len(self._regions[region]):
