@@ -50,7 +50,7 @@ class StoreBench(Bench):
         self.tokens = UnitTokens(self, ports.tokens, self.pace("never", "often"))
         self.pad = PadReads(self, ports.read, self.memory, make_pace(rng, scratchpad))
         paces = (make_pace(rng, style) for style in (requests, data, answers))
-        self.manager = WriteManagerModel(self, ports.write, self.regions, *paces, self.origin)
+        self.manager = WriteManagerModel(self, ports.write, self.regions, *paces, origin=self.origin)
         self.words = Source(self, ports.words, self.pace("never", "rarely"))
         self.start_soon(self.compare())
         for part, style in (("requests", requests), ("data", data), ("answers", answers), ("scratchpad", scratchpad)):
