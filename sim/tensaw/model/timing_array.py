@@ -75,6 +75,10 @@ class ArrayUnit:
 
     def _lonely_table(self, action: Action, taken: int) -> Process:
         """A TABLE without tokens: the loader takes it on while the feeder is still at the run before."""
+        begin = max(action.pending, self._last + 1)
+        if begin < taken:  # the feeder has nothing to do: the unit shows what it is offered
+            self._trace.add("array", action.tag, begin, taken)
+            self._trace.count(action.tag, ArrayState.OVERHEAD, taken - begin)
         self._port.accept(taken)
         end = 1 + (yield from self._parameters.read_table(self._tail, TABLE_BYTES, taken + 2))
         self._tail = self._ring.freed
