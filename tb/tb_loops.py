@@ -76,7 +76,7 @@ class LoopsBench(Bench):
             if position.keep:
                 wanted["index"] = position.index
             alone = position.block_start and position.final and run["STEP"]["decimation"] == 1
-            go, late = False, 1 if before is None or alone else 0
+            go, late = False, int(before is None) + int(alone)
             while not go:
                 await self.middle()
                 if not ports.active.get() and late:

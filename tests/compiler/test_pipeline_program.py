@@ -179,6 +179,9 @@ def test_rows_that_may_be_followed() -> None:
     assert not written.cover(Rows(104, 32, 8, 30)), "it would reach into the next row"
     assert not written.cover(Rows(132, 32, 7, 30)), "row 0 is the producer's row 1"
     assert not written.cover(Rows(100, 64, 4, 30))
+    assert not written.cover(Rows(260, 32, 1, 33)), "one row, but it lies in later ones of the producer"
+    assert not written.cover(Rows(100, 32, 1, 33)), "one row that reaches into the producer's row 1"
+    assert Rows(100, 32, 1, 320).cover(Rows(260, 32, 1, 33)), "the producer's only row"
 
 
 def test_equal_weights_are_stored_once() -> None:

@@ -41,7 +41,7 @@ class Rows:
             self.pitch == other.pitch
             and other.height <= self.height
             and 0 <= offset
-            and (offset + other.length <= self.pitch or other.height == 1)
+            and (offset + other.length <= self.pitch or self.height == 1)
         )
 
 
