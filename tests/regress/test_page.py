@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tensaw.regress.dashboard import dashboard
 from tensaw.regress.jobs import Job, Result
 from tensaw.regress.page import BEGIN, END, main
 from tensaw.regress.parts import proofs
 from tensaw.regress.store import Store, read_request
+from tensaw.regress.summary import summarise
 from tensaw.spec.errors import InputError
+from tensaw.verify.blocks import BLOCKS
 from tensaw.verify.proofs import ProofResult
 
 REQUEST = {"seed": 4, "amounts": {"fuzz": 2000}, "first": 0, "configs": [], "golden": False}
@@ -62,6 +65,20 @@ def test_page(tmp_path: Path) -> None:
         "- `fuzz/4-000000/3`: tflite: IndexError\n",
     ):
         assert part in text, part
+
+
+def test_blocks_that_share_a_bench_hit_its_points_together() -> None:
+    points = {"load_command_port": {"p": {"LOAD": 3, "ARRAY": 0}}, "array_command_port": {"p": {"LOAD": 0, "ARRAY": 1}}}
+    assert BLOCKS["load_command_port"].bench == BLOCKS["array_command_port"].bench
+    results = [Result("benches", name, "pass", facts={"coverage": {name: own}}) for name, own in points.items()]
+    found = summarise(results, 0)["coverage"]
+    assert (found["points"], found["bins"], found["hit"], found["missing"]) == (1, 2, 2, [])
+
+
+def test_a_module_all_of_whose_mutants_are_noticed_is_drawn() -> None:
+    summary = summarise([_mutant(1, "pass", "inv")], 0)
+    drawn = dashboard(summary, REQUEST, 1.0, "1")
+    assert '<td class="text">tensaw_pe</td><td>1</td><td>0</td>\n<td>0</td>' in drawn
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

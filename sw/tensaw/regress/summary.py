@@ -8,6 +8,7 @@ from typing import Any
 
 from tensaw.regress.jobs import Result
 from tensaw.regress.parts import PARTS
+from tensaw.verify.blocks import BLOCKS
 from tensaw.verify.results import merge, missing
 
 __all__ = ["summarise"]
@@ -68,9 +69,11 @@ def _facts(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _coverage(results: Iterable[Result]) -> dict[str, Any]:
-    """Bins of the coverage points that the benches know and have hit, and those that they have not."""
+    """Bins of the coverage points that the benches know and have hit, and those that they have not. Blocks that share a
+    bench hit its points together."""
+    bench = {block.name: block.bench for block in BLOCKS.values()}
     runs = [
-        {f"{block}: {point}": bins for point, bins in points.items()}
+        {f"{bench.get(block, block)}: {point}": bins for point, bins in points.items()}
         for result in results
         for block, points in result.facts.get("coverage", {}).items()
     ]
