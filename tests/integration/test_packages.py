@@ -1,5 +1,6 @@
 """Constraints and packages: held to schemas, run by the tools that can be had, and complete."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -105,7 +106,8 @@ def test_ip_xact_keeps_to_its_schema(core, files):
 
 
 def test_litex_builds_a_system_around_it(files, tmp_path):
-    pytest.importorskip("litex")
+    if importlib.util.find_spec("litex") is None:  # not imported: it fills the process with old modules
+        pytest.skip("litex is not installed")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     run = [sys.executable, "litex_tensaw.py", "--build-dir", str(tmp_path / "build")]
