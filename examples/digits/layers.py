@@ -7,6 +7,8 @@ the input.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,7 +37,7 @@ def _scatter(patches: Array, shape: tuple[int, ...], pad: int) -> Array:
     return total[:, pad : pad + shape[1], pad : pad + shape[2]]
 
 
-class Layer:
+class Layer(ABC):
     """A layer with ``parameters`` and their ``gradients``, in the same order; none by default."""
 
     parameters: list[Array]
@@ -45,11 +47,13 @@ class Layer:
         self.parameters = []
         self.gradients = []
 
+    @abstractmethod
     def forward(self, x: Array) -> Array:
-        raise NotImplementedError
+        """The layer's output; what ``backward`` needs is kept."""
 
+    @abstractmethod
     def backward(self, gradient: Array) -> Array:
-        raise NotImplementedError
+        """From the loss's gradient by the output to that by the input; sets ``gradients``."""
 
 
 class Convolution(Layer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,10 @@ import pytest
 from tensaw.boards.definitions import BOARDS
 from tensaw.boards.pages import TRIED
 from tensaw.cli.main import main
-from tensaw.harness.golden_board import BoardTerminal, GoldenBoard
+from tensaw.harness.golden_board import GoldenBoard
 from tensaw.spec.config import PRESETS
-from tensaw.spec.link import Identity
 
-IDENTITY = Identity("ulx3s-85f", PRESETS["small"], bytes(8), 100_000_000, 3_000_000, 0, 1 << 18, 2048, 1024)
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits_int8.tflite"
-
-
-@pytest.fixture
-def board() -> GoldenBoard:
-    return GoldenBoard(IDENTITY)
-
-
-@pytest.fixture
-def port(board: GoldenBoard) -> Iterator[str]:
-    with BoardTerminal(board) as terminal:
-        yield terminal.port
 
 
 def run_json(path: Path, *arguments: str, code: int = 0) -> dict:

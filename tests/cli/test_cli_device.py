@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +18,8 @@ from tensaw.runtime import Session
 from tensaw.runtime.link import connect
 from tensaw.spec.config import PRESETS
 from tensaw.spec.errors import DeviceError, InputError
-from tensaw.spec.link import Identity
 
 MODEL = str(Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits_int8.tflite")
-IDENTITY = Identity("ulx3s-85f", PRESETS["small"], bytes(8), 100_000_000, 3_000_000, 0, 1 << 20, 2048, 1024)
-
-
-@pytest.fixture
-def board() -> GoldenBoard:
-    return GoldenBoard(IDENTITY)
-
-
-@pytest.fixture
-def port(board: GoldenBoard) -> Iterator[str]:
-    with BoardTerminal(board) as terminal:
-        yield terminal.port
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -45,8 +32,8 @@ def test_run(port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     values = json.loads(path.read_text())
     assert values["matches_golden"] and values["sim"] == "board" and values["config"]["name"] == "small"
     assert values["device"] == {
-        "board": "ulx3s-85f", "config": "small", "digest": f"0x{IDENTITY.digest:08x}", "build": "00" * 8,
-        "clock_mhz": 100.0, "baud": 3_000_000, "memory_bytes": 1 << 20,
+        "board": "ulx3s-85f", "config": "small", "digest": f"0x{PRESETS['small'].digest:08x}", "build": "00" * 8,
+        "clock_mhz": 100.0, "baud": 3_000_000, "memory_bytes": 1 << 18,
     }  # fmt: skip
     told = capsys.readouterr().out
     assert "1 of 1 run equal the golden model in every output byte." in told and "at the board's 100 MHz" in told
@@ -58,8 +45,8 @@ def test_a_board_with_another_configuration(port: str, board: GoldenBoard, capsy
     assert main(["run", MODEL, "--device", port, "--config", "nano"]) == 2
     assert said(capsys) == (
         f"tensaw: The program 'digits_int8.tflite' was compiled for the configuration 'nano' (digest "
-        f"0x{PRESETS['nano'].digest:08x}), the board 'ulx3s-85f' has 'small' (0x{IDENTITY.digest:08x}): compile the "
-        "model for the board's configuration, which `tensaw run` does by itself without --config."
+        f"0x{PRESETS['nano'].digest:08x}), the board 'ulx3s-85f' has 'small' (0x{PRESETS['small'].digest:08x}): "
+        "compile the model for the board's configuration, which `tensaw run` does by itself without --config."
     )
     assert (board.memory == before).all()
     assert main(["run", MODEL, "--device", port]) == 0
@@ -118,10 +105,8 @@ def test_a_program_that_is_too_large_and_memory_that_it_must_not_write(port: str
             session.run({"image": np.zeros((1, 8, 8, 1), np.int8)})
 
 
-def test_a_memory_that_is_too_small() -> None:
-    import dataclasses
-
-    tiny = GoldenBoard(dataclasses.replace(IDENTITY, memory_bytes=4096))
+def test_a_memory_that_is_too_small(board: GoldenBoard) -> None:
+    tiny = GoldenBoard(dataclasses.replace(board.identity, memory_bytes=4096))
     program = compile_graph(load(Path(MODEL)), PRESETS["small"])
     with BoardTerminal(tiny) as terminal, pytest.raises(InputError) as error:
         Session(program, "board", device=terminal.port)

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Elaboratable, IOP
 
 from tensaw.boards.board import Board, Sdram
 from tensaw.boards.core import LIGHTS, PAD_CYCLES, BoardCore
-from tensaw.boards.families import FAMILIES
+from tensaw.boards.families import FAMILIES, MemoryPads
 from tensaw.rtl.shared import place
 from tensaw.spec.link import Identity
 
@@ -45,7 +45,7 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         board, pins = self.board, self.pins
-        pads: Any = FAMILIES[board.family]()
+        pads = FAMILIES[board.family]()
         clock, shifted, locked = pads.clock(m, pins[board.clock_port], self.pll)
 
         m.domains += [ClockDomain("sync"), ClockDomain("start", reset_less=True)]
@@ -74,10 +74,11 @@ class BoardTop(Elaboratable):
         m.d.comb += lights[:shown].eq(core.lights[:shown])
         pads.output(m, "led", pins["led"], ~lights if board.lights_low else lights)
         if isinstance(memory, Sdram):
+            assert isinstance(pads, MemoryPads), f"{board.family} has no pads for an SDRAM"
             self._sdram(m, pads, core.sdram, clock, shifted)
         return m
 
-    def _sdram(self, m: Module, pads: Any, sdram: Any, clock: Any, shifted: Any) -> None:
+    def _sdram(self, m: Module, pads: MemoryPads, sdram: Any, clock: Any, shifted: Any) -> None:
         """The pads' registers are those that PAD_CYCLES counts."""
         assert PAD_CYCLES == 1
         pins = self.pins

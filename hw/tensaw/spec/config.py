@@ -92,7 +92,7 @@ class NpuConfig:
         require(self.bus_bytes in (8, 16), "bus_bytes", "8 or 16 (a 64 or 128 bit bus)")
         require(self.burst_beats & (self.burst_beats - 1) == 0, "burst_beats", "a power of two")
         require(self.requant_lanes <= self.columns, "requant_lanes", f"at most columns ({self.columns})")
-        step = self.banks * self.word_bytes
+        step = self.scratchpad_step
         require(
             self.scratchpad_bytes % step == 0,
             "scratchpad_bytes",
@@ -116,6 +116,11 @@ class NpuConfig:
     def word_bytes(self) -> int:
         """Bytes of a scratchpad word: a power of two that holds a row vector, a column vector and a bus beat."""
         return _power_of_two_at_least(max(self.rows, self.columns, self.bus_bytes))
+
+    @property
+    def scratchpad_step(self) -> int:
+        """Bytes of a word in every bank: ``scratchpad_bytes`` is a multiple of it."""
+        return self.banks * self.word_bytes
 
     @property
     def banks(self) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -20,8 +19,7 @@ from typing import Any
 from tensaw.boards.board import Board, Sdram
 from tensaw.boards.export import TOP
 from tensaw.harness.cache import cache_directory, cached, digest
-from tensaw.harness.tools import find_compiler, find_make, find_verilator, run_tool, tool_version
-from tensaw.harness.verilator import PACKAGE_VARIABLES, RuntimeLibrary
+from tensaw.harness.verilate import LIBRARY_OPTIMISE, Model, Tools, verilate
 from tensaw.spec.errors import InputError, ToolError
 from tensaw.spec.link import FAST_RATES
 
@@ -30,12 +28,7 @@ __all__ = ["BoardStatus", "Faults", "VirtualBoard", "arm_pe", "build_virtual_boa
 ]  # fmt: skip
 
 _SOURCES = Path(__file__).parent / "board"
-_OPTIONS = (
-    "--cc", "--exe", "--prefix", "Vboard", "--top-module", TOP, "--Mdir", "model", "-O3", "--x-assign", "fast",
-    "--x-initial", "fast", "--no-assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--pins-inout-enables",
-    "--output-split", "4000", "--output-split-cfuncs", "2000",
-)  # fmt: skip
-_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", LIBRARY_OPTIMISE)
 _TIMES = (
     "init", "refresh", "trcd", "trp", "tras", "tras_longest", "trc", "trfc", "trrd", "twr", "access", "hold", "setup",
     "input_hold", "fastest",
@@ -99,15 +92,15 @@ def build_virtual_board(verilog: str, board: Board) -> Path:
     """The simulator of a board's top, from the cache or built now. Raises ToolError, InputError for a family whose
     primitives have no models."""
     cells = refuse_virtual(board)
-    verilator, compiler, make = find_verilator(), find_compiler(), find_make()
+    tools = Tools.find()
     sources = {path.name: path.read_text() for path in sorted(_SOURCES.iterdir()) if path.suffix in (".cpp", ".h")}
     defines = [f"-DCLOCK_PORT={board.clock_port}", *(["-DSDRAM"] if isinstance(board.memory, Sdram) else [])]
     key = digest({
         **sources,
         "verilog": verilog,
         "cells": cells.read_text(),
-        "options": " ".join((*_OPTIONS, *_OPTIMISE, *PACKAGE_VARIABLES, *defines, platform.machine())),
-        "tools": f"{verilator.version} {tool_version(compiler, '--version')}",
+        "build": " ".join((*_OPTIMISE, *defines)),
+        "tools": tools.identity(),
     })  # fmt: skip
     log = cache_directory() / "virtual-board" / f"{key}.log"
 
@@ -118,31 +111,11 @@ def build_virtual_board(verilog: str, board: Board) -> Path:
             (directory / "cpp" / name).write_text(text)
         (directory / f"{TOP}.v").write_text(verilog)
         shutil.copyfile(cells, directory / "cells.v")
-        variables = [f"CXX={compiler}", f"LINK={compiler}", *_OPTIMISE]
-        environment = {}
-        program = str(verilator.program)
-        if verilator.root is not None:
-            (directory / "root").symlink_to(verilator.root.absolute())
-            environment["VERILATOR_ROOT"] = str(directory / "root")
-            program = str(directory / "root" / verilator.program.relative_to(verilator.root))
-            variables += PACKAGE_VARIABLES
-        flags = " ".join(["-I../cpp", *defines])
-        run_tool(
-            "Verilator", [program, *_OPTIONS, "-CFLAGS", flags, "../cpp/main.cpp", f"{TOP}.v", "cells.v"],
-            directory, log, environment,
+        model = Model(
+            "the virtual board", "Vboard", TOP, ["../cpp/main.cpp", f"{TOP}.v", "cells.v"], ["--pins-inout-enables"],
+            ["-I../cpp", *defines], _OPTIMISE,
         )  # fmt: skip
-        library = RuntimeLibrary(directory / "model", verilator, compiler)
-        library.restore()
-        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        run_tool(
-            "Building the virtual board", [make, "-C", "model", "-f", "Vboard.mk", f"-j{jobs}", *variables],
-            directory, log, {**environment, "MAKEFLAGS": "", "MAKELEVEL": ""},
-        )  # fmt: skip
-        library.keep()
-        os.replace(directory / "model" / "Vboard", directory / "simulator")
-        for path in directory.iterdir():
-            if path.name != "simulator":
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        verilate(directory, log, tools, model)
 
     return cached("virtual-board", key, build) / "simulator"
 

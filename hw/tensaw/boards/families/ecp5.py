@@ -12,7 +12,7 @@ __all__ = ["Ecp5"]
 
 
 class Ecp5:
-    """See tensaw.boards.families.pads.Pads."""
+    """See tensaw.boards.families.pads.MemoryPads."""
 
     def clock(self, m: Module, pin: IOPort, settings: Any) -> tuple[Value, Value, Value]:
         assert isinstance(settings, Ecp5Pll)

@@ -12,7 +12,7 @@ __all__ = ["Gowin"]
 
 
 class Gowin:
-    """See tensaw.boards.families.pads.Pads."""
+    """See tensaw.boards.families.pads.MemoryPads."""
 
     def clock(self, m: Module, pin: IOPort, settings: Any) -> tuple[Value, Value, Value]:
         assert isinstance(settings, GowinPll)

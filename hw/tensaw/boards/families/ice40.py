@@ -40,12 +40,3 @@ class Ice40:
             m.submodules[f"{name}_pad{bit}"] = Instance(
                 "SB_IO", p_PIN_TYPE=Const(_OUTPUT, 6), io_PACKAGE_PIN=pin[bit], i_D_OUT_0=value[bit]
             )
-
-    def registered_output(self, m: Module, name: str, pin: IOPort, value: Value, clock: Value) -> None:
-        raise NotImplementedError("No board of this family has an SDRAM.")
-
-    def registered_inout(self, m: Module, name: str, pin: IOPort, value: Value, enable: Value, clock: Value) -> Value:
-        raise NotImplementedError("No board of this family has an SDRAM.")
-
-    def clock_output(self, m: Module, name: str, pin: IOPort, clock: Value) -> None:
-        raise NotImplementedError("No board of this family has an SDRAM.")

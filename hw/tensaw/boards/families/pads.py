@@ -1,12 +1,12 @@
-"""What a family must offer: a clock, and pads with registers."""
+"""What a family must offer: a clock and pads, and pads with registers where a board has its memory outside."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from amaranth.hdl import IOPort, Module, Value
 
-__all__ = ["Pads"]
+__all__ = ["MemoryPads", "Pads"]
 
 
 class Pads(Protocol):
@@ -23,6 +23,11 @@ class Pads(Protocol):
     def output(self, m: Module, name: str, pin: IOPort, value: Value) -> None:
         """Outputs without registers."""
         ...
+
+
+@runtime_checkable
+class MemoryPads(Pads, Protocol):
+    """The same with pads that hold registers: what an SDRAM beside the device needs."""
 
     def registered_output(self, m: Module, name: str, pin: IOPort, value: Value, clock: Value) -> None:
         """Outputs with a register in each pad."""

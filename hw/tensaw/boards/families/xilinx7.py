@@ -41,12 +41,3 @@ class Xilinx7:
     def output(self, m: Module, name: str, pin: IOPort, value: Value) -> None:
         for bit in range(len(pin)):
             m.submodules[f"{name}_pad{bit}"] = Instance("OBUF", i_I=value[bit], o_O=pin[bit])
-
-    def registered_output(self, m: Module, name: str, pin: IOPort, value: Value, clock: Value) -> None:
-        raise NotImplementedError("No board of this family has an SDRAM.")
-
-    def registered_inout(self, m: Module, name: str, pin: IOPort, value: Value, enable: Value, clock: Value) -> Value:
-        raise NotImplementedError("No board of this family has an SDRAM.")
-
-    def clock_output(self, m: Module, name: str, pin: IOPort, clock: Value) -> None:
-        raise NotImplementedError("No board of this family has an SDRAM.")

@@ -180,7 +180,8 @@ class _Planner:
     def too_small(self, lowering: Lowering) -> UnsupportedError:
         """The scratchpad cannot hold what a single output position needs."""
         op = lowering.stage.op
-        needed = _least_bytes(lowering, self.staged(self.lowerings.index(lowering)), self.config)
+        least = _least_bytes(lowering, self.staged(self.lowerings.index(lowering)), self.config)
+        needed = -(-least // self.config.scratchpad_step) * self.config.scratchpad_step
         return UnsupportedError(
             f"{op.kind} {op.name!r} needs {needed} bytes of scratchpad for a single output position with all its "
             f"inputs, but scratchpad_bytes is {self.config.scratchpad_bytes}. Choose a configuration with "
