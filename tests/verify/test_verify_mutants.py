@@ -31,6 +31,39 @@ endmodule
 """
 
 
+CHOICE = """module choice(input clk, input rst, input s, input [3:0] a, output reg [3:0] y, output [3:0] z);
+  reg [3:0] mem;
+  assign z = mem ^ a;
+  always @(posedge clk) begin
+    case (s)
+      1'h1:
+          mem[3:1] <= a[2:0];
+    endcase
+    if (rst) begin
+      mem <= 4'h0;
+    end
+  end
+  always @* begin
+    if (s) begin
+      y = a + 4'd1;
+    end else y = a;
+  end
+endmodule
+"""
+
+
+def test_mutants_say_what_they_are_for() -> None:
+    found = make_mutants(CHOICE, "choice", 150, 1)
+    said = {str(mutant) for mutant in found.mutants}
+    for text in (
+        r"choice: inv of bit \d of procmux.[ABSY] in `if \(rst\) begin` for mem",
+        r"choice: inv of bit \d of procmux.[ABSY] in `if \(s\) begin` for y",
+        r"choice: inv of bit \d of add.[ABY] in `y = a \+ 4'd1;`",
+        r"choice: inv of bit \d of xor.[ABY] in `assign z = mem \^ a;`",
+    ):
+        assert any(re.fullmatch(text, one) for one in said), f"{text}: {sorted(said)}"
+
+
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
 def test_mutants_are_chosen_when_the_simulation_starts(tmp_path: Path) -> None:
     found = make_mutants(ADDER, "top", 20, 1)

@@ -22,6 +22,7 @@ __all__ = ["READ", "Mutant", "MutantSet", "make_mutants", "run_yosys"]
 
 _SELECT = "tensaw_mutant"
 READ = "read_verilog given.v; hierarchy -top {top}; proc -norom; memory_collect; opt_clean"
+_ASSIGNED = re.compile(r" +(?:always @\(.*?\) )?(?:if \(\w+\) )?(?!if\b)([^ ([]+)(?:\[.*?\])? <?= ")
 _OPTION = re.compile(r"-(\w+) (\S+)")
 # Ports that hold settings of a memory, which no hardware could have otherwise.
 _SETTING = re.compile(r" -port (?:RD|WR)_")
@@ -30,7 +31,8 @@ _SETTING = re.compile(r" -port (?:RD|WR)_")
 @dataclass(frozen=True)
 class Mutant:
     """One change: bit ``bit`` of ``port`` of ``cell`` in ``module`` is changed as ``mode`` says, where ``line`` of the
-    Verilog, ``source``, computes it. Numbers begin with 1; 0 is the unchanged hardware. ``command`` is Yosys' own."""
+    Verilog, ``source``, computes it; inside an ``always`` block that is for ``target``, else that is empty. Numbers
+    begin with 1; 0 is the unchanged hardware. ``command`` is Yosys' own."""
 
     number: int
     module: str
@@ -41,10 +43,12 @@ class Mutant:
     wire: str
     line: int
     source: str
+    target: str
     command: str
 
     def __str__(self) -> str:
-        return f"{self.module}: {self.mode} of bit {self.bit} of {self.cell}.{self.port} in `{self.source}`"
+        target = f" for {self.target}" if self.target and not self.source.startswith(f"{self.target} ") else ""
+        return f"{self.module}: {self.mode} of bit {self.bit} of {self.cell}.{self.port} in `{self.source}`{target}"
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,20 @@ def _mutant(number: int, line: str, source: list[str]) -> Mutant:
     cell = re.sub(r"\$given\.v:\d+\$\d+$|\$\d+$", "", options["cell"]).lstrip("$\\")
     return Mutant(
         number, options["module"].lstrip("\\"), cell, options["port"].lstrip("\\"), int(options["portbit"]),
-        options["mode"], options.get("wire", "").lstrip("\\"), place, source[place - 1].strip() if place else "", line,
+        options["mode"], options.get("wire", "").lstrip("\\"), place, source[place - 1].strip() if place else "",
+        _target(source, place), line,
     )  # fmt: skip
+
+
+def _target(source: list[str], place: int) -> str:
+    """What the ``always`` block around a line assigns to; empty outside of one."""
+    start = place - 1
+    while start > 0 and source[start].startswith("    "):
+        start -= 1
+    if place == 0 or not source[start].startswith("  always"):
+        return ""
+    assigned = (_ASSIGNED.match(line) for line in source[start:])
+    return next((match[1] for match in assigned if match), "")
 
 
 def _selected(text: str, top: str) -> str:
