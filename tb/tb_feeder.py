@@ -11,6 +11,7 @@ from common.array_runs import Position, modes_of, positions, random_run, vector_
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
+from common.long_runs import LOOPS, edge_number, first_positions, long_run
 from common.pauses import STYLES, Pace, make_pace
 from common.scoreboard import Scoreboard
 from common.scratchpad import ArrayReads
@@ -73,14 +74,14 @@ class FeederBench(Bench):
 
     # What is expected ----------------------------------------------------------------------------------------------
 
-    def expect(self, run: Registers) -> None:
-        """A run: its tokens, and what arrives at the array for each of its positions."""
+    def expect(self, run: Registers, most: int = 0) -> None:
+        """A run: its tokens, and what arrives at the array for each of its positions, or the first ``most``."""
         self.takes.expect(run["RUN"]["wait"])
         config, mode = self.config, run["RUN"]["mode"]
         block = 0
         first = True
         signed = self.memory.view(np.int8)
-        for position in positions(config, run):
+        for position in first_positions(config, run, most) if most else positions(config, run):
             self.half ^= position.block != block
             block = position.block
             self.arrivals.expect((self.half, self.vectors(run, position, signed), position, run, first))
@@ -268,6 +269,22 @@ async def random_runs(bench: FeederBench) -> None:
 
 
 @testcase(FeederBench)
+async def long_runs(bench: FeederBench) -> None:
+    """The bytes of the first positions of runs of any length, at any place of an image of any size."""
+    for number in range(bench.count(40)):
+        mode = modes_of(bench.config)[number % len(modes_of(bench.config))]
+        loops = [loop for loop in LOOPS if loop != "chunks" or mode == Mode.CONV]
+        loops = [loop for loop in loops if loop != "decimation" or mode in BY_CHANNEL]
+        run = long_run(bench, mode, bench.choose(*loops))
+        most = len(list(first_positions(bench.config, run, 30)))
+        bench.expect(run, most)
+        bench.source.send(payload_of(Unit.ARRAY, run))
+        await bench.until(lambda most=most: bench.arrivals.count == most, 1000, "the first positions")
+        bench.ports.halt.set(1)
+        await bench.restart()
+
+
+@testcase(FeederBench)
 async def no_gap(bench: FeederBench) -> None:
     """With weights, tokens and room always there, a position goes in every cycle, and a run begins right after."""
     runs = [random_run(bench, Mode.CONV, height=4, width=4, block_height=2, block_width=2, tiles=2) for _ in range(3)]
@@ -317,8 +334,11 @@ async def follow(bench: FeederBench, whom: Follow, completed: int, number: int, 
     told, other = (ports.progress, ports.loaded) if whom == Follow.OUTPUT else (ports.loaded, ports.progress)
     run = random_run(bench, bench.choose(*modes_of(bench.config)), height=3, width=3, tiles=1)
     run["RUN"] |= {"follow": whom, "follow_run": number % 256}
-    height = run["WINDOW"]["height"]
-    progress = {"completed": completed, "rows": rows_written, "last": 1}
+    # Now and then the run's rows lie far down in a high image.
+    down = bench.choose(0, edge_number(bench, 15) - 1)
+    run["ORIGIN"]["y"] = min(run["ORIGIN"]["y"] + down, (1 << 15) - 1)
+    height = run["WINDOW"]["height"] = run["WINDOW"]["height"] + down
+    progress = {"completed": completed, "rows": down + rows_written, "last": 1}
 
     def written(y: int) -> bool:
         if (progress["completed"] - number - 1) % 256 < 128:
@@ -340,18 +360,20 @@ async def follow(bench: FeederBench, whom: Follow, completed: int, number: int, 
     asked = [0]
     bench.reads.seen = check
     bench.send(run)
-    for _ in range(height + 3):
+    for _ in range(height - down + 3):
         told.completed.set(progress["completed"] % 256)
         told.rows.set(progress["rows"])
         told.last_tile.set(progress["last"])
         other.completed.set(bench.integers(0, 255))
-        other.rows.set(bench.integers(0, 9))
+        other.rows.set(down + bench.integers(0, 9))
         other.last_tile.set(bench.integers(0, 1))
         await bench.clocks(bench.integers(1, 60))
         if (progress["completed"] - number - 1) % 256 < 128:
             continue
         if progress["completed"] % 256 != number % 256:
-            progress |= {"completed": progress["completed"] + 1, "rows": 0, "last": bench.integers(0, 1)}
+            left = (number - progress["completed"]) % 256
+            step = bench.integers(1, left)
+            progress |= {"completed": progress["completed"] + step, "rows": down, "last": bench.integers(0, 1)}
         elif not progress["last"]:
             progress["last"] = 1
         else:
@@ -370,18 +392,27 @@ async def follows_rows(bench: FeederBench) -> None:
     for _ in range(bench.count(5)):
         number = bench.integers(0, 255)
         for whom in (Follow.OUTPUT, Follow.LOAD):
-            await follow(bench, whom, number + 1, number, 0)
+            await follow(bench, whom, number + 1 + bench.choose(0, bench.integers(0, 127)), number, 0)
             cover_follow((whom.name, "finished before"))
             await follow(bench, whom, number, number, 0)
             cover_follow((whom.name, "row by row"))
-            await follow(bench, whom, number - bench.integers(1, 3), number, bench.integers(0, 5))
+            ahead = bench.choose(bench.integers(1, 3), bench.integers(1, 127))
+            await follow(bench, whom, number - ahead, number, bench.integers(0, 5))
             cover_follow((whom.name, "not started"))
     cover_waits("followed row" if WAIT_FOLLOW in bench.states else None)
     cover_waits("loaded row" if WAIT_LOAD in bench.states else None)
 
 
-def broken(bench: FeederBench, what: str) -> Registers:
-    """A run that breaks one rule."""
+def broken(bench: FeederBench, what: str) -> Registers | None:
+    """A run that breaks one rule, by much or little; None if this configuration has no such rule."""
+    for _ in range(30):
+        run = perhaps_broken(bench, what)
+        if refusal(bench.config, Unit.ARRAY, run) is not None:
+            return run
+    return None
+
+
+def perhaps_broken(bench: FeederBench, what: str) -> Registers:
     mode = Mode.CONV
     if what in ("RUN.groups 0", "RUN.groups 3", "KERNEL_Y.group_pitch"):
         mode = Mode.DEPTHWISE
@@ -390,22 +421,23 @@ def broken(bench: FeederBench, what: str) -> Registers:
     run, word = random_run(bench, mode, height=2, width=2), bench.config.word_bytes
     name, _, field = what.partition(".")
     if what == "STEP.position":
-        run["STEP"]["position"] += bench.choose(1, word)
+        run["STEP"]["position"] += 1 << bench.integers(0, word.bit_length() - 1)
     elif what == "banks of pairs":
-        run["STEP"]["position"] = 2 * word * bench.choose(2, 6, 8)
+        run["STEP"]["position"] = 2 * word * bench.choose(2, 6, 8, bench.integers(1, 255))
     elif what == "RUN.follow":
         run["RUN"]["follow"] = 3
     elif what == "RUN.groups 0":
         run["RUN"]["groups"] = 0
     elif what == "RUN.groups 3":
-        run["RUN"]["groups"] = min(3, bench.config.groups + 1)
+        run["RUN"]["groups"] = bench.integers(min(3, bench.config.groups + 1), 3)
     elif what == "WEIGHTS.rows 0":
         run["WEIGHTS"]["rows"] = 0
     elif what == "WEIGHTS.rows high":
-        run["WEIGHTS"]["rows"] = bench.config.rows + 1
+        run["WEIGHTS"]["rows"] = bench.config.rows + bench.choose(1, bench.integers(1, 127 - bench.config.rows))
     elif what == "KERNEL_Y.group_pitch":
         run["RUN"]["groups"] = min(2, bench.config.groups)
-        run["KERNEL_Y"]["group_pitch"] = bench.choose(4 * word, 8 * word, word + 1, 4 * word + 1)
+        odd = bench.integers(0, 1 << 20) * word + (1 << bench.integers(0, word.bit_length() - 2))
+        run["KERNEL_Y"]["group_pitch"] = bench.choose(4 * word, 8 * word, 4 * word * bench.integers(1, 1 << 16), odd)
     elif what == "BLOCK too large":
         half = bench.config.acc_half
         run["OUT"] = run["BLOCK"] = {"height": 2, "width": half // 2 + 1}
@@ -418,10 +450,10 @@ def broken(bench: FeederBench, what: str) -> Registers:
 async def refuses_illegal_runs(bench: FeederBench) -> None:
     """ILLEGAL_VALUE with the run's tag, held; nothing is given to the array before a reset, then it works again."""
     ports = bench.ports
-    for what in ILLEGAL:
+    for what in (*ILLEGAL, *ILLEGAL):
         run = broken(bench, what)
-        if refusal(bench.config, Unit.ARRAY, run) is None:
-            continue  # what this configuration cannot break
+        if run is None:
+            continue
         if what == "BLOCK too large":
             bench.expect(run)  # it shows when the half is full
         issued = bench.issued

@@ -9,6 +9,7 @@ from common.array_runs import modes_of, positions, random_run
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
+from common.long_runs import LOOPS, first_positions, long_run
 from common.pauses import STYLES, make_pace
 
 from tensaw.spec.isa import Mode, Unit
@@ -20,6 +21,7 @@ cover_cut = COVER.point("cut block", ("neither", "rows", "columns", "both"))
 cover_kernel = COVER.cross("kernel", ("1 y", "more y"), ("1 x", "more x"), ("1 chunk", "more chunks"))
 cover_decimation = COVER.point("decimation", (1, 2, 3, 4))
 cover_half = COVER.point("half", (0, 1))
+cover_long = COVER.point("long loop", LOOPS)
 cover_overflow = COVER.point("overflow", ("by one", "fits exactly"))
 
 
@@ -56,13 +58,13 @@ class LoopsBench(Bench):
         """Into the middle of the cycle, where outputs have their values and inputs can follow."""
         await Timer(self.half_period, "step")
 
-    async def take(self, run: Registers, style: str) -> None:
-        """All positions of a run, each looked at in every cycle in which it stands. None is late, but for the first one
-        and a block that is a single position."""
+    async def take(self, run: Registers, style: str, most: int = 0) -> bool:
+        """All positions of a run, or the first ``most``, each looked at in every cycle in which it stands. None is
+        late, but for the first one and a block that is a single position. Returns whether the run has ended."""
         ports, pace = self.ports, make_pace(self.rng, style)
         mask = (1 << self.config.address_bits) - 1
         block, before = 0, None
-        for position in positions(self.config, run):
+        for position in first_positions(self.config, run, most) if most else positions(self.config, run):
             self.half ^= position.block != block
             block = position.block
             base = (position.row_address - position.y * run["INPUT"]["pitch"]) & mask
@@ -95,10 +97,13 @@ class LoopsBench(Bench):
             before = position
         self.half ^= 1
         ports.advance.set(0)
-        held = ports.held.get()
-        assert held["run"]["tag"] == run["RUN"]["tag"] and held["window"] == run["WINDOW"]
+        held, given = ports.held.get(), payload_of(Unit.ARRAY, run)
+        assert held == given, f"{held} is held instead of {given}"
+        if before is None or not before.run_end:
+            return False
         await self.clocks()
         assert not ports.active.get() and not ports.busy.get(), "active after the last position"
+        return True
 
     async def runs(self, runs: Iterable[Registers], *styles: str) -> None:
         for run in runs:
@@ -134,6 +139,23 @@ async def small_blocks(bench: LoopsBench) -> None:
             await bench.runs([random_run(
                 bench, mode, height=5, width=5, block_height=height, block_width=width, tiles=bench.integers(1, 2)
             )], "never", "rarely")  # fmt: skip
+
+
+@testcase(LoopsBench)
+async def long_loops(bench: LoopsBench) -> None:
+    """The first positions of runs with a loop of any length, at any place of an image of any size."""
+    for _ in range(bench.count(4)):
+        for mode in modes_of(bench.config):
+            for loop in LOOPS:
+                if (loop == "chunks" and mode != Mode.CONV) or (
+                    loop == "decimation" and mode in (Mode.CONV, Mode.POOL)
+                ):
+                    continue
+                run = long_run(bench, mode, loop)
+                cover_long(loop)
+                await bench.start_run(run)
+                if not await bench.take(run, "never", bench.choose(8, 20, 40)):
+                    await bench.restart()
 
 
 @testcase(LoopsBench)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from cocotb.handle import Force, Release
 from common.axi import Registers, watch_channel
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
 
-from tensaw.spec.isa import REGIONS, Unit
+from tensaw.spec.isa import Unit
 from tensaw.spec.registers import (
+    ADDRESS_BITS,
     COUNTERS,
     IDENTITY,
     REGISTERS,
@@ -62,6 +64,17 @@ class RegistersBench(Bench):
             await self.clocks()
         assert not self.ports.halt.get() and not self.ports.core_reset.get()
 
+    def check_shown(self, settings: dict[str, int]) -> None:
+        """The core sees these settings."""
+        ports = self.ports
+        assert ports.program_offset.get() == settings["PROGRAM_OFFSET"]
+        assert ports.program_bytes.get() == settings["PROGRAM_BYTES"]
+        for index, region in enumerate(ports.regions.get()):
+            low, high, size, access = (
+                settings[f"REGION{index}_{part}"] for part in ("BASE_LO", "BASE_HI", "SIZE", "ACCESS")
+            )
+            assert region == {"base": low | high << 32, "size": size, "read": access & 1, "write": access >> 1}
+
     async def status(self) -> int:
         return await self.axi.read("STATUS")
 
@@ -87,13 +100,11 @@ async def settings(bench: RegistersBench) -> None:
         shadow[item.name] = value & mask
     for name, value in shadow.items():
         assert await bench.axi.read(name) == value, f"{name} was changed by others"
-    ports = bench.ports
-    assert ports.program_offset.get() == shadow["PROGRAM_OFFSET"]
-    assert ports.program_bytes.get() == shadow["PROGRAM_BYTES"]
-    for index in range(REGIONS):
-        region = ports.regions.get()[index]
-        low, high, size, access = (shadow[f"REGION{index}_{part}"] for part in ("BASE_LO", "BASE_HI", "SIZE", "ACCESS"))
-        assert region == {"base": low | high << 32, "size": size, "read": access & 1, "write": access >> 1}
+    bench.check_shown(shadow)
+    for item in writable:
+        shadow[item.name] ^= bench.mask(item)
+        await bench.axi.write(item.name, shadow[item.name])
+    bench.check_shown(shadow)
 
 
 @testcase(RegistersBench)
@@ -170,12 +181,19 @@ async def failing_runs(bench: RegistersBench) -> None:
     """The first error with its unit, tag and address; the run ends when the bus is idle; a start clears it."""
     ports = bench.ports
     sources = {"fetch_error": 0, **{f"{unit.name.lower()}_error": int(unit) for unit in Unit}, "token_error": 6}
-    for number, (name, unit) in enumerate(sources.items()):
+    # Each source twice, so that each bit is seen both ways.
+    first = {
+        name: (bench.integers(1, 254), bench.integers(0, 0xFFFF), int.from_bytes(bench.rng.bytes(8), "little"))
+        for name in sources
+    }
+    for number, (name, unit) in enumerate((*sources.items(), *sources.items())):
         enable = ("enabled", "not enabled", "enabled afterwards")[number % 3]
+        code, tag, address = first[name]
+        if number >= len(sources):
+            code, tag, address = code ^ 0xFF, tag ^ 0xFFFF, address ^ (1 << 64) - 1
         await bench.axi.write("INTERRUPT_ENABLE", int(enable == "enabled"))
         await bench.start_run()
         ports.bus_idle.set(0)
-        code, tag, address = bench.integers(1, 255), bench.integers(0, 0xFFFF), bench.integers(0, (1 << 63) - 1)
         port = getattr(ports, name)
         for member, value in ((port.code, code), (port.tag, tag), (port.address, address), (port.valid, 1)):
             member.set(value)
@@ -198,7 +216,7 @@ async def failing_runs(bench: RegistersBench) -> None:
         assert await bench.axi.read("ERROR_ADDRESS_LO") == address & 0xFFFFFFFF
         assert await bench.axi.read("ERROR_ADDRESS_HI") == address >> 32
         cover_error("fetch" if unit == 0 else "tokens" if name == "token_error" else Unit(unit).name)
-        if number % 2:
+        if (number + number // len(sources)) % 2:
             await bench.axi.write("STATUS", DONE)
             assert await bench.status() == ERROR
             await bench.axi.write("STATUS", ERROR)
@@ -207,6 +225,7 @@ async def failing_runs(bench: RegistersBench) -> None:
         await bench.start_run()
         assert await bench.status() == BUSY and await bench.axi.read("ERROR") == 0
         assert await bench.axi.read("ERROR_ADDRESS_LO") == 0 and not ports.irq.get()
+        assert await bench.axi.read("ERROR_ADDRESS_HI") == 0
         cover_status("cleared by a start")
         await bench.axi.write("CONTROL", 2)
         await bench.clocks(20)
@@ -238,13 +257,63 @@ async def counters_and_stalls(bench: RegistersBench) -> None:
     for name, _ in COUNTERS[1:]:
         assert await bench.axi.read(f"{name}_LO") == 0
     units = ("WEIGHT", "LOAD", "ARRAY", "OUTPUT", "STORE")
-    stalls = [
-        {"state": bench.integers(0, 8), "wait": bench.integers(0, 15), "queued": bench.integers(0, 255),
-         "tag": bench.integers(0, 0xFFFF)}
-        for _ in units
-    ]  # fmt: skip
-    ports.stalls.set(stalls)
-    await bench.clocks()
-    for name, stall in zip(units, stalls, strict=True):
-        wanted = stall["state"] | stall["wait"] << 4 | stall["queued"] << 8 | stall["tag"] << 16
-        assert await bench.axi.read(f"STALL_{name}") == wanted
+    widths = {"state": 4, "wait": 4, "queued": 8, "tag": 16}
+    stalls = [{name: bench.integers(0, (1 << width) - 1) for name, width in widths.items()} for _ in units]
+    for invert in (0, 1):  # each bit is seen both ways
+        if invert:
+            stalls = [{name: value ^ (1 << widths[name]) - 1 for name, value in stall.items()} for stall in stalls]
+        ports.stalls.set(stalls)
+        await bench.clocks()
+        for name, stall in zip(units, stalls, strict=True):
+            wanted = stall["state"] | stall["wait"] << 4 | stall["queued"] << 8 | stall["tag"] << 16
+            assert await bench.axi.read(f"STALL_{name}") == wanted
+
+
+@testcase(RegistersBench)
+async def every_bit_of_an_address(bench: RegistersBench) -> None:
+    """No register, whatever it holds, shows or takes anything at an address that differs from its own in one bit."""
+    ports = bench.ports
+    await bench.start_run()
+    error = ports.load_error
+    for member, value in ((error.code, 255), (error.tag, 0xFFFF), (error.address, (1 << 64) - 1), (error.valid, 1)):
+        member.set(value)
+    await bench.clocks(20)
+    error.valid.set(0)
+    ports.stalls.set([{"state": 15, "wait": 15, "queued": 255, "tag": 0xFFFF}] * 5)
+    for name, _ in COUNTERS:
+        getattr(bench.dut.counters, name.lower()).value = Force((1 << 60) - 1)
+    values = {}
+    for item in REGISTERS:
+        if item.access is Access.READ_WRITE:
+            await bench.axi.write(item.name, 0xFFFFFFFF)
+        if item.access is not Access.WRITE_ONE:
+            values[item.name] = await bench.axi.read(item.name)
+            writable = item.access is Access.READ_WRITE
+            assert values[item.name] or (writable and not bench.mask(item)), (
+                f"{item.name} is 0, and cannot be seen elsewhere"
+            )
+    own = {item.offset for item in REGISTERS}
+    near = sorted({offset ^ 1 << bit for offset in own for bit in range(2, ADDRESS_BITS)} - own)
+    for address in near:
+        assert await bench.axi.read_address(address) == 0, f"read at {address:#x}"
+        assert await bench.axi.write_address(address, 0) == SLVERR, f"write at {address:#x}"
+    for name, value in values.items():
+        assert await bench.axi.read(name) == value, name
+    for name, _ in COUNTERS:
+        getattr(bench.dut.counters, name.lower()).value = Release()
+
+
+@testcase(RegistersBench)
+async def large_counts(bench: RegistersBench) -> None:
+    """All bits of the counters, which get there by force, as no simulation counts so far."""
+    steps = [bench.config.bus_bytes if name.startswith("BYTES") else 1 for name, _ in COUNTERS]
+    values = [int.from_bytes(bench.rng.bytes(8), "little") for _ in COUNTERS]
+    for _ in range(2):
+        for (name, _), value, step in zip(COUNTERS, values, steps, strict=True):
+            getattr(bench.dut.counters, name.lower()).value = Force(value // step)
+        for (name, _), value, step in zip(COUNTERS, values, steps, strict=True):
+            low, high = await bench.axi.read(f"{name}_LO"), await bench.axi.read(f"{name}_HI")
+            assert low | high << 32 == value // step * step, name
+        values = [value ^ (1 << 64) - 1 for value in values]
+    for name, _ in COUNTERS:
+        getattr(bench.dut.counters, name.lower()).value = Release()

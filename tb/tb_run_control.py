@@ -79,9 +79,13 @@ class ControlBench(Bench):
         await self.clocks()
         self.expect(failed=0, halt=1, running=0, busy=0, core_reset=0)
 
-    def report(self, name: str, valid: int = 1) -> tuple[int, int, int]:
+    def report(self, name: str, valid: int = 1, values: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
         port = getattr(self.ports, name)
-        values = self.integers(1, 255), self.integers(0, 0xFFFF), self.integers(0, (1 << 63) - 1)
+        values = values or (
+            self.integers(1, 255),
+            self.integers(0, 0xFFFF),
+            int.from_bytes(self.rng.bytes(8), "little"),
+        )
         port.valid.set(valid)
         for member, value in zip((port.code, port.tag, port.address), values, strict=True):
             member.set(value)
@@ -120,9 +124,11 @@ async def errors(bench: ControlBench) -> None:
     """Each reporter's error ends the run at once and is kept; later ones, and those of lower rank, are not."""
     names = list(SOURCES)
     for rank, name in enumerate(names):
+        values = bench.integers(1, 254), bench.integers(0, 0xFFFF), int.from_bytes(bench.rng.bytes(8), "little")
         for others in (False, True):
             await bench.begin()
-            code, tag, address = bench.report(name)
+            code, tag, address = bench.report(name, values=values)
+            values = code ^ 0xFF, tag ^ 0xFFFF, address ^ (1 << 64) - 1  # so that each bit is seen both ways
             if others:
                 for other in names[rank + 1 :]:
                     bench.report(other, bench.integers(0, 1) if other != names[-1] else 1)

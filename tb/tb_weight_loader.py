@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from cocotb.triggers import Timer
 from common.array_runs import modes_of, random_run, stream_rows
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
+from common.long_runs import LOOPS, long_run
 from common.pauses import STYLES, make_pace
 from common.scoreboard import Scoreboard
 from common.streams import Sink, Source
@@ -55,32 +58,25 @@ class LoaderBench(Bench):
 
     # What is expected ----------------------------------------------------------------------------------------------
 
-    def expect(self, run: Registers, first: int) -> None:
+    def expect(self, run: Registers, first: int, most: int | None = None) -> None:
+        """What becomes of the rows of a run that begins with row ``first``; or of those before row ``most``."""
         config, mode = self.config, run["RUN"]["mode"]
-        parameters, step_rows = stream_rows(run)
         blocks = -(-run["OUT"]["height"] // run["BLOCK"]["height"]) * -(-run["OUT"]["width"] // run["BLOCK"]["width"])
-        steps = run["KERNEL_Y"]["steps"] * run["KERNEL_X"]["steps"] * run["KERNEL_X"]["chunks"]
         bias, scale = run["WEIGHTS"]["bias"], run["WEIGHTS"]["scale"]
-        kinds = [(BIAS, i) for i in range(4)] * bias + ([(MULTIPLIER, i) for i in range(4)] + [(SHIFT, 0)]) * scale
         if mode == Mode.POOL:
             # One row of ones; the other rows of its group are zero, those beyond keep what they hold.
             unit = {row: np.full(config.columns, int(row == 0)) for row in range(config.taps)}
             self.steps.expect(unit)
-        for tile in range(run["TILES"]["count"]):
-            begin = first + tile * (parameters + step_rows)
-            for number, (kind, index) in enumerate(kinds):
-                self.reads.expect(begin + number)
-                row = int.from_bytes(self.rows[begin + number].tobytes(), "little")
-                last = int(number == len(kinds) - 1)
+        for kind, index, last, numbers in self.groups(run, first, blocks):
+            if most is not None and self.reads.left + len(numbers) > most:
+                break
+            self.reads.expect(*numbers)
+            if kind is None:
+                content = self.rows[numbers.start : numbers.stop, : config.columns].view(np.int8)
+                self.steps.expect(dict(enumerate(content.astype(np.int64))))
+            else:
+                row = int.from_bytes(self.rows[numbers.start].tobytes(), "little")
                 self.side.expect({"kind": kind, "index": index, "last": last, "row": row})
-            if mode == Mode.POOL:
-                continue
-            for _ in range(blocks):
-                for step in range(steps):
-                    numbers = tile_weights(run, first, tile, step)
-                    self.reads.expect(*numbers)
-                    content = self.rows[numbers.start : numbers.stop, : config.columns].view(np.int8)
-                    self.steps.expect(dict(enumerate(content.astype(np.int64))))
         names = ("none", "bias", "scale", "bias and scale")
         cover_run((Mode(mode).name, names[bias + 2 * scale]))
         cover_free((
@@ -88,6 +84,25 @@ class LoaderBench(Bench):
             ("no pad", "pad")[run["WEIGHTS"]["pad"] > 0],
         ))  # fmt: skip
         cover_steps({1: "1", config.rows: "all"}.get(run["WEIGHTS"]["rows"], "some"))
+
+    @staticmethod
+    def groups(run: Registers, first: int, blocks: int) -> Iterator[tuple[int | None, int, int, range]]:
+        """Rows that belong together: a row for the output stage, with its kind, index and whether it is a tile's last
+        one, or the rows of a step."""
+        parameters, step_rows = stream_rows(run)
+        steps = run["KERNEL_Y"]["steps"] * run["KERNEL_X"]["steps"] * run["KERNEL_X"]["chunks"]
+        bias, scale = run["WEIGHTS"]["bias"], run["WEIGHTS"]["scale"]
+        kinds = [(BIAS, i) for i in range(4)] * bias + ([(MULTIPLIER, i) for i in range(4)] + [(SHIFT, 0)]) * scale
+        for tile in range(run["TILES"]["count"]):
+            begin = first + tile * (parameters + step_rows)
+            for number, (kind, index) in enumerate(kinds):
+                last = int(number == len(kinds) - 1)
+                yield kind, index, last, range(begin + number, begin + number + 1)
+            if run["RUN"]["mode"] == Mode.POOL:
+                continue
+            for _ in range(blocks):
+                for step in range(steps):
+                    yield None, 0, 0, tile_weights(run, first, tile, step)
 
     # Neighbours ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +187,37 @@ async def random_runs(bench: LoaderBench) -> None:
             styles[place] = style
             await go(bench, runs_of(bench, bench.count(4)), *styles)
             await bench.restart()
+
+
+@testcase(LoaderBench)
+async def long_runs(bench: LoaderBench) -> None:
+    """The first rows of runs with loops of any length."""
+    for number in range(bench.count(48)):
+        mode = modes_of(bench.config)[number % len(modes_of(bench.config))]
+        loops = [loop for loop in LOOPS if loop != "chunks" or mode == Mode.CONV]
+        loop = bench.choose(*(loop for loop in loops if loop != "decimation"))
+        run = long_run(bench, mode, loop)
+        run["WEIGHTS"] |= {"rows": bench.integers(1, 2), "free": bench.integers(0, 1), "pad": 0}
+        if loop != "tiles":
+            run["TILES"]["count"] = bench.integers(1, 4)
+        most, spare = 70, 10  # rows are read ahead of what they are for
+        bench.begin(stream(bench, 4 * most), "never", "never", "never")
+        bench.expect(run, 0, most)
+        whole = bench.reads.left <= most - spare
+        bench.source.send(payload_of(Unit.ARRAY, run))
+        await bench.until(lambda rest=0 if whole else spare: bench.reads.left <= rest, 1000, "the first rows")
+        if whole:
+            await bench.settled()
+        await bench.restart()
+
+
+@testcase(LoaderBench)
+async def many_rows(bench: LoaderBench) -> None:
+    """A run that keeps more rows than a byte can count; each is read again in the next block."""
+    run = random_run(bench, Mode.CONV, height=1, width=2, block_height=1, block_width=1, tiles=1)
+    run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"], run["KERNEL_X"]["chunks"] = 5, 2, bench.integers(100, 120)
+    run["WEIGHTS"] |= {"rows": 1, "free": 0}
+    await go(bench, [run], "never", "never", "never")
 
 
 @testcase(LoaderBench)

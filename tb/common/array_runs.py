@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -120,25 +121,23 @@ def stream_rows(run: Registers) -> tuple[int, int]:
 def positions(config: NpuConfig, run: Registers) -> Iterator[Position]:
     """All streamed positions in their order."""
     out, block, step = run["OUT"], run["BLOCK"], run["STEP"]
-    kernel = [
-        (ky, kx, chunk)
-        for ky in range(run["KERNEL_Y"]["steps"])
-        for kx in range(run["KERNEL_X"]["steps"])
-        for chunk in range(run["KERNEL_X"]["chunks"])
-    ]
+    counts = run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"], run["KERNEL_X"]["chunks"]
+    kernel = math.prod(counts)
     drain = {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(Mode(run["RUN"]["mode"]), 0)
     tail = max(drain, step["decimation"] - 1)
-    blocks = [
+    blocks = (
         (tile, top, left)
         for tile in range(run["TILES"]["count"])
         for top in range(0, out["height"], block["height"])
         for left in range(0, out["width"], block["width"])
-    ]
+    )
+    last_block = run["TILES"]["count"] * -(-out["height"] // block["height"]) * -(-out["width"] // block["width"]) - 1
     for number, (tile, top, left) in enumerate(blocks):
         rows = range(top, min(top + block["height"], out["height"]))
         columns = range(left, min(left + block["width"], out["width"]))
         streamed = (len(columns) - 1) * step["decimation"] + 1
-        for at, (ky, kx, chunk) in enumerate(kernel):
+        for at in range(kernel):
+            ky, (kx, chunk) = at // (counts[1] * counts[2]), divmod(at % (counts[1] * counts[2]), counts[2])
             for oy in rows:
                 y = run["ORIGIN"]["y"] + oy * step["row"] + ky * run["KERNEL_Y"]["rows"]
                 base = run["INPUT"]["base"] + tile * run["TILES"]["input_step"] + y * run["INPUT"]["pitch"]
@@ -151,15 +150,15 @@ def positions(config: NpuConfig, run: Registers) -> Iterator[Position]:
                 for s in range(streamed + tail):
                     kept = s < streamed and s % step["decimation"] == 0
                     end = s == streamed + tail - 1 and oy == rows[-1]
-                    final = kept and s == streamed - 1 and oy == rows[-1] and at == len(kernel) - 1
+                    final = kept and s == streamed - 1 and oy == rows[-1] and at == kernel - 1
                     yield Position(
                         tile=tile, block=number, step=at, row_address=base % (1 << 24), y=y,
                         x=x + s * step["position"], keep=kept,
                         index=(oy - top) * len(columns) + s // step["decimation"],
-                        first=at == 0, last=at == len(kernel) - 1, final=final,
+                        first=at == 0, last=at == kernel - 1, final=final,
                         step_start=s == 0 and oy == top, block_start=s == 0 and oy == top and at == 0,
                         row_start=s == 0,
-                        run_end=end and at == len(kernel) - 1 and number == len(blocks) - 1,
+                        run_end=end and at == kernel - 1 and number == last_block,
                     )  # fmt: skip
 
 
@@ -180,7 +179,8 @@ def vector_at(
     elif run["RUN"]["mode"] == Mode.PAIRS:
         address = start // word * word + lane
         inside[:] = 0 <= position.x < run["WINDOW"]["row_bytes"] and 0 <= y < run["WINDOW"]["height"]
-    return np.where(inside, memory[address % len(memory)], run["TILES"]["pad_value"]).astype(np.int64)
+    place = address % (1 << config.address_bits) % len(memory)
+    return np.where(inside, memory[place], run["TILES"]["pad_value"]).astype(np.int64)
 
 
 def expected_vectors(config: NpuConfig, run: Registers, memory: np.ndarray, rows: np.ndarray) -> list[list[int]]:
