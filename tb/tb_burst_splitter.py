@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
@@ -21,23 +19,32 @@ cover_stall = COVER.cross("stall", ("requests", "bursts"), STYLES)
 cover_refused = COVER.point("refused", (
     "one byte beyond", "first byte beyond", "other permission", "closed", "no region", "length overflows",
 ))  # fmt: skip
+cover_large = COVER.point("large access", ("to the end", "one byte beyond"))
 
 
 class SplitterBench(Bench):
-    """Four windows, one of them at the very end of a page and one that may not be used."""
+    """Four windows anywhere, in any order, another choice after each reset: three that may be used (one of them ends
+    with the address space, one is small) and one that may not."""
 
     def prepare(self) -> None:
         self.board = Scoreboard("bursts")
         self.reads = self.constants["reads"]
-        width = self.config.address_width
-        mine = {"read": self.reads, "write": 1 - self.reads}
-        self.windows = [
-            Window(0x1000, 0x3000, **mine),
-            Window((1 << width) - 0x2000, 0x2000, 1, 1),
-            Window(0x5FF0, 40, **mine),
-            Window(0x9000, 0x1000, 1 - self.reads, self.reads),
+        space = 1 << self.config.address_width
+        mine, other = {"read": self.reads, "write": 1 - self.reads}, {"read": 1 - self.reads, "write": self.reads}
+        windows = [
+            Window(self.integers(0, space // 16 - 0x300) * 16, 0x3000, **mine),
+            Window(space - 0x2000, 0x2000, 1, 1),
+            Window(self.integers(0, space // 4096 - 1) * 4096 + 0xFF0, 40, **mine),
+            Window(self.integers(0, space // 16 - 0x100) * 16, 0x1000, **other),
         ]
-        set_windows(self.ports.regions, self.windows)
+        self.places = [int(place) for place in self.rng.permutation(4)]
+        """Where each of these is among the regions."""
+        self.open(windows)
+
+    def open(self, windows: list[Window]) -> None:
+        self.windows = windows
+        regions = [windows[self.places.index(region)] for region in range(4)]
+        set_windows(self.ports.regions, regions)
 
     def begin(self, requests: str = "never", bursts: str = "never") -> None:
         self.source = Source(self, self.ports.request, make_pace(self.rng, requests))
@@ -45,17 +52,23 @@ class SplitterBench(Bench):
         cover_stall(("requests", requests))
         cover_stall(("bursts", bursts))
 
-    def send(self) -> None:
-        number = self.integers(0, 2)
+    def send(self, access: tuple[int, int, int] | None = None, most: int | None = None) -> None:
+        """An access (window, offset, bytes), or a random one; of its bursts the first ``most`` are expected."""
+        if access is None:
+            number = self.integers(0, 2)
+            offset, count = random_access(
+                self, self.windows[number], 3 * self.config.bus_bytes * self.config.burst_beats
+            )
+        else:
+            number, offset, count = access
         window = self.windows[number]
-        offset, count = random_access(self, window, 3 * self.config.bus_bytes * self.config.burst_beats)
         turn = self.integers(0, 3)
-        self.source.send({"region": number, "offset": offset, "bytes": count, "turn": turn})
+        self.source.send({"region": self.places[number], "offset": offset, "bytes": count, "turn": turn})
         beat = self.config.bus_bytes
         start, end = window.base + offset, window.base + offset + count
-        parts = splits(self, window.base, offset, count)
+        parts = splits(self, window.base, offset, count, most)
         for index, (address, beats) in enumerate(parts):
-            last = index == len(parts) - 1
+            last = address + beats * beat >= end
             self.board.expect({
                 "address": address, "beats": beats, "last": int(last), "first_lane": 0 if index else start % beat,
                 "last_lane": (end - 1) % beat if last else beat - 1, "turn": turn,
@@ -83,41 +96,73 @@ async def random_accesses(bench: SplitterBench) -> None:
 
 
 @testcase(SplitterBench)
+async def large_accesses(bench: SplitterBench) -> None:
+    """Windows and accesses of all sizes up to what their registers hold, to the last byte of the window and one byte
+    beyond it: the first bursts of those that fit, a refusal of the others."""
+    space, beat = 1 << bench.config.address_width, bench.config.bus_bytes
+    for number in range(bench.count(60)):
+        bits = bench.integers(13, 32)
+        size = min(bench.integers(1 << bits - 1, (1 << bits) - 1), space - 16)
+        count = min((1 << bench.integers(4, 28)) + bench.integers(-15, 16 * beat), (1 << 28) - 1, size)
+        bench.open([*bench.windows[:3], Window(bench.integers(0, (space - size) // 16) * 16, size)])
+        bench.begin()
+        beyond = number % 2
+        offset = size - count + beyond
+        if not beyond:
+            offset = bench.choose(offset, bench.integers(0, offset))
+            bench.send((3, offset, count), most=4)
+            await bench.until(lambda: not bench.board.left, 60, "the first bursts")
+            assert not bench.ports.error.valid.get()
+            bench.sink.pace = lambda: False
+        else:
+            await refused(bench, 3, offset, count)
+        cover_large(("to the end", "one byte beyond")[beyond])
+        await bench.restart()
+
+
+async def refused(bench: SplitterBench, number: int, offset: int, count: int) -> None:
+    """Send an access and a good one behind it: the error is told and held, and nothing comes but what was expected."""
+    region = bench.places[number] if number < 4 else number
+    bench.source.send(
+        {"region": region, "offset": offset, "bytes": count, "turn": 0},
+        {"region": bench.places[1], "offset": 0, "bytes": 1, "turn": 0},
+    )
+    error = bench.ports.error
+    await bench.until(lambda: bool(error.valid.get()), 9000, "the error")
+    await bench.clocks(20)
+    bench.board.finish()
+    assert (error.valid.get(), error.code.get()) == (1, ErrorCode.OUTSIDE_REGION)
+    if number < 4:
+        address = (bench.windows[number].base + offset) % (1 << bench.config.address_width)
+        assert error.address.get() == address, f"{error.address.get():#x} instead of {address:#x}"
+
+
+@testcase(SplitterBench)
 async def refuses_what_is_outside(bench: SplitterBench) -> None:
     """OUTSIDE_REGION with the bus address, held; nothing of that access or of later ones comes."""
     for what in ("one byte beyond", "first byte beyond", "other permission", "closed", "no region", "length overflows"):
         bench.begin()
         for _ in range(3):
             bench.send()
-        number, window = 0, bench.windows[0]
+        number = 0
         count = bench.integers(1, 40)
-        offset = window.size - count + 1
+        offset = bench.windows[0].size - count + 1
         if what == "first byte beyond":
-            offset = window.size
+            offset = bench.windows[0].size
         elif what == "other permission":
-            number, window, offset = 3, bench.windows[3], 0
+            number, offset = 3, 0
         elif what == "closed":
             await bench.until(lambda: not bench.board.left, 5000, "the bursts before")
-            window = Window(0x100, 0)
-            set_windows(bench.ports.regions, [window, *bench.windows[1:]])
+            bench.open([Window(0x100, 0), *bench.windows[1:]])
             offset = 0
         elif what == "no region":
             number, offset = bench.integers(4, 7), 16
         elif what == "length overflows":
             offset, count = (1 << 32) - 4, 8
-        request: dict[str, Any] = {"region": number, "offset": offset, "bytes": count, "turn": 0}
-        bench.source.send(request, {"region": 0, "offset": 0, "bytes": 1, "turn": 0})
-        await bench.until(lambda: bool(bench.ports.error.valid.get()), 9000, what)
-        await bench.clocks(20)
-        bench.board.finish()
-        error = bench.ports.error
-        assert (error.valid.get(), error.code.get()) == (1, ErrorCode.OUTSIDE_REGION)
-        if number < 4:
-            address = (window.base + offset) % (1 << bench.config.address_width)
-            assert error.address.get() == address, f"{error.address.get():#x}"
+        await refused(bench, number, offset, count)
         cover_refused(what)
         await bench.restart()
-        assert not error.valid.get()
+        assert not bench.ports.error.valid.get()
 
 
 @testcase(SplitterBench)

@@ -59,7 +59,7 @@ class Asker:
         for address, beats in splits(bench, base, offset, count):
             for number in range(beats):
                 at = address + number * beat
-                self.expected.append(None if at in bench.memory.fail else bench.memory.load(at, beat))
+                self.expected.append(None if at in bench.content.fail else bench.content.load(at, beat))
 
     async def receive(self) -> None:
         """Room shrinks with each beat taken and grows again while it is emptied; it must always suffice."""
@@ -95,10 +95,24 @@ class Asker:
         return self.requests.idle and not self.expected
 
 
+class Everywhere:
+    """What an Asker wants of a memory, at every address there is."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._beats: dict[int, bytes] = {}
+        self.fail: dict[int, AxiResp] = {}
+
+    def load(self, address: int, count: int) -> bytes:
+        return self._beats.setdefault(address, self._bench.rng.bytes(count))
+
+
 class ReadBench(Bench):
     """Three askers in front, a memory behind; made once in a test."""
 
     halted = False
+    content: AxiMemory | Everywhere
+    """Where the askers' data is."""
 
     def begin(self, rooms: tuple[int, int, int] = (1000, 1000, 1000), style: str = "never") -> None:
         place = anywhere(self, MEMORY)
@@ -110,12 +124,25 @@ class ReadBench(Bench):
             Window(0, 64, 0, 1),
         ]
         set_windows(self.ports.regions, self.windows)
-        self.memory = AxiMemory(self, "axi_", MEMORY, place, write=False)
+        self.memory = self.content = AxiMemory(self, "axi_", MEMORY, place, write=False)
+        self.ask(rooms, style)
+
+    def ask(self, rooms: tuple[int, int, int] = (1000, 1000, 1000), style: str = "never") -> None:
+        """Let the askers begin."""
         self.askers = {
             name: Asker(self, name, make_pace(self.rng, style), room) for name, room in zip(ASKERS, rooms, strict=True)
         }
         self.beats = 0
         self.start_soon(self.count_beats())
+
+    def move(self) -> None:
+        """Memory and windows to another bus address, while nothing is under way."""
+        place = int(self.rng.integers(((1 << self.config.address_width) - MEMORY) // 4096 + 1)) * 4096
+        shift = place - self.memory.base
+        self.base += shift
+        self.memory.base = place
+        self.windows = [*(Window(w.base + shift, w.size) for w in self.windows[:3]), Window(0, 64, 0, 1)]
+        set_windows(self.ports.regions, self.windows)
 
     def pause(self, ar: str, r: str, asker: str) -> None:
         self.memory.set_paces({"ar": make_pace(self.rng, ar), "r": make_pace(self.rng, r)})
@@ -290,34 +317,94 @@ async def errors(bench: ReadBench) -> None:
     """A failing beat, or an access outside, is told to its asker, with the burst's address; others go on."""
     beat = bench.config.bus_bytes
     bench.begin()
-    for number, name in enumerate(ASKERS):
+    for name in ASKERS * bench.count(2):
         for what in ("READ_SLVERR", "READ_DECERR", "OUTSIDE_REGION"):
             asker = bench.askers[name]
             bench.memory.fail.clear()
+            bench.move()
             for other in ASKERS:
                 bench.send(other, 100)
             await bench.settled()
-            offset, count = 0x1100 + 64 * number, 5 * beat
-            parts = splits(bench, bench.base, offset, count)
+            count = bench.integers(beat, 40 * beat)
+            offset = SIZE - count + 1 if what == "OUTSIDE_REGION" else bench.integers(0, SIZE - count)
+            address = bench.base + offset
             if what == "OUTSIDE_REGION":
-                offset = SIZE - count + 1
-                address = bench.base + offset
+                asker.ask(0, offset, count)
             else:
-                resp = AxiResp.SLVERR if what == "READ_SLVERR" else AxiResp.DECERR
-                bench.memory.fail[bench.base + offset + bench.integers(0, 4) * beat] = resp
-                address = None
-            (asker.ask if what == "OUTSIDE_REGION" else asker.send)(0, offset, count)
+                failing = (address + bench.integers(0, count - 1)) // beat * beat
+                bench.memory.fail[failing] = AxiResp.SLVERR if what == "READ_SLVERR" else AxiResp.DECERR
+                parts = splits(bench, bench.base, offset, count)
+                address = next(start for start, beats in parts if start <= failing < start + beats * beat)
+                asker.send(0, offset, count)
             await bench.until(lambda asker=asker: asker.error is not None, 900, what)
-            assert asker.error is not None and asker.error[0] == ErrorCode[what]
-            if address is None:
-                assert asker.error[1] in [start for start, _ in parts], f"{asker.error[1]:#x} of {parts}"
-            else:
-                assert asker.error[1] == address
+            assert asker.error == (ErrorCode[what], address), f"{asker.error} instead of {(ErrorCode[what], address)}"
             for other in ASKERS:
                 assert other == name or bench.askers[other].error is None, f"{other} hears of the error of {name}"
             cover_error((name, what))
             await bench.until(lambda: bool(bench.ports.idle.get()), 900, "idle")
             await bench.reset_all()
+
+
+@testcase(ReadBench)
+async def everywhere(bench: ReadBench) -> None:
+    """Anywhere in the address space, on a bus without a memory: as many bursts as allowed are on their way, exactly,
+    whoever asks; each is one that its asker needs next, and its data finds him."""
+    axi, beat, most = bench.ports.axi, bench.config.bus_bytes, bench.config.outstanding_reads
+    for _ in range(bench.count(5)):
+        size = bench.integers(0x100, 0x2000)
+        room = ((1 << bench.config.address_width) - size) // 16
+        bench.windows = [Window(16 * bench.integers(0, room), size) for _ in range(4)]
+        set_windows(bench.ports.regions, bench.windows)
+        bench.content = Everywhere(bench)
+        bench.ask(style=bench.choose(*STYLES))
+        wanted: dict[str, deque[tuple[int, int]]] = {name: deque() for name in ASKERS}
+        order = bench.rng.permutation(4).tolist()  # nobody shares a region: a burst's address tells whose it is
+        regions = {"fetch": order[:1], "load": order[1:2], "weight": order[2:]}
+        for _ in range(bench.count(12)):
+            for name in ASKERS:
+                region = bench.choose(*regions[name])
+                count = bench.choose(1, bench.integers(1, 5 * beat), bench.integers(1, 0x100))
+                offset = bench.choose(0, size - count, bench.integers(0, size - count))
+                bench.askers[name].turn = bench.integers(0, 2)
+                bench.askers[name].send(region, offset, count)
+                wanted[name] += splits(bench, bench.windows[region].base, offset, count)
+        coming: deque[tuple[int, bool]] = deque()  # beats on their way, and whether each is the last of its burst
+        paces = [bench.pace() for _ in range(2)]
+        out = quiet = 0
+        offering, held = False, True
+        while any(wanted.values()) or coming:
+            held = held and out < most and any(wanted.values()) and quiet < 60
+            if not offering and coming and not held and paces[1]():
+                offering = True
+            axi.rvalid.set(int(offering))
+            if offering:
+                address, last = coming[0]
+                axi.rdata.set_bits(int.from_bytes(bench.content.load(address, beat), "little"))
+                axi.rlast.set(int(last))
+            else:
+                bench.randomise(axi.rdata, axi.rlast)
+            axi.arready.set(int(paces[0]()))
+            await bench.clocks()
+            quiet += 1
+            if bench.ports.idle.get():
+                assert not out and not axi.arvalid.get(), "idle, but something is on its way"
+            if offering and axi.rready.get():
+                offering, quiet = False, 0
+                out -= coming.popleft()[1]
+                held = bench.chance(0.02)
+            if axi.arvalid.get() and axi.arready.get():
+                burst = axi.araddr.get(), axi.arlen.get() + 1
+                quiet = 0
+                asker = next((name for name in ASKERS if wanted[name] and wanted[name][0] == burst), None)
+                assert asker is not None, f"{burst} is what nobody asked for"
+                wanted[asker].popleft()
+                coming += [(burst[0] + n * beat, n == burst[1] - 1) for n in range(burst[1])]
+                out += 1
+                assert out <= most, "more bursts on their way than allowed"
+                cover_outstanding("as many as allowed" if out == most else None)
+        axi.rvalid.set(0)
+        await bench.settled()
+        await bench.restart()
 
 
 @testcase(ReadBench)

@@ -48,12 +48,13 @@ def random_access(bench: Bench, window: Window, longest: int = 600) -> tuple[int
     return offset, count
 
 
-def splits(bench: Bench, base: int, offset: int, count: int) -> list[tuple[int, int]]:
-    """The bursts of an access, as (address of the first beat, beats): as long as allowed, none across 4 KiB."""
+def splits(bench: Bench, base: int, offset: int, count: int, most_bursts: int | None = None) -> list[tuple[int, int]]:
+    """The bursts of an access, or the first of them, as (address of the first beat, beats): as long as allowed, none
+    across 4 KiB."""
     beat, most = bench.config.bus_bytes, bench.config.burst_beats
     first, last = (base + offset) // beat, (base + offset + count - 1) // beat
     bursts = []
-    while first <= last:
+    while first <= last and (most_bursts is None or len(bursts) < most_bursts):
         beats = min(last - first + 1, most, 4096 // beat - first % (4096 // beat))
         bursts.append((first * beat, beats))
         first += beats

@@ -81,6 +81,12 @@ def _lane_latencies() -> dict[str, int]:
     return {"result_latency": RESULT_LATENCY, "byte_latency": BYTE_LATENCY}
 
 
+def _outstanding_writes() -> int:
+    from tensaw.rtl.bus.write_manager import OUTSTANDING_WRITES
+
+    return OUTSTANDING_WRITES
+
+
 def _loader_arguments(config: NpuConfig) -> tuple[Any, ...]:
     """As ArrayUnit makes it."""
     return (config, _ring_latency(), _feeder_latency() - 1)
@@ -194,7 +200,7 @@ BLOCKS: dict[str, Block] = {
         Block("read_manager", "tensaw.rtl.bus.read_manager:ReadManager", "tensaw_read_manager",
               configs=(FAST, "r5c7b16"), simulators=_BOTH),
         Block("write_manager", "tensaw.rtl.bus.write_manager:WriteManager", "tensaw_write_manager",
-              configs=(FAST, "r5c7b16")),
+              constants=lambda kind, config: {"outstanding": _outstanding_writes()}, configs=(FAST, "r5c7b16")),
         Block("npu", "tensaw.rtl.npu:Npu", "tensaw_npu", configs=(FAST,)),
     )
 }  # fmt: skip
