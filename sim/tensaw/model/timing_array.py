@@ -209,16 +209,16 @@ class ArrayUnit:
             begin = yield from self._written(followed, y, first, shape.window, fresh)
             trace.count(tag, waiting, begin - first)
             first = begin
+        if number == 0 and self._blocks >= 2:
+            while len(link.freed) <= self._blocks - 2:
+                yield link.from_output
+            free = max(first, link.freed[self._blocks - 2], self._starved)
+            trace.count(tag, ArrayState.WAIT_ACCUMULATORS, free - first)
+            first = free
         if loaded > first:
             trace.count(tag, ArrayState.WAIT_WEIGHTS, loaded - first)
             first = loaded
         if number == 0:
-            if self._blocks >= 2:
-                while len(link.freed) <= self._blocks - 2:
-                    yield link.from_output
-                free = max(link.freed[self._blocks - 2], self._starved)
-                trace.count(tag, ArrayState.WAIT_ACCUMULATORS, free - first)
-                first = max(first, free)
             self._blocks += 1
             # Only without a pause: in any other cycle the output stage could have read.
             paused = first - self._last > GAP

@@ -294,10 +294,10 @@ class Feeder(wiring.Component):
         with m.If(loops.active):
             with m.If(no_row):
                 m.d.comb += self.state.eq(Mux(loading, FeederState.WAIT_LOAD, FeederState.WAIT_FOLLOW))
+            with m.Elif(no_half):  # before weights: those of a tile wait, too, while the output stage is behind
+                m.d.comb += self.state.eq(FeederState.WAIT_ACCUMULATORS)
             with m.Elif(no_weights):
                 m.d.comb += self.state.eq(FeederState.WAIT_WEIGHTS)
-            with m.Elif(no_half):
-                m.d.comb += self.state.eq(FeederState.WAIT_ACCUMULATORS)
             with m.Elif(issue & position.keep):
                 m.d.comb += self.state.eq(FeederState.BUSY)
 
