@@ -6,6 +6,8 @@ import numpy as np
 from common.bench import Bench, testcase
 from common.coverage import Cover
 
+from tensaw.rtl.interfaces import READ_LATENCY
+
 COVER = Cover("scratchpad")
 cover_reader = COVER.cross("read", (0, 1), ("first byte", "middle", "last byte"), ("granted", "refused"))
 cover_writer = COVER.cross("write", (0, 1), ("in a word", "to its end", "across words"), ("granted", "refused"),
@@ -32,7 +34,7 @@ class ScratchpadBench(Bench):
         self.known = np.zeros(self.size, bool)
         self.recent: list[np.ndarray] = [np.zeros(0, np.int64)] * 4
         """Addresses written in this cycle and in the ones before."""
-        self.pending: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[], []]
+        self.pending: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[] for _ in range(READ_LATENCY)]
         self.hot = self.integers(0, self.size - 1)
 
     def address(self) -> int:
@@ -120,7 +122,7 @@ class ScratchpadBench(Bench):
         return self.memory[at], self.known[at] & ~words
 
     def check_data(self) -> None:
-        """What was requested two cycles ago."""
+        """What was requested READ_LATENCY cycles ago."""
         ports, slots = self.ports, 3 + self.config.groups
         for place, content, certain in self.pending.pop(0):
             if not certain.any():
@@ -186,11 +188,11 @@ class ScratchpadBench(Bench):
         self.ports.reads[1].valid.set(0)
         port.valid.set(1)
         addresses = list(range(0, self.size, self.word))
-        for number, address in enumerate([*addresses, 0, 0, 0]):
+        for number, address in enumerate([*addresses, *[0] * (READ_LATENCY + 1)]):
             port.address.set(address)
             await self.clocks()
-            if 2 <= number < len(addresses) + 2:
-                at = addresses[number - 2]
+            if READ_LATENCY <= number < len(addresses) + READ_LATENCY:
+                at = addresses[number - READ_LATENCY]
                 found = np.frombuffer(port.data.bits().to_bytes(self.word, "little"), np.uint8)
                 assert np.array_equal(found, self.memory[at : at + self.word]), f"word at {at}"
         port.valid.set(0)
@@ -232,5 +234,5 @@ async def reset_keeps_contents(bench: ScratchpadBench) -> None:
     await bench.restart()
     ports.reads[0].valid.set(1)
     ports.reads[0].address.set(address)
-    await bench.clocks(3)
+    await bench.clocks(READ_LATENCY + 1)
     assert ports.reads[0].data.text()[-8:] == f"{0x22:08b}"

@@ -1,4 +1,4 @@
-"""The scratchpad as other blocks see it: words after two cycles, unaligned reads and writes, with random refusals."""
+"""The scratchpad as other blocks see it: its latency, unaligned reads and writes, random refusals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tensaw.rtl.interfaces import READ_LATENCY
 
 from .pauses import Pace
 
@@ -31,14 +33,14 @@ class ArrayReads:
         words = self._memory.reshape(-1, size)
         noise = [int.from_bytes(bench.rng.bytes(size), "little") for _ in range(16)]
         slots = 3 + bench.config.groups
-        pending = list(noise[:slots])
+        pending = [list(noise[:slots])] * (READ_LATENCY - 1)
         number = 0
         while True:
             await bench.edge
             enable = port.enable.bits()
-            port.data.set(pending)
+            port.data.set(pending.pop(0))
             number = (number + 1) % (len(noise) - slots)
-            pending = noise[number : number + slots]
+            pending.append(noise[number : number + slots])
             if not enable:
                 continue
             self.times.append(bench.cycle - 1)
@@ -46,7 +48,7 @@ class ArrayReads:
             used = [address % bench.config.banks for address in addresses if address is not None]
             if len(set(used)) != len(used):
                 raise AssertionError(f"two words of one bank in a cycle: {addresses}")
-            pending = [
+            pending[-1] = [
                 noise[slot] if address is None else int.from_bytes(words[address % len(words)].tobytes(), "little")
                 for slot, address in enumerate(addresses)
             ]
@@ -55,7 +57,7 @@ class ArrayReads:
 
 
 class PadReads:
-    """Answers a ReadPortSignature from ``memory`` exactly two cycles after each request that it takes."""
+    """Answers a ReadPortSignature from ``memory`` exactly READ_LATENCY cycles after each request that it takes."""
 
     def __init__(self, bench: Bench, port: Any, memory: np.ndarray, pace: Pace) -> None:
         self._bench, self._port, self._memory, self._pace = bench, port, memory, pace
@@ -65,17 +67,18 @@ class PadReads:
     async def _run(self) -> None:
         bench, port, size = self._bench, self._port, self._bench.config.word_bytes
         lane = np.arange(size)
-        pending: int | None = None
+        pending: list[int | None] = [None] * (READ_LATENCY - 1)
         waiting: int | None = None
         while True:
             ready = self._pace()
             port.ready.set_bits(int(ready))
             await bench.edge
-            if pending is None:
+            due = pending.pop(0)
+            if due is None:
                 bench.randomise(port.data)
             else:
-                port.data.set_bits(pending)
-            pending = None
+                port.data.set_bits(due)
+            pending.append(None)
             if not port.valid.bits():
                 if waiting is not None:
                     raise AssertionError(f"{port.valid.name} fell before the request was taken")
@@ -87,7 +90,7 @@ class PadReads:
             if ready:
                 self.addresses.append(address)
                 content = self._memory[(address + lane) % len(self._memory)]
-                pending = int.from_bytes(content.tobytes(), "little")
+                pending[-1] = int.from_bytes(content.tobytes(), "little")
 
 
 class PadWrites:

@@ -10,6 +10,7 @@ from tensaw.formal.order import Order
 from tensaw.rtl.dma.load import LoadDma
 from tensaw.rtl.dma.store import StoreDma
 from tensaw.rtl.dma.transfer import Transfer
+from tensaw.rtl.interfaces import READ_LATENCY
 
 _LOAD, _STORE = "tensaw.rtl.dma.load", "tensaw.rtl.dma.store"
 
@@ -51,12 +52,12 @@ def store(b: Bench) -> None:
     b.ignore("write")
     b.sink(dut.write.data)
 
-    # A scratchpad that shows, two cycles later, something that depends on the address.
+    # A scratchpad that shows something that depends on the address.
     def shown(address: Value) -> Value:
         return Cat(address, ~address)[:48]
 
-    coming = b.past(shown(dut.read.address))
-    m.d.comb += dut.read.data.eq(b.past(coming))
+    coming = [b.past(shown(dut.read.address), cycles + 1) for cycles in range(READ_LATENCY)]
+    m.d.comb += dut.read.data.eq(coming[-1])
 
     steps, queue = b.part("dut.steps"), b.part("dut.buffer")
     step, first = moves.step.payload, steps.o.payload
@@ -83,8 +84,9 @@ def store(b: Bench) -> None:
     b.prove("ends_then", ends, "and as soon as that is so")
 
     # What the block's registers mean.
-    valid = [b.inside(f"dut.valid_{stage}") for stage in range(3)]
-    lane = [b.inside(f"dut.lane_{stage}") for stage in range(3)]
+    stages = range(READ_LATENCY + 1)
+    valid = [b.inside(f"dut.valid_{stage}") for stage in stages]
+    lane = [b.inside(f"dut.lane_{stage}") for stage in stages]
     on_way = sum(valid, start=Value.cast(0))
     b.prove("reserved", b.inside("dut.reserved") == queue.level + on_way, "beats that are read are counted")
     b.prove("bounded", b.inside("dut.reserved") <= queue.depth, "and have room")
@@ -92,13 +94,10 @@ def store(b: Bench) -> None:
     where = (b.inside("dut.buffer.consume") + order.ahead)[:3]
     place = b.row("dut.buffer", where)
     b.prove("queued", ~(order.picked & (order.ahead < queue.level)) | (place == order.value), "in the buffer")
-    values = [
-        (coming << (lane[0] << 3))[:64],
-        (dut.read.data << (lane[1] << 3))[:64],
-        (b.inside("dut.beat") << (lane[2] << 3))[:64],
-    ]
+    words = [*coming, b.inside("dut.beat")]
+    values = [(word << (to << 3))[:64] for word, to in zip(words, lane, strict=True)]
     ahead = queue.level
-    for stage in (2, 1, 0):
+    for stage in reversed(stages):
         here = order.picked & valid[stage] & (order.ahead == ahead)
         b.prove(f"stage_{stage}", ~here | (values[stage] == order.value), "or on the way to it")
         ahead = ahead + valid[stage]

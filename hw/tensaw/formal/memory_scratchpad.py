@@ -10,6 +10,7 @@ from amaranth.hdl import Cat, Mux, Signal, Value
 
 from tensaw.formal.bench import Bench, Planted, proof
 from tensaw.formal.configs import CONFIG
+from tensaw.rtl.interfaces import READ_LATENCY
 from tensaw.rtl.memory.ram import Ram
 from tensaw.rtl.memory.scratchpad import Scratchpad
 
@@ -19,15 +20,15 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
 
 @proof(
     "memory.scratchpad",
-    depth=4,
-    cover_depth=8,
+    depth=5,
+    cover_depth=9,
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "both=offset + port.count > size", "both=offset + port.count >= size"),
         Planted(
             _MODULE,
-            "bank_number.eq(span.bank + (lane < span.offset ",
-            "bank_number.eq(span.bank + (lane <= span.offset ",
+            "bank_number.eq(first_bank + (lane < first_lane ",
+            "bank_number.eq(first_bank + (lane <= first_lane ",
         ),
         Planted(
             _MODULE, "lanes = Mux(first, masks[number][:size], masks[number][size:])", "lanes = masks[number][:size]"
@@ -42,8 +43,8 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
 )
 def scratchpad(b: Bench) -> None:
     """Every byte holds what was last written to it, whatever else is written or read beside it, and every port that
-    reads it sees it two cycles later; no bank is written, or read, by two ports at once; the array is never refused;
-    a port is refused only for one before it that uses its banks."""
+    reads it sees it READ_LATENCY cycles later; no bank is written, or read, by two ports at once; the array is never
+    refused; a port is refused only for one before it that uses its banks."""
     m, size = b.m, CONFIG.word_bytes
     dut = b.add(Scratchpad(CONFIG))
     array = dut.array
@@ -86,16 +87,17 @@ def scratchpad(b: Bench) -> None:
         index = Signal(_BITS, name=f"read_index_{number}")
         m.d.comb += index.eq(place - port.address)
         asks = port.valid & port.ready & (index < size) & known & settled
-        seen = port.data.word_select(b.past(index[:3], 2), 8)
-        right = ~b.past(asks, 2) | (seen == b.past(value, 2))
-        b.prove(f"read_{number}", right, "a read shows the byte, two cycles later")
-        b.cover(f"reads_{number}", b.past(asks & (index == 5), 2) & (seen == 0x5A), "it is read across two words")
+        seen = port.data.word_select(b.past(index[:3], READ_LATENCY), 8)
+        right = ~b.past(asks, READ_LATENCY) | (seen == b.past(value, READ_LATENCY))
+        b.prove(f"read_{number}", right, "a read shows the byte, READ_LATENCY cycles later")
+        middle = b.past(asks & (index == 5), READ_LATENCY)
+        b.cover(f"reads_{number}", middle & (seen == 0x5A), "it is read across two words")
     for number in range(slots):
         asks = array.enable[number] & (array.address[number] == word) & known & settled
         seen = array.data[number].word_select(lane, 8)
-        right = ~b.past(asks, 2) | (seen == b.past(value, 2))
+        right = ~b.past(asks, READ_LATENCY) | (seen == b.past(value, READ_LATENCY))
         b.prove(f"array_{number}", right, "so does the array's")
-    b.cover("array", b.past(asks, 2) & array.enable.all(), "the array reads a word with each of its slots")
+    b.cover("array", b.past(asks, READ_LATENCY) & array.enable.all(), "the array reads a word with each of its slots")
 
     # Who is refused.
     used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(slots)))

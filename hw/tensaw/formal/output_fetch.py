@@ -7,6 +7,7 @@ from amaranth.hdl import Mux
 from tensaw.formal.bench import Bench, Planted, proof, transfer
 from tensaw.formal.configs import CONFIG
 from tensaw.formal.order import Order
+from tensaw.rtl.interfaces import READ_LATENCY
 from tensaw.rtl.output.fetch import OperandFetch
 
 _MODULE = "tensaw.rtl.output.fetch"
@@ -15,7 +16,7 @@ _MODULE = "tensaw.rtl.output.fetch"
 @proof(
     "output.fetch",
     depth=2,
-    cover_depth=14,
+    cover_depth=16,
     planted=(
         Planted(
             _MODULE,
@@ -34,12 +35,11 @@ def output_fetch(b: Bench) -> None:
     b.source(dut.addresses)
     b.sink(dut.data)
     b.drive(dut.read.ready, "read_ready")
-    # A scratchpad that holds at each address the low bits of it, and answers two cycles later.
+    # A scratchpad that holds at each address the low bits of it.
     width = len(dut.data.payload)
     asked = transfer(dut.read)
-    coming = b.past(dut.read.address[:width])
-    arrives = b.past(coming)
-    m.d.comb += dut.read.data.eq(arrives)
+    coming = [b.past(dut.read.address[:width], cycles + 1) for cycles in range(READ_LATENCY)]
+    m.d.comb += dut.read.data.eq(coming[-1])
     queue, buffer = b.part("dut.queue"), b.part("dut.request")
     order = Order(
         b,
@@ -55,7 +55,7 @@ def output_fetch(b: Bench) -> None:
     # What the block's state means.
     arriving = b.inside("dut.arriving")
     b.prove("promised", b.inside("dut.promised") == order.inside, "addresses whose operand has not left are counted")
-    read = queue.level + arriving[0] + arriving[1]
+    read = sum(arriving, start=queue.level)
     b.prove("arriving", read + buffer.level == order.inside, "they wait, or their operands are on the way or here")
     spare = b.inside("dut.request.spare_valid")
     b.prove("spare", ~spare | b.inside("dut.request.valid"), "the second place is filled after the first")
@@ -69,10 +69,12 @@ def output_fetch(b: Bench) -> None:
     second = order.ahead != read
     kept = Mux(second, b.inside("dut.request.spare"), b.inside("dut.request.payload"))
     b.prove("waits", ~waits | (kept[:width] == order.value), "or waiting")
-    on_way = order.picked & ~here & ~waits
-    next_one = arriving[0] & (order.ahead == queue.level)
-    b.prove("on_way", ~on_way | (Mux(next_one, arrives, coming) == order.value), "or on its way")
-    b.prove("entered", arriving[1] == b.past(asked), "a cycle behind its address")
-    b.prove("comes", arriving[0] == b.past(asked, 2), "or two")
+    ahead = queue.level
+    for cycles in reversed(range(READ_LATENCY)):
+        comes = arriving[READ_LATENCY - 1 - cycles]
+        on_way = order.picked & comes & (order.ahead == ahead)
+        b.prove(f"on_way_{cycles}", ~on_way | (coming[cycles] == order.value), "or on its way")
+        b.prove(f"comes_{cycles}", comes == b.past(asked, cycles + 1), "as many cycles behind its address")
+        ahead = ahead + comes
     b.cover("full", (order.inside == queue.depth) & ~b.past(dut.data.ready), "as many as there is room for")
     b.cover("flows", transfer(dut.data) & b.past(transfer(dut.data)) & asked & b.past(asked), "one a cycle")

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tensaw.spec.config import NpuConfig
 
 __all__ = [
+    "READ_LATENCY",
     "ArrayReadSignature",
     "ReadPortSignature",
     "WritePortSignature",
@@ -22,6 +23,8 @@ __all__ = [
     "PEERS",
 ]
 
+READ_LATENCY = 3
+"""Cycles in which the scratchpad answers: a read requested in cycle t gives its bytes in cycle ``t + READ_LATENCY``."""
 PEERS = 4
 """Units that exchange tokens, see tensaw.spec.isa.Peer."""
 
@@ -38,7 +41,7 @@ class ArrayReadSignature(wiring.Signature):
     address : Out(3 + groups × word address)
         Word addresses. Enabled ones lie in different banks; where they do not, the lowest slot wins.
     data : In(3 + groups × word)
-        The words, two cycles after their request (requested in cycle t, valid in cycle t+2).
+        The words, :data:`READ_LATENCY` cycles after their request.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -63,7 +66,7 @@ class ReadPortSignature(wiring.Signature):
     address : Out(24)
         Byte address of the first byte. Addresses wrap at the end of the scratchpad.
     data : In(word)
-        Byte i is the byte at ``address + i``, exactly two cycles after the request was taken (latency fixed).
+        Byte i is the byte at ``address + i``, exactly :data:`READ_LATENCY` cycles after the request was taken.
     """
 
     def __init__(self, config: NpuConfig) -> None:

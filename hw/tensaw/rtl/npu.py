@@ -175,19 +175,19 @@ class Npu(wiring.Component):
         connect(m, load.progress, array.loaded)
 
         m.d.comb += [
-            registers.events.array_busy.eq(array.trace == FeederState.BUSY),
-            registers.events.wait_weights.eq(array.trace == FeederState.WAIT_WEIGHTS),
+            registers.events.array_busy.eq(array.activity == FeederState.BUSY),
+            registers.events.wait_weights.eq(array.activity == FeederState.WAIT_WEIGHTS),
             registers.events.wait_input.eq(
-                (array.trace == FeederState.WAIT_TOKENS) | (array.trace == FeederState.WAIT_LOAD)
+                (array.activity == FeederState.WAIT_TOKENS) | (array.activity == FeederState.WAIT_LOAD)
             ),
-            registers.events.wait_follow.eq(array.trace == FeederState.WAIT_FOLLOW),
-            registers.events.wait_accumulators.eq(array.trace == FeederState.WAIT_ACCUMULATORS),
+            registers.events.wait_follow.eq(array.activity == FeederState.WAIT_FOLLOW),
+            registers.events.wait_accumulators.eq(array.activity == FeederState.WAIT_ACCUMULATORS),
             registers.events.output_busy.eq(output.active),
             registers.events.bytes_read.eq(read_manager.beats),
             registers.events.bytes_written.eq(write_manager.beats),
         ]
         if self.trace:
-            m.d.comb += self.trace_array_state.eq(array.trace)
+            m.d.comb += self.trace_array_state.eq(array.activity)
             for name, unit in units.items():
                 m.d.comb += [
                     getattr(self, f"trace_{name.name.lower()}_busy").eq(unit.busy),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tensaw.model.timing_bus import Access, Asker, Burst, ReadBus, Ring
 from tensaw.model.timing_kernel import Kernel, News, Process, Steps
-from tensaw.model.timing_link import Link, Written
+from tensaw.model.timing_link import READ, Link, Written
 from tensaw.model.timing_program import Action, Port, Tokens
 from tensaw.model.timing_scratchpad import ArrayReads, OutputWrites
 from tensaw.model.timing_trace import Trace
@@ -262,7 +262,7 @@ class StoreUnit:
                     while not self._reads.free(read, address):
                         read += 1
                         yield read
-                    moved.append(max(moved[-1] + 1, fired + 3, read + 4))
+                    moved.append(max(moved[-1] + 1, fired + 3, read + READ + 2))
                     address += bus - lane
                     lane = 0
                 answers.append(moved[-1] + 1 + self._latency)

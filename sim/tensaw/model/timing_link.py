@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from tensaw.model.timing_kernel import Kernel, News
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["FEEDER", "Link", "Row", "Written", "array_latency"]
+__all__ = ["FEEDER", "READ", "Link", "Row", "Written", "array_latency"]
 
-FEEDER = 6
+READ = 3
+"""Cycles from a request of the scratchpad to its bytes."""
+FEEDER = 4 + READ
 """Cycles from giving a position to its bytes at the array."""
 
 

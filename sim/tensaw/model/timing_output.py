@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensaw.model.timing_kernel import Kernel, Process, Steps
-from tensaw.model.timing_link import FEEDER, Link, Written, array_latency
+from tensaw.model.timing_link import FEEDER, READ, Link, Written, array_latency
 from tensaw.model.timing_program import Action, Port, Tokens
 from tensaw.model.timing_scratchpad import OutputWrites, RowWrites
 from tensaw.model.timing_trace import Trace
@@ -30,7 +30,7 @@ COMBINED = 4
 SLOT = 2
 DRAINED = 21
 """Cycles from the last beat with a second operand until another run may start."""
-OPERANDS = 5
+OPERANDS = READ + 3
 """Cycles from a run's first address to its operand."""
 SOFTMAX_DIVISION = 3 + 13 + 63 + 1
 """Cycles between sum and outputs: sum, normalisation (for a sum near 1: the longest), seven products, mantissa."""

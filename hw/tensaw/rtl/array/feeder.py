@@ -15,7 +15,7 @@ from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
-from tensaw.rtl.interfaces import ArrayReadSignature, ErrorSignature, ProgressSignature
+from tensaw.rtl.interfaces import READ_LATENCY, ArrayReadSignature, ErrorSignature, ProgressSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Follow, Mode, Unit
@@ -86,7 +86,7 @@ class Feeder(wiring.Component):
     Weights of a POOL run (the loader's ones) are taken once, at its first position.
     """
 
-    LATENCY = 6
+    LATENCY = 4 + READ_LATENCY
 
     run: Any
     take_mask: Signal
@@ -302,7 +302,7 @@ class Feeder(wiring.Component):
                 m.d.comb += self.state.eq(FeederState.BUSY)
 
     def _fetch(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
-        """Six stages: row times pitch; base address; addresses and lanes; two for the scratchpad; alignment."""
+        """Stages: row times pitch; base address; addresses and lanes; READ_LATENCY for the scratchpad; alignment."""
         config = self._config
         run, position = loops.held, loops.position
         address, width = config.address_bits, max(config.rows, config.columns)
@@ -415,14 +415,14 @@ class Feeder(wiring.Component):
             apart = ~(enable[one] & enable[other]) | (banks[one] != banks[other])
             check(m, platform, apart, f"banks_{one}_{other}", "two words of one position lie in the same bank")
 
-        # Stages 4 to 6.
+        # The scratchpad's stages, and the last.
         aligner = place(m, platform, "aligner", Aligner, config)
         offsets = Cat(Mux(slot.second, 0, number[:size_bits])[:size_bits] for number in addresses[:3])
-        delayed = slot_layout(config)(_after(m, slot.as_value(), 2, "slot"))
+        delayed = slot_layout(config)(_after(m, slot.as_value(), READ_LATENCY, "slot"))
         m.d.comb += [
             aligner.words.eq(self.memory.data),
             aligner.slot.eq(delayed),
-            aligner.slot.offset.as_value().eq(_after(m, offsets, 2, "offsets")),
+            aligner.slot.offset.as_value().eq(_after(m, offsets, READ_LATENCY, "offsets")),
             self.lanes.eq(aligner.lanes),
             self.columns.eq(aligner.columns),
             self.seconds.eq(aligner.seconds),

@@ -52,7 +52,7 @@ class ArrayUnit(wiring.Component):
         Of the output stage and of the load DMA.
     side : Out(stream of side_row_layout), vectors : Out(stream of vector_layout)
         To the output stage.
-    trace : Out(FeederState), tag : Out(16), state : Out(UnitState), busy : Out(1)
+    activity : Out(FeederState), tag : Out(16), state : Out(UnitState), busy : Out(1)
         What the unit does in this cycle, and for which run; ``state`` in the codes of the STALL registers.
     halt : In(1), error : Out(ErrorSignature)
 
@@ -74,7 +74,7 @@ class ArrayUnit(wiring.Component):
     loaded: Any
     side: Any
     vectors: Any
-    trace: Any
+    activity: Any
     tag: Signal
     state: Any
     busy: Signal
@@ -98,7 +98,7 @@ class ArrayUnit(wiring.Component):
                 "loaded": In(ProgressSignature()),
                 "side": Out(stream.Signature(side_row_layout(config))),
                 "vectors": Out(stream.Signature(vector_layout(config))),
-                "trace": Out(FeederState),
+                "activity": Out(FeederState),
                 "tag": Out(16),
                 "state": Out(UnitState),
                 "busy": Out(1),
@@ -180,7 +180,7 @@ class ArrayUnit(wiring.Component):
         m.d.comb += accumulators.control.eq(accumulate_layout(config)(control))
 
         m.d.comb += [
-            self.trace.eq(feeder.state),
+            self.activity.eq(feeder.state),
             self.tag.eq(feeder.tag),
             self.busy.eq(port.run.valid | feeder.busy | lonely),
             self.error.valid.eq(port.error.valid | feeder.error.valid),

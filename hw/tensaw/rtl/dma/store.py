@@ -15,7 +15,7 @@ from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
 from tensaw.rtl.dma.row_stepper import step_layout
 from tensaw.rtl.dma.transfer import Transfer
-from tensaw.rtl.interfaces import ErrorSignature, ReadPortSignature
+from tensaw.rtl.interfaces import READ_LATENCY, ErrorSignature, ReadPortSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
@@ -23,7 +23,7 @@ from tensaw.spec.isa import Unit
 __all__ = ["StoreDma"]
 
 _BUFFER = 8
-"""Bus beats between scratchpad and bus; covers the read latency of 2, a register, and the buffer itself."""
+"""Bus beats between scratchpad and bus; covers the read latency, a register, and the buffer itself."""
 
 
 class StoreDma(wiring.Component):
@@ -116,9 +116,9 @@ class StoreDma(wiring.Component):
         with m.Elif(transfer.complete):
             m.d.sync += ending.eq(0)
 
-        # Two cycles of scratchpad, one register, then to the lane where the bus wants the first byte.
+        # The scratchpad's cycles, one register, then to the lane where the bus wants the first byte.
         valid, lane = taken, step.lane
-        for stage in range(3):
+        for stage in range(READ_LATENCY + 1):
             next_valid = Signal(name=f"valid_{stage}")
             next_lane = Signal.like(step.lane, name=f"lane_{stage}")
             m.d.sync += [next_valid.eq(valid), next_lane.eq(lane)]

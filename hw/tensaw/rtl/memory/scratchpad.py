@@ -82,10 +82,11 @@ class Scratchpad(wiring.Component):
 
     Timing
     ------
-    Reads: bank access in the cycle of the request, bank choice in the next, the rotation of ``data`` stands *behind*
-    the register that makes the second cycle: register ``data`` before using it. Writes: rotated into a register,
-    written one cycle later, so a read requested two cycles after the write sees it; a read one cycle after it, of the
-    same word, returns undefined data, and who orders the two (tokens, row progress) must not let that happen.
+    Reads (READ_LATENCY): bank access in the cycle of the request, a register beside each bank in the next, bank choice
+    in the third; the rotation of ``data`` stands *behind* the register of that: register ``data`` before using it.
+    Writes: rotated into a register, written one cycle later, so a read requested two cycles after the write sees it; a
+    read one cycle after it, of the same word, returns undefined data, and who orders the two (tokens, row progress)
+    must not let that happen.
     Only the write registers are reset, not the contents.
 
     Corner cases
@@ -122,7 +123,9 @@ class Scratchpad(wiring.Component):
 
     def _elaborate_reads(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config
-        words = [bank.read_data for bank in banks]
+        # Block RAM is slow to answer: nothing but a wire goes to the register that takes its word.
+        words = [Signal(config.word_bytes * 8, name=f"bank{b}_word", reset_less=True) for b in range(config.banks)]
+        m.d.sync += [word.eq(bank.read_data) for word, bank in zip(words, banks, strict=True)]
         bank_bits = (config.banks - 1).bit_length()
         slots = len(self.array.enable)
         users: list[list[tuple[Value, Value]]] = [[] for _ in banks]  # per bank: (wanted, row), first one wins
@@ -131,9 +134,11 @@ class Scratchpad(wiring.Component):
         hits = []
         for slot in range(slots):
             address = self.array.address[slot]
+            reads_bank = Signal(bank_bits, name=f"array_reads{slot}")
             bank_number = Signal(bank_bits, name=f"array_bank{slot}")
             m.d.sync += [
-                bank_number.eq(address[:bank_bits]),
+                reads_bank.eq(address[:bank_bits]),
+                bank_number.eq(reads_bank),
                 self.array.data[slot].eq(_choose(bank_number, words)),
             ]
             hit = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))
@@ -156,13 +161,20 @@ class Scratchpad(wiring.Component):
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
             lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}")
-            offset = Signal(len(span.offset), name=f"read_offset{number}")
-            rotation = Signal.like(offset, name=f"read_rotation{number}")
-            m.d.sync += [offset.eq(span.offset), rotation.eq(offset)]
+            first_bank = Signal(bank_bits, name=f"read_first{number}")
+            first_lane = Signal(len(span.offset), name=f"read_lane{number}")
+            offset = Signal.like(first_lane, name=f"read_offset{number}")
+            rotation = Signal.like(first_lane, name=f"read_rotation{number}")
+            m.d.sync += [
+                first_bank.eq(span.bank),
+                first_lane.eq(span.offset),
+                offset.eq(first_lane),
+                rotation.eq(offset),
+            ]
             for lane in range(config.word_bytes):
                 bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}")
                 m.d.sync += [
-                    bank_number.eq(span.bank + (lane < span.offset if lane + 1 < config.word_bytes else 0)),
+                    bank_number.eq(first_bank + (lane < first_lane if lane + 1 < config.word_bytes else 0)),
                     lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
                 ]
             m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation))

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check
-from tensaw.rtl.interfaces import ReadPortSignature
+from tensaw.rtl.interfaces import READ_LATENCY, ReadPortSignature
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["OperandFetch"]
@@ -34,7 +34,8 @@ class OperandFetch(wiring.Component):
 
     Timing
     ------
-    An address is passed on while the queue has room for what is under way; 5 cycles from address to data.
+    An address is passed on while the queue has room for what is under way; READ_LATENCY + 3 cycles from address to
+    data.
     """
 
     addresses: Any
@@ -57,7 +58,7 @@ class OperandFetch(wiring.Component):
         m.submodules.request = asked = SkidBuffer(24)
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self._width, depth=self._depth)
         promised = Signal(range(self._depth + 1))  # accepted and not yet consumed
-        arriving = Signal(2)  # bit 0: data comes in this cycle
+        arriving = Signal(READ_LATENCY)  # bit 0: data comes in this cycle
         request, consume = Signal(), Signal()
         m.d.comb += [
             asked.i.valid.eq(self.addresses.valid & (promised != self._depth)),
@@ -75,7 +76,7 @@ class OperandFetch(wiring.Component):
             queue.r_en.eq(consume),
         ]
         accepted = self.addresses.valid & self.addresses.ready
-        m.d.sync += [arriving.eq(Cat(arriving[1], request)), promised.eq(promised + accepted - consume)]
-        under_way = queue.level + arriving[0] + arriving[1] + asked.level
+        m.d.sync += [arriving.eq(Cat(arriving[1:], request)), promised.eq(promised + accepted - consume)]
+        under_way = queue.level + sum(arriving, start=asked.level)
         check(m, platform, promised == under_way, "promised", "the promised entries are not those under way")
         return m
