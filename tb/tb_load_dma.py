@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from common.bench import Bench, testcase
 from common.commands import Registers, registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import ReadManagerModel, far_origin, from_origin
+from common.managers import ReadManagerModel, covering, far_origin, from_origin
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadWrites
-from common.streams import Source
+from common.streams import Sink, Source
 from common.tokens import UnitTokens
-from common.transfers import BYTES, random_transfer, row_bytes
+from common.transfers import BYTES, accesses, large_transfer, random_transfer, row_bytes, rows_of
 
 from tensaw.model.machine_memory import Region, load
 from tensaw.spec.isa import Unit, encode
@@ -23,6 +25,7 @@ cover_shape = COVER.cross("shape", ("1 row", "rows"), ("1 plane", "planes"))
 cover_alignment = COVER.cross("alignment", ("memory aligned", "memory not"), ("scratchpad aligned", "scratchpad not"))
 cover_edge = COVER.point("reaches", ("start of region", "end of region", "start of scratchpad", "end of scratchpad"))
 cover_stall = COVER.cross("stall", ("requests", "data", "scratchpad"), STYLES)
+cover_large = COVER.point("large run", ("goes on", "ILLEGAL_VALUE", "OUTSIDE_REGION"))
 cover_error = COVER.point("error", (
     "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
     "READ_DECERR", "ILLEGAL_COMMAND",
@@ -42,6 +45,7 @@ class LoadBench(Bench):
         self.regions = [self.bytes(SIZE) for _ in range(4)]
         self.origin = far_origin(self, SIZE)
         self.runs: list[Registers] = []
+        self.tags: list[int] = []
         self.compared = 0
         self.shown = 0, 0
 
@@ -65,6 +69,7 @@ class LoadBench(Bench):
         self.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
         self.words.send(*words_of_run(Unit.LOAD, from_origin(run, self.origin)))
         self.runs.append(run)
+        self.tags.append(run["RUN"]["tag"])
         self.sample(run)
 
     def sample(self, run: Registers) -> None:
@@ -90,7 +95,11 @@ class LoadBench(Bench):
         """At each giving of tokens: the run's bytes can be read in the next cycle."""
         while True:
             await self.edge
-            if self.ports.tokens.give.get():
+            given = self.ports.tokens.give.get()
+            if self.ports.busy.get() and not given and not self.ports.error.valid.get():
+                tag = self.tags[self.compared]
+                assert self.ports.tag.get() == tag, f"tag {self.ports.tag.get()} of the run with tag {tag}"
+            if given:
                 run = self.runs[self.compared]
                 self.execute(self.golden, run)
                 differs = self.memory != self.golden
@@ -145,9 +154,9 @@ async def random_runs(bench: LoadBench) -> None:
     for style in STYLES:
         for part in ("requests", "data", "scratchpad"):
             bench.begin(**{part: style})
-            for number in range(bench.count(5)):
+            for _ in range(bench.count(5)):
                 fill = bench.chance(0.3)
-                bench.send(random_transfer(bench, Unit.LOAD, SIZE, number, overlap=bench.chance(0.2), fill=fill))
+                bench.send(random_transfer(bench, Unit.LOAD, SIZE, overlap=bench.chance(0.2), fill=fill))
             await bench.settled()
             await bench.restart()
 
@@ -156,8 +165,8 @@ async def random_runs(bench: LoadBench) -> None:
 async def everything_stalls(bench: LoadBench) -> None:
     """Many runs with pauses everywhere."""
     bench.begin(*(bench.choose(*STYLES[1:]) for _ in range(3)))
-    for number in range(bench.count(25)):
-        bench.send(random_transfer(bench, Unit.LOAD, SIZE, number, fill=bench.chance(0.2)))
+    for _ in range(bench.count(25)):
+        bench.send(random_transfer(bench, Unit.LOAD, SIZE, fill=bench.chance(0.2)))
     await bench.settled()
 
 
@@ -166,15 +175,22 @@ async def lines(bench: LoadBench) -> None:
     """Each plane counts its lines when it can be read, and the end of a run counts the run."""
     for style in STYLES:
         bench.begin(scratchpad=style)
-        for number in range(bench.count(6)):
-            run = random_transfer(bench, Unit.LOAD, SIZE, number, fill=bench.chance(0.3))
-            run["RUN"]["lines"] = bench.choose(1, 2, 4095)
+        for _ in range(bench.count(6)):
+            run = random_transfer(bench, Unit.LOAD, SIZE, fill=bench.chance(0.3))
+            run["RUN"]["lines"] = bench.choose(1, 4095, bench.integers(1, 4095))
             bench.send(run)
         await bench.settled()
         assert bench.shown == (len(bench.runs) % 256, 0)
-        bench.runs.clear()
-        bench.compared, bench.shown = 0, (0, 0)
         await bench.restart()
+    bench.begin()
+    for _ in range(260):  # the count of runs goes round
+        run = registers_of(Unit.LOAD, {
+            "ROWS": {"bytes": 1, "count": 1}, "PLANES": {"count": 1}, "SCRATCHPAD": {"address": bench.integers(0, 999)},
+        })  # fmt: skip
+        run["RUN"] |= {"fill": 1, "lines": 1}
+        bench.send(run)
+    await bench.settled()
+    assert bench.shown == (4, 0)
 
 
 @testcase(LoadBench)
@@ -219,17 +235,50 @@ async def speed(bench: LoadBench) -> None:
 
 
 @testcase(LoadBench)
+async def large_runs(bench: LoadBench) -> None:
+    """What is asked of memory first by runs whose counts, pitches and places are anything that registers hold."""
+    ports, pad = bench.ports, bench.config.scratchpad_bytes
+    for _ in range(bench.count(40)):
+        run = large_transfer(bench, Unit.LOAD)
+        tokens = UnitTokens(bench, ports.tokens, bench.pace("never"))
+        tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+        asked: list[dict[str, int]] = []
+        Sink(bench, ports.read.request, lambda asked=asked: len(asked) < 6, asked.append)
+        Source(bench, ports.words, bench.pace("never"), words_of_run(Unit.LOAD, run))
+        wanted, code = [], 0
+        for offset, address, *_ in islice(rows_of(run), 7):
+            code = ErrorCode.ILLEGAL_VALUE if address + run["ROWS"]["bytes"] > pad else offset >> 32
+            if code or len(wanted) == 6:
+                break
+            wanted.append(
+                {"region": run["MEMORY"]["region"], "offset": offset, "bytes": run["ROWS"]["bytes"], "turn": 0}
+            )
+        await bench.clocks(50)
+        assert asked == wanted, f"{asked} instead of {wanted} for {run}"
+        code = ErrorCode.OUTSIDE_REGION if code == 1 else code
+        found = ports.error.code.get() if ports.error.valid.get() else 0
+        assert found == code and ports.busy.get() and ports.tag.get() == run["RUN"]["tag"], f"error {found} for {run}"
+        assert not code or (ports.error.tag.get(), ports.error.address.get()) == (run["RUN"]["tag"], 0)
+        cover_large(ErrorCode(code).name if code else "goes on")
+        await bench.restart()
+
+
+@testcase(LoadBench)
 async def errors(bench: LoadBench) -> None:
-    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag."""
-    pad = bench.config.scratchpad_bytes
+    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag, and what the memory
+    says with its address; also while the runs before it are under way."""
+    pad, ports = bench.config.scratchpad_bytes, bench.ports
     for what in (
         "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
         "READ_DECERR", "ILLEGAL_COMMAND",
-    ):  # fmt: skip
+    ) * bench.count(2):  # fmt: skip
         bench.begin()
-        bench.send(random_transfer(bench, Unit.LOAD, SIZE, 3))
-        await bench.settled()
-        run = random_transfer(bench, Unit.LOAD, SIZE, 0x321)
+        bench.manager.elsewhere = int(bench.rng.integers(1 << 64, dtype=np.uint64))
+        tags = bench.rng.permutation(1 << 16)[:3].tolist()
+        runs = [random_transfer(bench, Unit.LOAD, SIZE, tag) for tag in tags]
+        for before in runs[:2]:
+            bench.send(before)
+        run, tag = runs[2], tags[2]
         code = ErrorCode.ILLEGAL_VALUE
         words = None
         if what == "no bytes":
@@ -244,22 +293,27 @@ async def errors(bench: LoadBench) -> None:
             code = ErrorCode.OUTSIDE_REGION
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
-            code, words = ErrorCode.ILLEGAL_COMMAND, [encode("LOAD.RUN") | 1 << 50]
+            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("LOAD.RUN") | 1 << bench.integers(45, 53)], 0
         else:
             code = ErrorCode[what]
-            place = run["MEMORY"]["offset"] // bench.config.bus_bytes * bench.config.bus_bytes
-            bench.manager.fail = run["MEMORY"]["region"], place, code
+            beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))
+            bench.manager.fail_beat = bench.integers(0, beats - 1), code
         if words is None:
             words = words_of_run(Unit.LOAD, from_origin(run, bench.origin))
             bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+            bench.tags.append(tag)
         bench.words.send(*words)
-        error = bench.ports.error
-        await bench.until(lambda error=error: bool(error.valid.get()), 500, what)
-        assert error.code.get() == code, f"{what}: {ErrorCode(error.code.get()).name}"
-        if what == "ILLEGAL_COMMAND":
-            assert error.address.get() == words[0]
-        else:
-            assert error.tag.get() == 0x321, what
+        error = ports.error
+        await bench.until(lambda error=error: bool(error.valid.get()), 2000, what)
+        address = words[0] if what == "ILLEGAL_COMMAND" else 0
+        if bench.manager.told is not None:
+            assert code == bench.manager.told[0], what
+            address = bench.manager.told[1]
+        if bench.manager.fail_beat is not None:
+            owners = [tag for run, tag in zip(runs, tags, strict=True) for _ in accesses(run)]
+            tag = owners[bench.manager.failed]
+        found = error.code.get(), error.tag.get(), error.address.get()
+        assert found == (code, tag, address), f"{what}: {found} instead of {(code, tag, address)}"
         cover_error(what)
         await bench.restart()
 

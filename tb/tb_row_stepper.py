@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from common.bench import Bench, testcase
 from common.coverage import Cover
@@ -13,6 +14,7 @@ from common.streams import Sink, Source
 COVER = Cover("row_stepper")
 cover_row = COVER.cross("row", ("transfer", "fill"), ("1 step", "2 steps", "more"))
 cover_lanes = COVER.cross("lanes", ("from first", "later"), ("to last", "earlier"))
+cover_long = COVER.point("long row", ("goes on",))
 cover_stall = COVER.cross("stall", ("rows", "steps"), STYLES)
 
 
@@ -82,6 +84,31 @@ async def a_step_a_cycle(bench: StepperBench) -> None:
     start = bench.cycle
     await bench.until(lambda: not bench.board.left, total + 9, "all steps")
     assert bench.cycle - start <= total
+
+
+@testcase(StepperBench)
+async def long_rows(bench: StepperBench) -> None:
+    """The first steps of rows of all lengths that the scratchpad holds: none of them is the last one."""
+    pad = bench.config.scratchpad_bytes
+    for number in range(bench.count(60)):
+        fill = number % 2
+        unit = bench.config.word_bytes if fill else bench.config.bus_bytes
+        power = 1 << bench.integers(2, pad.bit_length())
+        first = 0 if fill else bench.integers(0, unit - 1)
+        count = min(pad, power + bench.integers(0, 4 * unit), bench.choose(pad, power * 4))
+        address = bench.choose(0, pad - count, bench.integers(0, pad - count))
+        beats, last = (first + count - 1) // unit + 1, (first + count - 1) % unit
+        bench.begin("never", "never")
+        bench.source.send({
+            "address": address, "beats": beats, "first_lane": first, "last_lane": last, "fill": fill, "end": 1,
+            "final": 1,
+        })  # fmt: skip
+        steps = bench.steps(address, first, count, unit, fill, {"end": 1, "final": 1})
+        bench.board.expect(*islice(steps, 5))
+        bench.sink.pace = lambda: bool(bench.board.left)
+        await bench.until(lambda: not bench.board.left, 20, "the first steps")
+        cover_long("goes on" if beats > 5 else None)
+        await bench.restart()
 
 
 @testcase(StepperBench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from common.bench import Bench, testcase
@@ -11,7 +12,7 @@ from common.coverage import Cover
 from common.pauses import STYLES, make_pace
 from common.scoreboard import Scoreboard
 from common.streams import Sink
-from common.transfers import BYTES, random_transfer, row_bytes
+from common.transfers import BYTES, large_transfer, random_transfer, row_bytes, rows_of
 
 from tensaw.spec.isa import Unit
 
@@ -26,6 +27,7 @@ cover_shape = COVER.cross("shape", ("1 row", "rows"), ("1 plane", "planes"))
 cover_end = COVER.point("ends", ("with the scratchpad", "with 32 bits of offset", "elsewhere"))
 cover_illegal = COVER.point("illegal", ILLEGAL)
 cover_outside = COVER.point("outside", ("row", "plane", "fill ignores it"))
+cover_large = COVER.point("large walk", ("goes on", "finished", "illegal", "outside"))
 cover_stall = COVER.point("stall", STYLES)
 
 SIZE = 1 << 20
@@ -39,9 +41,9 @@ class WalkerBench(Bench):
         self.finished = 0
         self.start_soon(self.count_ends())
 
-    def listen(self, style: str) -> None:
-        Sink(self, self.ports.row, make_pace(self.rng, style), self.take)
+    def listen(self, style: str) -> Sink:
         cover_stall(style)
+        return Sink(self, self.ports.row, make_pace(self.rng, style), self.take)
 
     def take(self, row: dict[str, Any]) -> None:
         if row["span"]["fill"]:
@@ -62,31 +64,23 @@ class WalkerBench(Bench):
         count = run["ROWS"]["bytes"]
         if not count:
             return
-        for plane in range(run["PLANES"]["count"]):
-            for number in range(run["ROWS"]["count"]):
-                address, offset = (
-                    base + plane * run["PLANE_PITCH"][side] + number * run["ROW_PITCH"][side]
-                    for base, side in (
-                        (run["SCRATCHPAD"]["address"], "scratchpad"), (run["MEMORY"]["offset"], "memory")
-                    )
-                )  # fmt: skip
-                if address + count > self.config.scratchpad_bytes or (offset >> 32 and not fill):
-                    return
-                first = 0 if fill else offset % unit
-                access = {"region": run["MEMORY"]["region"], "offset": offset, "bytes": count, "turn": 0}
-                end = number == run["ROWS"]["count"] - 1
-                yield {
-                    "access": None if fill else access,
-                    "span": {
-                        "address": address, "beats": (first + count - 1) // unit + 1, "first_lane": first,
-                        "last_lane": (first + count - 1) % unit, "fill": fill, "end": int(end),
-                        "final": int(end and plane == run["PLANES"]["count"] - 1),
-                    },
-                }  # fmt: skip
+        for offset, address, end, final in rows_of(run):
+            if address + count > self.config.scratchpad_bytes or (offset >> 32 and not fill):
+                return
+            first = 0 if fill else offset % unit
+            access = {"region": run["MEMORY"]["region"], "offset": offset, "bytes": count, "turn": 0}
+            yield {
+                "access": None if fill else access,
+                "span": {
+                    "address": address, "beats": (first + count - 1) // unit + 1, "first_lane": first,
+                    "last_lane": (first + count - 1) % unit, "fill": fill, "end": int(end), "final": int(final),
+                },
+            }  # fmt: skip
 
-    async def start_walk(self, run: Registers, fill: int) -> None:
+    async def start_walk(self, run: Registers, fill: int, most: int | None = None) -> None:
+        """Begin a walk; expect its first ``most`` rows."""
         names = ("MEMORY", "SCRATCHPAD", "ROWS", "ROW_PITCH", "PLANES", "PLANE_PITCH")
-        self.board.expect(*self.rows(run, fill))
+        self.board.expect(*islice(self.rows(run, fill), most))
         self.ports.walk.set({**{name.lower(): run[name] for name in names}, "fill": fill})
         self.ports.start.set(1)
         await self.clocks()
@@ -120,6 +114,28 @@ async def random_walks(bench: WalkerBench) -> None:
     run["MEMORY"]["offset"] = (1 << 32) - 1 - extent
     await bench.walk(run, 0)
     cover_end("with 32 bits of offset")
+
+
+@testcase(WalkerBench)
+async def large_walks(bench: WalkerBench) -> None:
+    """The first eight rows of walks with counts, pitches and places of all sizes, up to one that does not fit."""
+    ports, pad = bench.ports, bench.config.scratchpad_bytes
+    for _ in range(bench.count(150)):
+        run, fill = large_transfer(bench, Unit.LOAD), bench.integers(0, 1)
+        sink = bench.listen("never")
+        sink.pace = lambda: bench.board.count < 8
+        await bench.start_walk(run, fill, most=8)
+        rows = list(islice(rows_of(run), 9))
+        bad = [(offset, address) for offset, address, *_ in rows if address + run["ROWS"]["bytes"] > pad or (
+            offset >> 32 and not fill)]  # fmt: skip
+        await bench.until(lambda: not bench.board.left, 60, "the first rows")
+        await bench.clocks(4)
+        illegal = bool(bad) and bad[0][1] + run["ROWS"]["bytes"] > pad
+        found = ports.illegal.get(), ports.outside.get(), bench.finished
+        finished = not bad and len(rows) < 9
+        assert found == (illegal, bool(bad) and not illegal, finished), f"{found} in {run}"
+        cover_large("illegal" if illegal else "outside" if bad else "finished" if finished else "goes on")
+        await bench.restart()
 
 
 def broken(bench: WalkerBench, what: str) -> Registers:

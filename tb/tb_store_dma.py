@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from common.bench import Bench, testcase
 from common.commands import Registers, registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import WriteManagerModel, far_origin, from_origin
+from common.managers import WriteManagerModel, covering, far_origin, from_origin
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadReads
-from common.streams import Source
+from common.streams import Sink, Source
 from common.tokens import UnitTokens
-from common.transfers import BYTES, random_transfer, row_bytes
+from common.transfers import BYTES, accesses, large_transfer, random_transfer, row_bytes, rows_of
 
 from tensaw.model.machine_memory import Region, store
 from tensaw.spec.isa import Unit, encode
@@ -23,6 +25,7 @@ cover_shape = COVER.cross("shape", ("1 row", "rows"), ("1 plane", "planes"))
 cover_alignment = COVER.cross("alignment", ("memory aligned", "memory not"), ("scratchpad aligned", "scratchpad not"))
 cover_edge = COVER.point("reaches", ("start of region", "end of region", "start of scratchpad", "end of scratchpad"))
 cover_stall = COVER.cross("stall", ("requests", "data", "answers", "scratchpad"), STYLES)
+cover_large = COVER.point("large run", ("goes on", "ILLEGAL_VALUE", "OUTSIDE_REGION"))
 cover_error = COVER.point("error", (
     "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "WRITE_SLVERR",
     "WRITE_DECERR", "ILLEGAL_COMMAND",
@@ -41,6 +44,7 @@ class StoreBench(Bench):
         self.origin = far_origin(self, SIZE)
         self.golden = [region.copy() for region in self.regions]
         self.runs: list[Registers] = []
+        self.tags: list[int] = []
         self.compared = 0
 
     def begin(
@@ -60,6 +64,7 @@ class StoreBench(Bench):
         self.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
         self.words.send(*words_of_run(Unit.STORE, from_origin(run, self.origin)))
         self.runs.append(run)
+        self.tags.append(run["RUN"]["tag"])
         self.sample(run)
 
     def sample(self, run: Registers) -> None:
@@ -83,7 +88,11 @@ class StoreBench(Bench):
         """Tokens are given when everything has been written and acknowledged."""
         while True:
             await self.edge
-            if self.ports.tokens.give.get():
+            given = self.ports.tokens.give.get()
+            if self.ports.busy.get() and not given and not self.ports.error.valid.get():
+                tag = self.tags[self.compared]
+                assert self.ports.tag.get() == tag, f"tag {self.ports.tag.get()} of the run with tag {tag}"
+            if given:
                 assert self.manager.idle, "tokens given before the acknowledgement"
                 run = self.runs[self.compared]
                 store([Region(data) for data in self.golden], self.memory, run)
@@ -106,8 +115,8 @@ async def random_runs(bench: StoreBench) -> None:
     for style in STYLES:
         for part in ("requests", "data", "answers", "scratchpad"):
             bench.begin(**{part: style})
-            for number in range(bench.count(4)):
-                bench.send(random_transfer(bench, Unit.STORE, SIZE, number, overlap=bench.chance(0.2)))
+            for _ in range(bench.count(4)):
+                bench.send(random_transfer(bench, Unit.STORE, SIZE, overlap=bench.chance(0.2)))
             await bench.settled()
             await bench.restart()
 
@@ -116,8 +125,8 @@ async def random_runs(bench: StoreBench) -> None:
 async def everything_stalls(bench: StoreBench) -> None:
     """Many runs with pauses everywhere."""
     bench.begin(*(bench.choose(*STYLES[1:]) for _ in range(4)))
-    for number in range(bench.count(25)):
-        bench.send(random_transfer(bench, Unit.STORE, SIZE, number))
+    for _ in range(bench.count(25)):
+        bench.send(random_transfer(bench, Unit.STORE, SIZE))
     await bench.settled()
 
 
@@ -138,17 +147,50 @@ async def speed(bench: StoreBench) -> None:
 
 
 @testcase(StoreBench)
+async def large_runs(bench: StoreBench) -> None:
+    """What is asked of memory first by runs whose counts, pitches and places are anything that registers hold."""
+    ports, pad = bench.ports, bench.config.scratchpad_bytes
+    for _ in range(bench.count(40)):
+        run = large_transfer(bench, Unit.STORE)
+        tokens = UnitTokens(bench, ports.tokens, bench.pace("never"))
+        tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+        asked: list[dict[str, int]] = []
+        Sink(bench, ports.write.request, lambda asked=asked: len(asked) < 6, asked.append)
+        Source(bench, ports.words, bench.pace("never"), words_of_run(Unit.STORE, run))
+        wanted, code = [], 0
+        for offset, address, *_ in islice(rows_of(run), 7):
+            code = ErrorCode.ILLEGAL_VALUE if address + run["ROWS"]["bytes"] > pad else offset >> 32
+            if code or len(wanted) == 6:
+                break
+            wanted.append(
+                {"region": run["MEMORY"]["region"], "offset": offset, "bytes": run["ROWS"]["bytes"], "turn": 0}
+            )
+        await bench.clocks(50)
+        assert asked == wanted, f"{asked} instead of {wanted} for {run}"
+        code = ErrorCode.OUTSIDE_REGION if code == 1 else code
+        found = ports.error.code.get() if ports.error.valid.get() else 0
+        assert found == code and ports.busy.get() and ports.tag.get() == run["RUN"]["tag"], f"error {found} for {run}"
+        assert not code or (ports.error.tag.get(), ports.error.address.get()) == (run["RUN"]["tag"], 0)
+        cover_large(ErrorCode(code).name if code else "goes on")
+        await bench.restart()
+
+
+@testcase(StoreBench)
 async def errors(bench: StoreBench) -> None:
-    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag."""
-    pad = bench.config.scratchpad_bytes
+    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag, and what the memory
+    says with its address; also while the runs before it are under way."""
+    pad, ports = bench.config.scratchpad_bytes, bench.ports
     for what in (
         "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "WRITE_SLVERR",
         "WRITE_DECERR", "ILLEGAL_COMMAND",
-    ):  # fmt: skip
+    ) * bench.count(2):  # fmt: skip
         bench.begin()
-        bench.send(random_transfer(bench, Unit.STORE, SIZE, 3))
-        await bench.settled()
-        run = random_transfer(bench, Unit.STORE, SIZE, 0x321)
+        bench.manager.elsewhere = int(bench.rng.integers(1 << 64, dtype=np.uint64))
+        tags = bench.rng.permutation(1 << 16)[:3].tolist()
+        runs = [random_transfer(bench, Unit.STORE, SIZE, tag) for tag in tags]
+        for before in runs[:2]:
+            bench.send(before)
+        run, tag = runs[2], tags[2]
         code = ErrorCode.ILLEGAL_VALUE
         words = None
         if what == "no bytes":
@@ -163,22 +205,27 @@ async def errors(bench: StoreBench) -> None:
             code = ErrorCode.OUTSIDE_REGION
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
-            code, words = ErrorCode.ILLEGAL_COMMAND, [encode("STORE.RUN") | 1 << 50]
+            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("STORE.RUN") | 1 << bench.integers(45, 53)], 0
         else:
             code = ErrorCode[what]
-            place = run["MEMORY"]["offset"] // bench.config.bus_bytes * bench.config.bus_bytes
-            bench.manager.fail = run["MEMORY"]["region"], place, code
+            beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))
+            bench.manager.fail_beat = bench.integers(0, beats - 1), code
         if words is None:
             words = words_of_run(Unit.STORE, from_origin(run, bench.origin))
             bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
+            bench.tags.append(tag)
         bench.words.send(*words)
-        error = bench.ports.error
-        await bench.until(lambda error=error: bool(error.valid.get()), 500, what)
-        assert error.code.get() == code, f"{what}: {ErrorCode(error.code.get()).name}"
-        if what == "ILLEGAL_COMMAND":
-            assert error.address.get() == words[0]
-        else:
-            assert error.tag.get() == 0x321, what
+        error = ports.error
+        await bench.until(lambda error=error: bool(error.valid.get()), 2000, what)
+        address = words[0] if what == "ILLEGAL_COMMAND" else 0
+        if bench.manager.told is not None:
+            assert code == bench.manager.told[0], what
+            address = bench.manager.told[1]
+        if bench.manager.fail_beat is not None:
+            owners = [tag for run, tag in zip(runs, tags, strict=True) for _ in accesses(run)]
+            tag = owners[bench.manager.failed]
+        found = error.code.get(), error.tag.get(), error.address.get()
+        assert found == (code, tag, address), f"{what}: {found} instead of {(code, tag, address)}"
         cover_error(what)
         await bench.restart()
 

@@ -8,7 +8,7 @@ from common.commands import registers_of, words_of_run
 from common.coverage import Cover
 from common.managers import ReadManagerModel, far_origin, from_origin
 from common.pauses import STYLES, Pace, make_pace
-from common.streams import Source
+from common.streams import Sink, Source
 
 from tensaw.spec.isa import Unit, encode
 from tensaw.spec.registers import ErrorCode
@@ -21,6 +21,7 @@ cover_error = COVER.point("error", (
     "no such turn", "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region",
     "READ_SLVERR", "READ_DECERR", "ILLEGAL_COMMAND",
 ))  # fmt: skip
+cover_large = COVER.point("large run", ("goes on", "the next one"))
 cover_next = COVER.point("next run", ("asked for while data comes", "asked for later"))
 
 SIZE = 1 << 13
@@ -56,9 +57,16 @@ class WeightBench(Bench):
         names = {IDLE: "idle", RUNNING: "running", BUS: "bus", ROOM: "room"}
         while True:
             held = self.arrived - self.drained
-            ports.space.set(self.capacity - held)
+            space = self.capacity - held
+            ports.space.set(space)
             await self.edge
-            cover_state(names.get(ports.state.get()))
+            state = ports.state.get()
+            cover_state(names.get(state))
+            assert (state == RUNNING) == (ports.ring.valid.get() and ports.ring.ready.get()), "state of a beat"
+            if state in (ROOM, BUS):
+                assert (state == ROOM) == (space < self.config.burst_beats), "state of the room"
+            if state != IDLE:
+                assert ports.busy.get(), "idle, but under way"
             if held and pace():
                 self.drained += 1
             if ports.ring.valid.get():
@@ -153,45 +161,98 @@ async def full_ring(bench: WeightBench) -> None:
 
 
 @testcase(WeightBench)
+async def large_runs(bench: WeightBench) -> None:
+    """Anywhere and of any length: what is asked of memory, whose data is awaited, and that the next run has to wait."""
+    ports, beat = bench.ports, bench.config.bus_bytes
+    most = (1 << 28) // beat - 1
+    for _ in range(bench.count(40)):
+        few, space = bench.integers(1, 5), max(bench.config.burst_beats, 1 << bench.integers(0, 15))
+        ports.space.set(space)
+        runs = [registers_of(Unit.WEIGHT, {
+            "MEMORY": {"region": bench.integers(0, 7), "offset": bench.integers(0, (1 << 32) // beat - 1) * beat},
+            "RUN": {
+                "tag": bench.integers(0, 0xFFFF), "turn": bench.integers(0, 2),
+                "bytes": min(bench.choose(few, (1 << bench.integers(3, 24)) + few, bench.integers(1, most)), most)
+                * beat,
+            },
+        }) for _ in range(3)]  # fmt: skip
+        asked: list[dict[str, int]] = []
+        Sink(bench, ports.read.request, bench.pace(), asked.append)
+        Source(
+            bench, ports.words, bench.pace("never"), [word for run in runs for word in words_of_run(Unit.WEIGHT, run)]
+        )
+        data = Source(bench, ports.read.data, bench.pace("never"))
+        Sink(bench, ports.ring, bench.pace("never"), lambda word: None)
+        await bench.until(lambda asked=asked: len(asked) == 2, 200, "two requests")
+        await bench.clocks(2)
+        beats = runs[0]["RUN"]["bytes"] // beat
+        data.send(*range(min(beats, few)))
+        await bench.until(lambda data=data: data.idle, 30, "the first beats")
+        begun = beats <= few
+        await bench.until(lambda asked=asked, begun=begun: len(asked) == 2 + begun, 200, "the next request")
+        await bench.clocks(20)
+        wanted = [run["MEMORY"] | {name: run["RUN"][name] for name in ("bytes", "turn")} for run in runs[: 2 + begun]]
+        assert asked == wanted, f"{asked} instead of {wanted}"
+        assert ports.busy.get() and ports.tag.get() == runs[begun]["RUN"]["tag"] and ports.state.get() == BUS
+        assert ports.read.credit.get() == space
+        ports.space.set(bench.integers(0, bench.config.burst_beats - 1))
+        await bench.clocks(2)
+        assert ports.state.get() == ROOM
+        cover_large(("goes on", "the next one")[begun])
+        await bench.restart()
+
+
+@testcase(WeightBench)
 async def errors(bench: WeightBench) -> None:
-    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag."""
+    """Everything that can be wrong with a run, or with the memory, is reported with the run's tag, and what the memory
+    says with its address; also while the runs before it are under way."""
     beat = bench.config.bus_bytes
     for what in (
         "no such turn", "no bytes", "bytes not aligned", "offset not aligned", "beyond the region", "no region",
         "READ_SLVERR", "READ_DECERR", "ILLEGAL_COMMAND",
-    ):  # fmt: skip
+    ) * bench.count(2):  # fmt: skip
         bench.begin()
-        bench.run(3, 9)
-        if bench.chance(0.5):
+        bench.manager.elsewhere = int(bench.rng.integers(1 << 64, dtype=np.uint64))
+        tags = bench.rng.permutation(1 << 16)[:3].tolist()
+        lengths = [bench.integers(1, 12) for _ in range(3)]
+        for number in range(2):
+            bench.run(lengths[number], tags[number])
+        tag = tags[2]
+        if bench.chance(0.3):
             await bench.settled()
-        memory, count, code = {"region": 1, "offset": 4 * beat}, 8 * beat, ErrorCode.ILLEGAL_VALUE
+        lengths[2] += 1
+        memory, count, code = {"region": 1, "offset": 4 * beat}, lengths[2] * beat, ErrorCode.ILLEGAL_VALUE
         if what == "no bytes":
             count = 0
         elif what == "bytes not aligned":
-            count += bench.choose(1, beat // 2)
+            count += 1 << bench.integers(0, beat.bit_length() - 2)
         elif what == "offset not aligned":
-            memory["offset"] += bench.choose(1, beat // 2)
+            memory["offset"] += 1 << bench.integers(0, beat.bit_length() - 2)
         elif what in ("beyond the region", "no region"):
             code = ErrorCode.OUTSIDE_REGION
-            memory |= {"offset": SIZE - 7 * beat} if what != "no region" else {"region": 4}
+            memory |= {"offset": SIZE - count + beat} if what != "no region" else {"region": 4}
         elif what.startswith("READ"):
             code = ErrorCode[what]
-            bench.manager.fail = 1, memory["offset"] + 2 * beat, code
+            bench.manager.fail_beat = bench.integers(bench.arrived, sum(lengths) - 1), code
         turn = 3 if what == "no such turn" else bench.integers(0, 2)
-        registers = {"MEMORY": memory, "RUN": {"tag": 0x4321, "bytes": count, "turn": turn}}
+        registers = {"MEMORY": memory, "RUN": {"tag": tag, "bytes": count, "turn": turn}}
         words = words_of_run(Unit.WEIGHT, from_origin(registers, bench.origin))
         if what == "ILLEGAL_COMMAND":
-            code, words = ErrorCode.ILLEGAL_COMMAND, [encode("WEIGHT.MEMORY") | 1 << 53]
+            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("WEIGHT.MEMORY") | 1 << bench.integers(35, 53)], 0
         bench.words.send(*words)
         place = memory["region"], memory["offset"]
         bench.expected = np.concatenate([bench.expected, bench.regions[place[0] % 4][place[1] :][:8192]])
         error = bench.ports.error
         await bench.until(lambda error=error: bool(error.valid.get()), 500, what)
-        assert error.code.get() == code, f"{what}: {ErrorCode(error.code.get()).name}"
-        if what == "ILLEGAL_COMMAND":
-            assert error.address.get() == words[0]
-        else:
-            assert error.tag.get() == 0x4321, f"{what}: tag {error.tag.get()}"
+        address = words[0] if what == "ILLEGAL_COMMAND" else 0
+        if bench.manager.told is not None:
+            assert code == bench.manager.told[0], what
+            address = bench.manager.told[1]
+        if what.startswith("READ"):
+            tag = tags[bench.manager.failed]
+        found = error.code.get(), error.tag.get()
+        assert found == (code, tag), f"{what}: {found} instead of {(code, tag)}"
+        assert code == ErrorCode.ILLEGAL_VALUE or error.address.get() == address, what
         cover_error(what)
         await bench.restart()
 

@@ -21,6 +21,13 @@ OFFSETS = 1 << 32
 """Offsets in a region."""
 
 
+def _tell(error: Any, told: tuple[int, int]) -> None:
+    """Drive a BusErrorSignature with (code, address)."""
+    error.valid.set(1)
+    error.code.set(told[0])
+    error.address.set(told[1])
+
+
 def covering(offset: int, count: int, beat: int) -> range:
     """Offsets of the beats that cover ``count`` bytes from ``offset`` on."""
     return range(offset // beat * beat, offset + count, beat)
@@ -44,9 +51,13 @@ class ReadManagerModel:
 
     Data comes 4 cycles after its request at the earliest (ReadManager's own way takes 7). Requests that are not wholly
     inside a region become OUTSIDE_REGION, and nothing more is answered. A burst's beats are only promised where
-    ``credit`` has room for all of them. ``fail``: (region, offset, code), the beat at which to answer with an error,
-    after which data is undefined. ``origin``: the offset at which the arrays begin; all offsets here and in
+    ``credit`` has room for all of them. ``origin``: the offset at which the arrays begin; all offsets here and in
     ``requests`` are counted from it.
+
+    ``fail``: (region, offset, code), the beat at which to answer with an error, after which data is undefined; or
+    ``fail_beat``: (beats that come before it, code), which is told as ReadManager does, for one cycle, the one after
+    that in which the beat is there; ``failed`` is the number of its request. The address told is the beat's offset
+    with the bits of ``elsewhere`` inverted; ``told`` is (code, address).
     """
 
     def __init__(
@@ -59,8 +70,12 @@ class ReadManagerModel:
         self.beats = 0
         self.beat_times: list[int] = []
         self.fail: tuple[int, int, int] | None = None
-        # Region, offset of a beat, beats of its burst if it is the first one, earliest cycle.
-        self._queue: deque[tuple[int, int, int, int]] = deque()
+        self.fail_beat: tuple[int, int] | None = None
+        self.failed = 0
+        self.elsewhere = 0
+        self.told: tuple[int, int] | None = None
+        # Region, offset of a beat, beats of its burst if it is the first one, earliest cycle, number of the request.
+        self._queue: deque[tuple[int, int, int, int, int]] = deque()
         self._refused = False
         bench.start_soon(self._take_requests())
         bench.start_soon(self._give_data())
@@ -71,9 +86,8 @@ class ReadManagerModel:
 
     def _refuse(self, code: int, address: int) -> None:
         self._refused = True
-        self._port.error.valid.set(1)
-        self._port.error.code.set(code)
-        self._port.error.address.set(address)
+        self.told = code, address ^ self.elsewhere
+        _tell(self._port.error, self.told)
 
     async def _take_requests(self) -> None:
         bench, request = self._bench, self._port.request
@@ -103,17 +117,23 @@ class ReadManagerModel:
             places = covering(offset, count, beat)
             for number, place in enumerate(places):
                 burst = min(most, len(places) - number) if number % most == 0 else 0
-                self._queue.append((region, place, burst, bench.cycle + 3))
+                self._queue.append((region, place, burst, bench.cycle + 3, len(self.requests) - 1))
 
     async def _give_data(self) -> None:
         bench, port, beat = self._bench, self._port, self._bench.config.bus_bytes
         promised = just_taken = 0
         offering = False
+        bad: tuple[int, int] | None = None  # to be told in the next cycle
         while True:
+            if bad is not None:
+                self._refuse(*bad)
+                bad = None
+            elif self.told is not None and self.fail_beat is not None:
+                port.error.valid.set(0)
             if not offering:
                 bench.randomise(port.data.payload)
                 if self._queue and self._queue[0][3] <= bench.cycle and self._give() and not self._refused:
-                    region, place, burst, _ = self._queue[0]
+                    region, place, burst, _, request = self._queue[0]
                     if burst and not promised:
                         # ``credit`` was read before the last beat made it fall.
                         promised = burst if port.credit.get() - just_taken >= burst else 0
@@ -125,6 +145,8 @@ class ReadManagerModel:
                         port.data.payload.set_bits(int.from_bytes(content.tobytes(), "little"))
                         if self.fail is not None and self.fail[:2] == (region, place):
                             self._refuse(self.fail[2], place)
+                        if self.fail_beat is not None and self.fail_beat[0] == self.beats:
+                            bad, self.failed = (self.fail_beat[1], place), request
             port.data.valid.set(int(offering))
             await bench.edge
             just_taken = int(offering and port.data.ready.get())
@@ -139,7 +161,8 @@ class ReadManagerModel:
 class WriteManagerModel:
     """Takes what a WriteRequestSignature asks into ``regions``; acknowledges at a pace, then ``done`` is 1.
 
-    ``fail``: (region, offset of the beat, code) and ``origin`` as in ReadManagerModel.
+    ``fail_beat``, ``failed``, ``elsewhere``, ``told`` and ``origin`` as in ReadManagerModel, but an error is told when
+    the beat's request is answered.
     """
 
     def __init__(
@@ -149,8 +172,13 @@ class WriteManagerModel:
         self._ask, self._take, self._answer = ask, take, answer
         self.requests: list[tuple[int, int, int]] = []
         self.beat_times: list[int] = []
-        self.fail: tuple[int, int, int] | None = None
-        self._open: deque[tuple[int, int, int, int]] = deque()  # region, offset, bytes, beats to come
+        self.fail_beat: tuple[int, int] | None = None
+        self.failed = 0
+        self.elsewhere = 0
+        self.told: tuple[int, int] | None = None
+        self._bad: tuple[int, int] | None = None
+        # Region, offset, bytes, beats to come, number of the request.
+        self._open: deque[tuple[int, int, int, int, int]] = deque()
         self._unanswered = 0
         self._refused = False
         bench.start_soon(self._run())
@@ -161,9 +189,8 @@ class WriteManagerModel:
 
     def _refuse(self, code: int, address: int) -> None:
         self._refused = True
-        self._port.error.valid.set(1)
-        self._port.error.code.set(code)
-        self._port.error.address.set(address)
+        self.told = code, address ^ self.elsewhere
+        _tell(self._port.error, self.told)
 
     async def _run(self) -> None:
         bench, port, beat = self._bench, self._port, self._bench.config.bus_bytes
@@ -176,8 +203,13 @@ class WriteManagerModel:
             port.data.ready.set(int(take))
             port.done.set(int(self.idle))
             await bench.edge
+            if self.told is not None and self.told[0] != ErrorCode.OUTSIDE_REGION:
+                port.error.valid.set(0)
             if self._unanswered and self._answer():
                 self._unanswered -= 1
+                if self._bad is not None and not self._unanswered:
+                    self._refuse(*self._bad)
+                    self._bad = None
             if port.data.valid.get():
                 bits = port.data.payload.bits()
                 assert waiting_data in (None, bits), "data changed while it waited"
@@ -204,19 +236,19 @@ class WriteManagerModel:
         if region >= len(self._regions) or offset + count > len(self._regions[region]):
             self._refuse(ErrorCode.OUTSIDE_REGION, offset)
             return
-        self._open.append((region, offset, count, len(covering(offset, count, beat))))
+        self._open.append((region, offset, count, len(covering(offset, count, beat)), len(self.requests) - 1))
 
     def _write(self, bits: int, beat: int) -> None:
         """The bytes of this beat that belong to the oldest request."""
-        region, offset, count, beats = self._open.popleft()
+        region, offset, count, beats, request = self._open.popleft()
         places = covering(offset, count, beat)
         place = places[len(places) - beats]
         content = np.frombuffer(bits.to_bytes(beat, "little"), np.uint8)
         first, end = max(offset, place), min(offset + count, place + beat)
         self._regions[region][first:end] = content[first - place : end - place]
-        if self.fail is not None and self.fail[:2] == (region, place):
-            self._refuse(self.fail[2], place)
+        if self.fail_beat is not None and self.fail_beat[0] == len(self.beat_times):
+            self._bad, self.failed = (self.fail_beat[1], place), request
         if beats > 1:
-            self._open.appendleft((region, offset, count, beats - 1))
+            self._open.appendleft((region, offset, count, beats - 1, request))
         else:
             self._unanswered += 1
