@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from common.array_runs import Position, modes_of, positions, random_run, vector_at
-from common.bench import Bench, testcase
+from common.array_runs import modes_of, positions, random_run
+from common.bench import testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
+from common.feeder import (
+    BY_CHANNEL,
+    IDLE,
+    WAIT_ACCUMULATORS,
+    WAIT_FOLLOW,
+    WAIT_LOAD,
+    WAIT_TOKENS,
+    WAIT_WEIGHTS,
+    FeederNeighbours,
+)  # fmt: skip
 from common.long_runs import LOOPS, edge_number, first_positions, long_run
-from common.pauses import STYLES, Pace, make_pace
-from common.scoreboard import Scoreboard
-from common.scratchpad import ArrayReads
-from common.streams import Source
+from common.pauses import STYLES, make_pace
 
 from tensaw.spec.isa import Follow, Mode, TableKind, Unit
 from tensaw.spec.limits import refusal
@@ -38,208 +40,15 @@ cover_table = COVER.point("table", tuple(kind.name for kind in TableKind))
 cover_illegal = COVER.point("refused", ILLEGAL)
 cover_halt = COVER.point("halted", ("between runs", "in a run"))
 
-BY_CHANNEL = (Mode.DEPTHWISE, Mode.PAIRS)
 
-IDLE, BUSY, WAIT_WEIGHTS, WAIT_TOKENS, WAIT_FOLLOW, WAIT_ACCUMULATORS, _, WAIT_LOAD = range(8)
+class FeederBench(FeederNeighbours):
+    """With the coverage points."""
 
+    def seen_groups(self, mode: Mode, groups: int) -> None:
+        cover_groups((mode.name, groups))
 
-class FeederBench(Bench):
-    """Plays scratchpad, weight loader, accumulators, tokens and output stage; checks each position's arrival.
-
-    ``loader``, ``taker`` and ``tokens`` pace the answers of those units.
-    """
-
-    loader: Pace
-    taker: Pace
-    tokens: Pace
-
-    def prepare(self) -> None:
-        self.memory = self.bytes(self.config.scratchpad_bytes)
-        self.reads = ArrayReads(self, self.ports.memory, self.memory)
-        self.arrivals = Scoreboard("positions")
-        self.gives = Scoreboard("tokens given")
-        self.takes = Scoreboard("tokens taken")
-        self.loader = self.taker = self.tokens = make_pace(self.rng, "never")
-        self.half = 0
-        self.busy_halves = 0
-        self.busy_cycles = self.issued = 0
-        self.swaps: deque[int] = deque()
-        self.states: set[int] = set()
-        self.give_times: list[int] = []
-        self.positions = 0
-        self.positions_before_give: list[int] = []
-        self.source = Source(self, self.ports.run, make_pace(self.rng, "rarely"))
-        for part in (self.load_weights(), self.accumulate(), self.grant(), self.watch()):
-            self.start_soon(part)
-
-    # What is expected ----------------------------------------------------------------------------------------------
-
-    def expect(self, run: Registers, most: int = 0) -> None:
-        """A run: its tokens, and what arrives at the array for each of its positions, or the first ``most``."""
-        self.takes.expect(run["RUN"]["wait"])
-        config, mode = self.config, run["RUN"]["mode"]
-        block = 0
-        first = True
-        signed = self.memory.view(np.int8)
-        for position in first_positions(config, run, most) if most else positions(config, run):
-            self.half ^= position.block != block
-            block = position.block
-            self.arrivals.expect((self.half, self.vectors(run, position, signed), position, run, first))
-            first = False
-            self.positions += 1
-            self.cover_padding(run, position)
-        self.half ^= 1
-        self.expect_give(run["RUN"]["signal"])
-        if mode in BY_CHANNEL:
-            cover_groups((Mode(mode).name, run["RUN"]["groups"]))
-
-    def expect_give(self, mask: int) -> None:
-        """Tokens, given when the bytes of all positions so far have been read."""
-        self.gives.expect(mask)
-        self.positions_before_give.append(self.positions)
-
-    def vectors(
-        self, run: Registers, position: Position, memory: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Lanes, columns, second pixels and by_column."""
-        config, mode = self.config, run["RUN"]["mode"]
-        lanes = np.zeros(config.rows, np.int64)
-        columns = np.zeros((config.groups, config.columns), np.int64)
-        seconds = np.zeros_like(columns)
-        if mode == Mode.CONV:
-            used = run["WEIGHTS"]["rows"]
-            lanes[:used] = vector_at(config, run, memory, position, used)
-            return lanes, columns, seconds, 0
-        groups = run["RUN"]["groups"] if mode in BY_CHANNEL else 1
-        for group in range(groups):
-            columns[group] = vector_at(config, run, memory, position, config.columns, group)
-            if mode == Mode.PAIRS:
-                second = replace(position, x=position.x + run["STEP"]["position"] // 2)
-                seconds[group] = vector_at(config, run, memory, second, config.columns, group)
-        return lanes, columns, seconds, (1 << groups) - 1
-
-    def cover_padding(self, run: Registers, position: Position) -> None:
-        window = run["WINDOW"]
-        if position.y < 0:
-            cover_padding("above")
-        elif position.y >= window["height"]:
-            cover_padding("below")
-        elif position.x < 0:
-            cover_padding("left")
-        elif position.x + self.config.columns > window["row_bytes"]:
-            cover_padding("right")
-        else:
-            cover_padding("none")
-
-    # Neighbours ----------------------------------------------------------------------------------------------------
-
-    async def load_weights(self) -> None:
-        """A step's weights are there after some time; a swap uses them up."""
-        ports = self.ports
-        ready = False
-        while True:
-            ready = ready or self.loader()
-            ports.tile_ready.set(int(ready))
-            await self.edge
-            if ports.swap.get():
-                assert ready, "swap without weights"
-                self.swaps.append(self.cycle - 1)
-                ready = False
-
-    async def accumulate(self) -> None:
-        """A half is busy from its opening on until it has been emptied, some time later."""
-        ports = self.ports
-        opened = []
-        while True:
-            ports.half_busy.set(self.busy_halves)
-            await self.edge
-            if ports.open.get():
-                half = ports.open_half.get()
-                assert not self.busy_halves >> half & 1, f"half {half} opened while it is busy"
-                self.busy_halves |= 1 << half
-                opened.append(half)
-            elif opened and self.taker():
-                self.busy_halves &= ~(1 << opened.pop(0))
-
-    async def grant(self) -> None:
-        ports = self.ports
-        while True:
-            ready = self.tokens()
-            ports.take_ready.set(int(ready))
-            await self.edge
-            if ports.take.get():
-                assert ready, "tokens taken that are not there"
-                self.takes.check(ports.take_mask.get())
-            if ports.give.get():
-                self.gives.check(ports.give_mask.get())
-                self.give_times.append(self.cycle - 1)
-
-    async def watch(self) -> None:
-        """What arrives at the array, ``latency`` cycles after it was issued."""
-        ports, latency = self.ports, self.constants["latency"]
-        step_swaps: deque[int] = self.swaps
-        before: Position | None = None
-        before_cycle = -1
-        while True:
-            await self.edge
-            now = self.cycle - 1
-            state = ports.state.get()
-            self.states.add(state)
-            self.busy_cycles += state == BUSY
-            control, by_column, swap = ports.control.get(), ports.by_column.get(), ports.array_swap.get()
-            if swap:
-                assert step_swaps and step_swaps.popleft() == now - latency, f"array_swap in cycle {now}"
-            if not control["valid"] and not by_column:
-                assert not swap, "a swap without a position"
-                continue
-            half, (lanes, columns, seconds, wanted_columns), position, run, first = self.next_arrival()
-            self.issued += 1
-            text = f"position {self.arrivals.count} ({position})"
-            assert by_column == wanted_columns, f"by_column {by_column} at {text}"
-            held = run["RUN"]["mode"] == Mode.POOL and not first
-            assert swap == (position.step_start and not held), f"swap is {swap} at {text}"
-            found_columns = np.array(ports.columns.get())
-            assert np.array_equal(found_columns, columns), f"columns {found_columns} instead of {columns} at {text}"
-            found_seconds = np.array(ports.seconds.get())
-            assert np.array_equal(found_seconds, seconds), f"seconds {found_seconds} instead of {seconds} at {text}"
-            assert ports.pairs.get() == (run["RUN"]["mode"] == Mode.PAIRS), f"pairs at {text}"
-            assert np.array_equal(ports.lanes.get(), lanes), f"lanes {ports.lanes.get()} instead of {lanes} at {text}"
-            assert control["valid"] == position.keep, text
-            if position.keep:
-                wanted = {"valid": 1, "half": half, "index": position.index, "first": int(position.first),
-                          "last": int(position.last), "final": int(position.final),
-                          "maximum": run["RUN"]["maximum"]}  # fmt: skip
-                assert control == wanted, f"control {control} instead of {wanted} at {text}"
-            if run["RUN"]["mode"] in BY_CHANNEL and before is not None and not position.row_start:
-                assert now == before_cycle + 1, f"a gap within a row, where later positions are taps: {text}"
-            before, before_cycle = position, now
-
-    def next_arrival(self) -> Any:
-        if not self.arrivals.left:
-            raise AssertionError("a position arrived that no run has")
-        item = self.arrivals._expected.popleft()
-        self.arrivals.count += 1
-        return item
-
-    # Tests' parts --------------------------------------------------------------------------------------------------
-
-    def send(self, run: Registers) -> None:
-        self.expect(run)
-        self.source.send(payload_of(Unit.ARRAY, run))
-
-    async def settled(self, limit: int = 60_000) -> None:
-        """All runs are through."""
-        await self.until(
-            lambda: self.source.idle and not self.arrivals.left and not self.gives.left, limit, "all positions"
-        )
-        await self.clocks(12)
-
-    def finish(self) -> None:
-        for board in (self.arrivals, self.gives, self.takes):
-            board.finish()
-        assert not self.swaps, "a swap that the array never saw"
-        for time, count in zip(self.give_times, self.positions_before_give, strict=True):
-            assert not count or time >= self.reads.times[count - 1], "tokens given before the last bytes were read"
+    def seen_padding(self, where: str) -> None:
+        cover_padding(where)
 
 
 def small_run(bench: FeederBench, mode: Mode) -> Registers:

@@ -107,6 +107,28 @@ class NpuBench(Bench):
 
 
 @testcase(NpuBench)
+async def both_ports(bench: NpuBench) -> None:
+    """A run, and what of the ports a run does not need: answers, strobes, all bits of settings."""
+    bench.begin()
+    bench.pause({})
+    hole = 4 * bench.integers(0x100, 0x3FF)
+    assert await bench.axi.write_address(hole, 0) == AxiResp.SLVERR and await bench.axi.read_address(hole) == 0
+    words = {"PROGRAM_OFFSET": 0xFFFFFFFF, "PROGRAM_BYTES": 0xFFFFFFFF, "REGION3_SIZE": 0xFFFFFFFF}
+    words |= {"REGION3_BASE_LO": 0xFFFFFFF0, "REGION1_ACCESS": 3}
+    for value in (bench.integers(0, 0xFFFFFFFF), 0):
+        for name, mask in words.items():
+            before = await bench.axi.read(name)
+            byte = bench.integers(0, 3)
+            await bench.axi.write_bytes(name, byte, bytes([value >> 8 * byte & 255]))
+            wanted = (before & ~(255 << 8 * byte) | value & 255 << 8 * byte) & mask
+            assert await bench.axi.read(name) == wanted, f"{name} after byte {byte}"
+            for word in (value, value ^ 0xFFFFFFFF):
+                await bench.axi.write(name, word)
+                assert await bench.axi.read(name) == word & mask, name
+    await bench.run(1)
+
+
+@testcase(NpuBench)
 async def random_programs(bench: NpuBench) -> None:
     """Random rounds of all modes, with each channel of the memory pausing in each way."""
     bench.begin()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from common.bench import Bench, testcase
 from common.coverage import Cover
-from common.managers import ReadManagerModel
+from common.long_runs import edge_number
+from common.managers import ReadManagerModel, far_origin
 from common.pauses import STYLES, make_pace
 from common.scoreboard import Scoreboard
-from common.streams import Sink
+from common.streams import Sink, Source
 
 from tensaw.spec.registers import ErrorCode
 
@@ -27,17 +28,19 @@ class FetchBench(Bench):
     def prepare(self) -> None:
         self.regions = [self.bytes(SIZE)]
         self.board = Scoreboard("words")
+        self.origin = far_origin(self, SIZE)
 
     def begin(self, requests: str = "never", data: str = "never", words: str = "never") -> None:
         ports, rng = self.ports, self.rng
-        self.manager = ReadManagerModel(self, ports.read, self.regions, make_pace(rng, requests), make_pace(rng, data))
+        paces = make_pace(rng, requests), make_pace(rng, data)
+        self.manager = ReadManagerModel(self, ports.read, self.regions, *paces, self.origin)
         self.sink = Sink(self, ports.words, make_pace(rng, words), self.board.check)
         for part, style in (("requests", requests), ("data", data), ("words", words)):
             cover_stall((part, style))
 
     async def go(self, offset: int, count: int) -> None:
         ports = self.ports
-        ports.offset.set(offset)
+        ports.offset.set(self.origin + offset)
         ports.bytes.set(count)
         assert not ports.exhausted.get()
         ports.start.set(1)
@@ -75,6 +78,40 @@ async def random_programs(bench: FetchBench) -> None:
     for words in (0, 2, depth, 4 * depth + 2):
         bench.begin(*(bench.choose(*STYLES) for _ in range(3)))
         await bench.program(words)
+        await bench.restart()
+
+
+@testcase(FetchBench)
+async def long_programs(bench: FetchBench) -> None:
+    """Programs of any length are asked for whole, and ``exhausted`` is not told within their first words."""
+    ports = bench.ports
+    beat = bench.config.bus_bytes
+    for _ in range(bench.count(60)):
+        count, offset = 16 * edge_number(bench, 24), 16 * bench.integers(0, (1 << 28) - 1)
+        beats = [int.from_bytes(bench.rng.bytes(beat), "little") for _ in range(min(count // beat, 6))]
+        bench.board.expect(*(beat_ >> bits & (1 << 64) - 1 for beat_ in beats for bits in range(0, 8 * beat, 64)))
+        Sink(bench, ports.words, make_pace(bench.rng, "never"), bench.board.check)
+        ports.offset.set(offset)
+        ports.bytes.set(count)
+        ports.start.set(1)
+        await bench.clocks()
+        ports.start.set(0)
+        await bench.until(lambda: bool(ports.read.request.valid.get()), 9, "the request")
+        assert ports.read.request.payload.get() | {"turn": 0} == {
+            "region": 0,
+            "offset": offset,
+            "bytes": count,
+            "turn": 0,
+        }
+        ports.read.request.ready.set(1)
+        await bench.clocks()
+        ports.read.request.ready.set(0)
+        Source(bench, ports.read.data, make_pace(bench.rng, "never"), beats)
+        await bench.until(lambda: not bench.board.left, 40, "the first words")
+        await bench.clocks(2)
+        assert ports.exhausted.get() == (len(beats) * beat == count), (
+            f"exhausted after {len(beats)} beats of {count} bytes"
+        )
         await bench.restart()
 
 
@@ -131,6 +168,11 @@ async def errors(bench: FetchBench) -> None:
         assert error.code.get() == code
         if code != ErrorCode.ILLEGAL_VALUE:
             assert error.address.get() == (96 if what.startswith("READ") else offset)
+            address = int.from_bytes(bench.rng.bytes(8), "little")
+            for one in (address, ~address & (1 << 64) - 1):  # a region may lie anywhere
+                bench.ports.read.error.address.set(one)
+                await bench.clocks()
+                assert error.address.get() == one
         else:
             await bench.clocks(30)
             assert error.valid.get() and not bench.manager.requests and not bench.ports.exhausted.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from common.bench import Bench, testcase
 from common.coverage import Cover
-from common.managers import ReadManagerModel
+from common.managers import ReadManagerModel, far_origin
 from common.pauses import STYLES, make_pace
 from common.scoreboard import Scoreboard
 from common.streams import Sink
@@ -34,11 +34,12 @@ class SequencerBench(Bench):
     def prepare(self) -> None:
         self.regions = [self.bytes(SIZE)]
         self.boards = [Scoreboard(name) for name in NAMES]
+        self.origin = far_origin(self, SIZE)
 
     def begin(self, memory: str = "never", units: dict[str, str] | None = None) -> None:
         ports, rng = self.ports, self.rng
         paces = make_pace(rng, "never"), make_pace(rng, memory)
-        self.manager = ReadManagerModel(self, ports.read, self.regions, *paces)
+        self.manager = ReadManagerModel(self, ports.read, self.regions, *paces, self.origin)
         self.sinks = []
         for unit, board in zip(UNITS, self.boards, strict=True):
             style = (units or {}).get(unit.name, "never")
@@ -53,7 +54,7 @@ class SequencerBench(Bench):
         offset = 16 * self.integers(0, (SIZE - len(content)) // 16)
         self.regions[0][offset : offset + len(content)] = content
         ports = self.ports
-        ports.program_offset.set(offset)
+        ports.program_offset.set(self.origin + offset)
         ports.program_bytes.set(len(content) if count is None else count)
         ports.start.set(1)
         await self.clocks()
@@ -160,16 +161,19 @@ async def the_end_waits(bench: SequencerBench) -> None:
 async def errors(bench: SequencerBench) -> None:
     """What is wrong with a program is reported, with the word; nothing is handed out after it."""
     ports = bench.ports
-    for what in ("no unit", "unit 15", "CONTROL, no END", "END with bits", "no end", "empty program", "fetch"):
+    kinds = "no unit", "unit 15", "CONTROL, no END", "END with bits", "no end", "empty program", "fetch"
+    bits = 0
+    for number, what in enumerate(kind for kind in kinds for _ in range(2)):
+        bits = bits ^ (1 << 54) - 1 if number % 2 else bench.integers(0, (1 << 54) - 1)  # each bit is seen both ways
         bench.begin()
         words = bench.program(6)[:-1]
         bad, error, code = 0, ports.fetch_error, ErrorCode.ILLEGAL_COMMAND
         if what == "no unit":
-            bad = bench.choose(0, 7 << 60, 9 << 60) | bench.integers(0, 1 << 50)
+            bad = bench.choose(0, *range(7, 15)) << 60 | bench.integers(0, 63) << 54 | bits
         elif what == "unit 15":
-            bad = (1 << 64) - 1
+            bad = 63 * (1 - number % 2) << 54 | 15 << 60 | bits
         elif what == "CONTROL, no END":
-            bad, error = int(Unit.CONTROL) << 60 | bench.integers(1, 63) << 54, ports.error
+            bad, error = int(Unit.CONTROL) << 60 | bench.integers(1, 63) << 54 | bits, ports.error
         elif what == "END with bits":
             bad, error = END_WORD | 1 << bench.choose(16, 53, bench.integers(16, 53)), ports.error
         elif what in ("no end", "empty program"):
@@ -200,6 +204,11 @@ async def errors(bench: SequencerBench) -> None:
         assert error.valid.get() and error.code.get() == code, f"{what}: {ErrorCode(error.code.get()).name}"
         if code == ErrorCode.ILLEGAL_COMMAND:
             assert error.address.get() == bad, what
+        if what == "fetch":
+            for address in (bits, bits ^ (1 << 64) - 1):  # a region may lie anywhere
+                ports.read.error.address.set(address)
+                await bench.clocks()
+                assert error.address.get() == address
         for board in bench.boards:
             board.finish()
         assert not ports.done.get()

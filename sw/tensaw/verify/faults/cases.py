@@ -24,7 +24,7 @@ _TIMINGS = 3
 
 KINDS = (
     "read_error", "read_error", "write_error", "reset", "stop", "start", "registers", "windows", "windows", "program",
-    "program", "program", "silent", "silent", "several", "several",
+    "program", "program", "refused", "refused", "silent", "silent", "several", "several",
 )  # fmt: skip
 """Kinds of faults, those with more forms more often; the functions of tensaw.verify.faults.scenarios."""
 

@@ -11,6 +11,7 @@ from tensaw.harness import CHANNELS, MemoryFaults
 from tensaw.spec.isa import REGIONS
 from tensaw.spec.program import CONSTANTS
 from tensaw.spec.registers import ADDRESS_BITS, ErrorCode, register
+from tensaw.verify.faults.refusals import refused
 from tensaw.verify.faults.site import READ, WRITE, End, Failure, Site
 from tensaw.verify.faults.words import damage
 
@@ -110,6 +111,8 @@ def registers(site: Site, rng: Rng) -> str:
             break
         for _ in range(1 + _number(rng, 3)):
             offset = 4 * _number(rng, 1 << (ADDRESS_BITS - (2 if rng.random() < 0.2 else 5)))
+            if rng.random() < 0.5:
+                offset = register(str(rng.choice(sorted(site.network.settings)))).offset
             if rng.random() < 0.3:
                 site.simulator.read_register(offset)
             elif offset != control:
@@ -293,6 +296,6 @@ def _bring_to_end(site: Site, end: End) -> End:
 
 SCENARIOS: dict[str, Callable[[Site, Rng], str]] = {
     scenario.__name__: scenario
-    for scenario in (read_error, write_error, reset, stop, start, registers, windows, program, silent, several)
+    for scenario in (read_error, write_error, reset, stop, start, registers, windows, program, refused, silent, several)
 }
 """By the names of KINDS. Each returns a sentence of what was done and how the run ended."""

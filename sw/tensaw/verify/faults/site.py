@@ -75,6 +75,7 @@ class End:
     cycles: int
     code: ErrorCode = ErrorCode.NONE
     unit: int = 0
+    tag: int = 0
     address: int = 0
     text: str = ""
 
@@ -85,7 +86,7 @@ class End:
     def __str__(self) -> str:
         if self.kind == "error":
             unit = Unit(self.unit).name if self.unit else "fetch"
-            return f"{self.code.name} in {unit} (0x{self.address:x}) after {self.cycles} cycles"
+            return f"{self.code.name} in {unit} (tag 0x{self.tag:x}, 0x{self.address:x}) after {self.cycles} cycles"
         return f"{self.kind} after {self.cycles} cycles{': ' + self.text if self.text else ''}"
 
 
@@ -184,7 +185,7 @@ class Site:
         code, unit = error & 0xFF, error >> 8 & 15
         if code not in list(ErrorCode) or code == ErrorCode.NONE or unit and unit not in list(Unit):
             raise Failure(f"STATUS says that the run failed, but ERROR is 0x{error:08x}")
-        return End("error", cycles, ErrorCode(code), unit, address)
+        return End("error", cycles, ErrorCode(code), unit, error >> 16, address)
 
     def stop(self) -> End:
         """Stop a run. It must end so, unless it has just ended by itself."""
