@@ -28,6 +28,11 @@ def _tell(error: Any, told: tuple[int, int]) -> None:
     error.address.set(told[1])
 
 
+def _halted(bench: Bench) -> bool:
+    """Halted units take their requests back."""
+    return "halt" in bench.ports and bool(bench.ports.halt.get())
+
+
 def covering(offset: int, count: int, beat: int) -> range:
     """Offsets of the beats that cover ``count`` bytes from ``offset`` on."""
     return range(offset // beat * beat, offset + count, beat)
@@ -98,7 +103,8 @@ class ReadManagerModel:
             request.ready.set(int(ready))
             await bench.edge
             if not request.valid.get():
-                assert waiting is None, "a request was withdrawn"
+                assert waiting is None or _halted(bench), "a request was withdrawn"
+                waiting = None
                 continue
             bits = request.payload.bits()
             assert waiting in (None, bits), "a request changed while it waited"
@@ -220,7 +226,8 @@ class WriteManagerModel:
             else:
                 assert waiting_data is None, "data was withdrawn"
             if not port.request.valid.get():
-                assert waiting_request is None, "a request was withdrawn"
+                assert waiting_request is None or _halted(bench), "a request was withdrawn"
+                waiting_request = None
                 continue
             bits = port.request.payload.bits()
             assert waiting_request in (None, bits), "a request changed while it waited"
