@@ -34,12 +34,15 @@ class ScratchpadBench(Bench):
         self.known = np.zeros(self.size, bool)
         self.recent: list[np.ndarray] = [np.zeros(0, np.int64)] * 4
         """Addresses written in this cycle and in the ones before."""
+        self.readers = [self.ports.read0, self.ports.read1]
+        self.sizes = [config.requant_lanes, config.bus_bytes]
+        """Bytes that the readers ask for."""
         self.pending: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[] for _ in range(READ_LATENCY)]
         self.hot = self.integers(0, self.size - 1)
 
-    def address(self) -> int:
-        """Often close to others', at edges of words, at the end."""
-        edge = self.choose(0, 1, self.word - 1)
+    def address(self, size: int = 1) -> int:
+        """Often close to others', at edges of words, at the end; of ``size`` bytes."""
+        edge = self.choose(0, 1, self.word - 1, self.word - size, self.word - size + 1) % self.word
         near = self.hot + self.integers(-3 * self.word, 3 * self.word)
         last = self.size - self.word + edge
         return self.choose(near, near, near // self.word * self.word + edge, last, self.integers(0, self.size - 1)) % (
@@ -64,8 +67,8 @@ class ScratchpadBench(Bench):
             slots = [(slots[0] + slot * self.choose(1, 5, 2 * self.config.banks + 1)) % words for slot in range(count)]
         ports.array.enable.set(enable)
         ports.array.address.set(slots)
-        reads = [(self.address(), rng.random() < busy) for _ in ports.reads]
-        for port, (address, valid) in zip(ports.reads, reads, strict=True):
+        reads = [(self.address(size), rng.random() < busy) for size in self.sizes]
+        for port, (address, valid) in zip(self.readers, reads, strict=True):
             port.valid.set(int(valid))
             port.address.set(address)
         writes = []
@@ -83,7 +86,6 @@ class ScratchpadBench(Bench):
         self.check_writes(writes)
 
     def check_reads(self, enable: int, slots: list[int], reads: list[tuple[int, bool]]) -> None:
-        ports = self.ports
         taken: set[int] = set()
         expected: list[tuple[int, np.ndarray, np.ndarray]] = []
         used = [slots[slot] % self.config.banks for slot in range(len(slots)) if enable >> slot & 1]
@@ -94,10 +96,10 @@ class ScratchpadBench(Bench):
             bank = slots[slot] % self.config.banks
             if enable >> slot & 1 and bank not in taken:  # of one bank the lowest slot wins
                 taken.add(bank)
-                expected.append((slot, *self.read(slots[slot] * self.word)))
-        for number, (port, (address, valid)) in enumerate(zip(ports.reads, reads, strict=True)):
-            offset = address % self.word
-            wanted = self.banks(address, offset != 0)
+                expected.append((slot, *self.read(slots[slot] * self.word, self.word)))
+        for number, (port, (address, valid)) in enumerate(zip(self.readers, reads, strict=True)):
+            offset, size = address % self.word, self.sizes[number]
+            wanted = self.banks(address, offset + size > self.word)
             ready = not wanted & taken
             assert not valid or port.ready.get() == ready, f"read {number} at {address}: ready is {port.ready.get()}"
             if not valid:
@@ -106,15 +108,15 @@ class ScratchpadBench(Bench):
             cover_reader((number, where, ("refused", "granted")[ready]))
             taken |= wanted  # for the ports behind it, be it granted or not
             if ready:
-                expected.append((len(slots) + number, *self.read(address)))
-                if offset:
+                expected.append((len(slots) + number, *self.read(address, size)))
+                if offset + size > self.word:
                     cover_bank(("read", (address // self.word + 1) % 4))
-                cover_end("read wraps" if address + self.word > self.size else None)
+                cover_end("read wraps" if address + size > self.size else None)
         self.pending.append(expected)
 
-    def read(self, address: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, address: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Bytes from an address on as they are now, and which of them must come."""
-        at = (address + np.arange(self.word)) % self.size
+        at = (address + np.arange(size)) % self.size
         words = np.isin(at // self.word, self.recent[-1] // self.word)
         if self.known[at].all() and not words.any():
             cover_order("two cycles" if np.isin(at, self.recent[-2]).any() else None)
@@ -127,7 +129,7 @@ class ScratchpadBench(Bench):
         for place, content, certain in self.pending.pop(0):
             if not certain.any():
                 continue
-            port = ports.array.data if place < slots else ports.reads[place - slots].data
+            port = ports.array.data if place < slots else self.readers[place - slots].data
             value = port.text()  # bytes never written are X in simulators that know it
             if place < slots:
                 bits = 8 * self.word
@@ -167,7 +169,7 @@ class ScratchpadBench(Bench):
         port = self.ports.writes[1]
         self.memory = self.bytes(self.size)
         self.known[:] = True
-        for port_ in (*self.ports.reads, *self.ports.writes):
+        for port_ in (*self.readers, *self.ports.writes):
             port_.valid.set(0)
         self.ports.array.enable.set(0)
         port.valid.set(1)
@@ -180,21 +182,21 @@ class ScratchpadBench(Bench):
         await self.clocks(4)
 
     async def compare(self) -> None:
-        """Read every word and compare it."""
-        port = self.ports.reads[0]
+        """Read every bus beat and compare it."""
+        port, size = self.readers[1], self.sizes[1]
         for name in self.ports.writes:
             name.valid.set(0)
         self.ports.array.enable.set(0)
-        self.ports.reads[1].valid.set(0)
+        self.readers[0].valid.set(0)
         port.valid.set(1)
-        addresses = list(range(0, self.size, self.word))
+        addresses = list(range(0, self.size, size))
         for number, address in enumerate([*addresses, *[0] * (READ_LATENCY + 1)]):
             port.address.set(address)
             await self.clocks()
             if READ_LATENCY <= number < len(addresses) + READ_LATENCY:
                 at = addresses[number - READ_LATENCY]
-                found = np.frombuffer(port.data.bits().to_bytes(self.word, "little"), np.uint8)
-                assert np.array_equal(found, self.memory[at : at + self.word]), f"word at {at}"
+                found = np.frombuffer(port.data.bits().to_bytes(size, "little"), np.uint8)
+                assert np.array_equal(found, self.memory[at : at + size]), f"bytes at {at}"
         port.valid.set(0)
 
 
@@ -232,7 +234,7 @@ async def reset_keeps_contents(bench: ScratchpadBench) -> None:
         ports.writes[0].valid.set(0)
         await bench.clocks(2)
     await bench.restart()
-    ports.reads[0].valid.set(1)
-    ports.reads[0].address.set(address)
+    ports.read1.valid.set(1)
+    ports.read1.address.set(address)
     await bench.clocks(READ_LATENCY + 1)
-    assert ports.reads[0].data.text()[-8:] == f"{0x22:08b}"
+    assert ports.read1.data.text()[-8:] == f"{0x22:08b}"

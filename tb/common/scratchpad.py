@@ -65,8 +65,8 @@ class PadReads:
         bench.start_soon(self._run())
 
     async def _run(self) -> None:
-        bench, port, size = self._bench, self._port, self._bench.config.word_bytes
-        lane = np.arange(size)
+        bench, port = self._bench, self._port
+        lane = np.arange(len(port.data) // 8)
         pending: list[int | None] = [None] * (READ_LATENCY - 1)
         waiting: int | None = None
         while True:

@@ -25,6 +25,7 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "both=offset + port.count > size", "both=offset + port.count >= size"),
+        Planted(_MODULE, "bit_length()] > word - size)", "bit_length()] > word - size + 1)"),
         Planted(
             _MODULE,
             "bank_number.eq(first_bank + (lane < first_lane ",
@@ -83,15 +84,15 @@ def scratchpad(b: Bench) -> None:
     # Who reads it.
     touched = reduce(or_, (p.valid & p.ready & _touches(p, place) for p in dut.writes))
     settled = ~b.past(touched)  # what was written a cycle ago to this word may be seen or not
-    for number, port in enumerate(dut.reads):
+    for number, (port, bytes_read) in enumerate(zip(dut.reads, dut.read_sizes, strict=True)):
         index = Signal(_BITS, name=f"read_index_{number}")
         m.d.comb += index.eq(place - port.address)
-        asks = port.valid & port.ready & (index < size) & known & settled
+        asks = port.valid & port.ready & (index < bytes_read) & known & settled
         seen = port.data.word_select(b.past(index[:3], READ_LATENCY), 8)
         right = ~b.past(asks, READ_LATENCY) | (seen == b.past(value, READ_LATENCY))
         b.prove(f"read_{number}", right, "a read shows the byte, READ_LATENCY cycles later")
-        middle = b.past(asks & (index == 5), READ_LATENCY)
-        b.cover(f"reads_{number}", middle & (seen == 0x5A), "it is read across two words")
+        across = b.past(asks & (index == bytes_read - 1) & (port.address[:3] > size - bytes_read), READ_LATENCY)
+        b.cover(f"reads_{number}", across & (seen == 0x5A), "it is read across two words")
     for number in range(slots):
         asks = array.enable[number] & (array.address[number] == word) & known & settled
         seen = array.data[number].word_select(lane, 8)
@@ -101,8 +102,8 @@ def scratchpad(b: Bench) -> None:
 
     # Who is refused.
     used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(slots)))
-    for number, port in enumerate(dut.reads):
-        banks = _banks(port.address, port.address[:3] != 0)
+    for number, (port, bytes_read) in enumerate(zip(dut.reads, dut.read_sizes, strict=True)):
+        banks = _banks(port.address, port.address[:3] > size - bytes_read)
         b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")
         used = used | Mux(port.valid, banks, 0)
     first, second = dut.writes

@@ -57,7 +57,12 @@ class ArrayReadSignature(wiring.Signature):
 
 
 class ReadPortSignature(wiring.Signature):
-    """A shared read port of the scratchpad: ``word_bytes`` bytes from any byte address.
+    """A shared read port of the scratchpad: so many bytes, at most a word, from any byte address.
+
+    Parameters
+    ----------
+    size : int
+        Bytes that a request asks for. The fewer, the fewer requests need two banks.
 
     Members
     -------
@@ -65,17 +70,17 @@ class ReadPortSignature(wiring.Signature):
         A request is taken in a cycle in which both are 1; requests of one port are answered in order.
     address : Out(24)
         Byte address of the first byte. Addresses wrap at the end of the scratchpad.
-    data : In(word)
+    data : In(8 × size)
         Byte i is the byte at ``address + i``, exactly :data:`READ_LATENCY` cycles after the request was taken.
     """
 
-    def __init__(self, config: NpuConfig) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__(
             {
                 "valid": Out(1),
                 "ready": In(1),
                 "address": Out(24),
-                "data": In(config.word_bytes * 8),
+                "data": In(8 * size),
             }
         )
 

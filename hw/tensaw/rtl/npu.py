@@ -156,8 +156,8 @@ class Npu(wiring.Component):
         connect(m, weight.ring, ring.write)
         connect(m, output.write, scratchpad.writes[0])
         connect(m, load.write, scratchpad.writes[1])
-        connect(m, output.read, scratchpad.reads[0])
-        connect(m, store.read, scratchpad.reads[1])
+        connect(m, output.read, scratchpad.read0)
+        connect(m, store.read, scratchpad.read1)
         connect(m, array.memory, scratchpad.array)
         m.d.comb += [
             weight.space.eq(ring.space),

@@ -40,7 +40,7 @@ class ArrayReads:
     """The array's reads in order. Looked at in ascending cycles only."""
 
     def __init__(self, config: NpuConfig) -> None:
-        self._word, self._all_banks = config.word_bytes, config.banks
+        self._word, self._beat, self._all_banks = config.word_bytes, config.bus_bytes, config.banks
         self._steps: list[StepReads] = []
         self._at = 0
 
@@ -49,7 +49,8 @@ class ArrayReads:
         self._steps.append(step)
 
     def free(self, cycle: int, address: int) -> bool:
-        """Whether a port can read from a byte address on in a cycle: its word and, unless that is aligned, the next."""
+        """Whether a bus beat can be read from a byte address on in a cycle: from its word and, if it goes on there, the
+        next."""
         steps = self._steps
         given = cycle - READ_DELAY
         while self._at < len(steps) and steps[self._at].end < given:
@@ -59,7 +60,7 @@ class ArrayReads:
         taken = self._banks(steps[self._at], given)
         first = address // self._word
         return not taken >> first % self._all_banks & 1 and not (
-            address % self._word and taken >> (first + 1) % self._all_banks & 1
+            address % self._word + self._beat > self._word and taken >> (first + 1) % self._all_banks & 1
         )
 
     def _banks(self, step: StepReads, cycle: int) -> int:

@@ -38,7 +38,7 @@ class StoreDma(wiring.Component):
     words : In(stream of 64)
         Command words.
     tokens : Out(TokenSignature())
-    read : Out(ReadPortSignature(config))
+    read : Out(ReadPortSignature(bus_bytes))
         To the scratchpad.
     write : Out(WriteRequestSignature(config))
         To the write manager.
@@ -71,7 +71,7 @@ class StoreDma(wiring.Component):
             {
                 "words": In(stream.Signature(64)),
                 "tokens": Out(TokenSignature()),
-                "read": Out(ReadPortSignature(config)),
+                "read": Out(ReadPortSignature(config.bus_bytes)),
                 "write": Out(WriteRequestSignature(config)),
                 "halt": In(1),
                 "busy": Out(1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -19,8 +20,11 @@ __all__ = ["Scratchpad", "rotate_bytes_left", "rotate_bytes_right"]
 
 
 def rotate_bytes_right(value: Value, amount: Value) -> Value:
-    """Byte i of the result is byte ``(i + amount) % bytes`` of ``value``; a power of two of bytes."""
-    for stage in range(len(amount)):
+    """Byte i of the result is byte ``(i + amount) % bytes`` of ``value``; a power of two of bytes.
+
+    The farthest move comes first: where only the lower bytes are used, the later stages are the smaller for it.
+    """
+    for stage in reversed(range(len(amount))):
         value = Mux(amount[stage], value.rotate_right(8 << stage), value)
     return value
 
@@ -65,17 +69,20 @@ class Scratchpad(wiring.Component):
     Parameters
     ----------
     config : NpuConfig
-    readers, writers : int
-        Shared read and write ports, in order of falling priority.
+    read_sizes : sequence of int
+        Bytes that each of the shared read ports asks for, in order of falling priority. Default: OUTPUT's operands
+        (``requant_lanes``) and STORE's bus beats (``bus_bytes``).
+    writers : int
+        Shared write ports, in order of falling priority.
 
     Members
     -------
     array : In(ArrayReadSignature)
         The array's reads, before all others.
-    reads : In(ReadPortSignature) × readers
+    read0, read1, ... : In(ReadPortSignature(size))
     writes : In(WritePortSignature) × writers
-        Requests of a shared port touch the bank of their first word and, where their bytes go beyond it (reads: where
-        the address is no multiple of the word), the next bank. A read is granted in a cycle in which ports before it do
+        Requests of a shared port touch the bank of their first word and, where their bytes go beyond it, the next bank.
+        A read is granted in a cycle in which ports before it do
         not ask for these banks, and so is a write, for which writes before it ask for the next bank, too, unless their
         address is a multiple of the word; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and
         of earlier ports, on the addresses and on the own count.
@@ -97,18 +104,23 @@ class Scratchpad(wiring.Component):
     """
 
     array: Any
-    reads: Any
     writes: Any
 
-    def __init__(self, config: NpuConfig, readers: int = 2, writers: int = 2) -> None:
+    def __init__(self, config: NpuConfig, read_sizes: Sequence[int] | None = None, writers: int = 2) -> None:
         self._config = config
+        self.read_sizes = (config.requant_lanes, config.bus_bytes) if read_sizes is None else tuple(read_sizes)
         super().__init__(
             {
                 "array": In(ArrayReadSignature(config)),
-                "reads": In(ReadPortSignature(config)).array(readers),
+                **{f"read{number}": In(ReadPortSignature(size)) for number, size in enumerate(self.read_sizes)},
                 "writes": In(WritePortSignature(config)).array(writers),
             }
         )
+
+    @property
+    def reads(self) -> list[Any]:
+        """The shared read ports."""
+        return [getattr(self, f"read{number}") for number in range(len(self.read_sizes))]
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -147,8 +159,8 @@ class Scratchpad(wiring.Component):
                 users[b].append((hit[b], address[bank_bits:]))
         m.d.comb += taken.eq(functools.reduce(operator.or_, hits))
 
-        for number, port in enumerate(self.reads):
-            span = _Span(config, port.address)
+        spans = [self._read_span(number, port.address) for number, port in enumerate(self.reads)]
+        for number, (port, span) in enumerate(zip(self.reads, spans, strict=True)):
             wanted = Signal(config.banks, name=f"read_banks{number}")
             m.d.comb += [
                 port.ready.eq(~(span.banks & taken).any()),
@@ -177,17 +189,22 @@ class Scratchpad(wiring.Component):
                     bank_number.eq(first_bank + (lane < first_lane if lane + 1 < config.word_bytes else 0)),
                     lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
                 ]
-            m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation))
+            m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation)[: len(port.data)])
 
         for bank, wanted in zip(banks, users, strict=True):
             row: Value = wanted[-1][1]
             for want, address in reversed(wanted[:-1]):
                 row = Mux(want, address, row)
             m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
-        granted = [Mux(port.valid & port.ready, _Span(config, port.address).banks, 0) for port in self.reads]
+        granted = [Mux(port.valid & port.ready, span.banks, 0) for port, span in zip(self.reads, spans, strict=True)]
         for b in range(config.banks):
             shared = sum((banks[b] for banks in granted), start=Cat(hit[b] for hit in hits).any())
             check(m, platform, shared <= 1, f"read_bank{b}", f"two ports read bank {b} at once")
+
+    def _read_span(self, number: int, address: Value) -> _Span:
+        """What a request of a shared read port touches."""
+        word, size = self._config.word_bytes, self.read_sizes[number]
+        return _Span(self._config, address, both=address[: (word - 1).bit_length()] > word - size)
 
     def _elaborate_writes(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config

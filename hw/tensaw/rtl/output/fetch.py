@@ -28,7 +28,7 @@ class OperandFetch(wiring.Component):
     Members
     -------
     addresses : In(stream of 24)
-    read : Out(ReadPortSignature)
+    read : Out(ReadPortSignature(requant_lanes))
     data : Out(stream of requant_lanes bytes)
         The bytes from each address on, in order.
 
@@ -48,7 +48,7 @@ class OperandFetch(wiring.Component):
         super().__init__(
             {
                 "addresses": In(stream.Signature(24)),
-                "read": Out(ReadPortSignature(config)),
+                "read": Out(ReadPortSignature(config.requant_lanes)),
                 "data": Out(stream.Signature(self._width)),
             }
         )

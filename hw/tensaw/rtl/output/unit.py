@@ -58,7 +58,7 @@ class OutputUnit(wiring.Component):
         table's loading and its use by tokens. A run with QUANT.bias or QUANT.scale uses up one set for each tile.
     vectors : In(stream of vector_layout)
         One accumulator vector for each position of a DRAIN run.
-    read : Out(ReadPortSignature), write : Out(WritePortSignature)
+    read : Out(ReadPortSignature(requant_lanes)), write : Out(WritePortSignature)
         Scratchpad.
     progress : Out(ProgressSignature)
         SOFTMAX runs count too, their rows as rows of the last tile.
@@ -107,7 +107,7 @@ class OutputUnit(wiring.Component):
                 "tokens": Out(TokenSignature()),
                 "side": In(stream.Signature(side_row_layout(config))),
                 "vectors": In(stream.Signature(vector_layout(config))),
-                "read": Out(ReadPortSignature(config)),
+                "read": Out(ReadPortSignature(config.requant_lanes)),
                 "write": Out(WritePortSignature(config)),
                 "progress": Out(ProgressSignature()),
                 "busy": Out(1),
