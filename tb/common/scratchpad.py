@@ -66,7 +66,7 @@ class PadReads:
 
     async def _run(self) -> None:
         bench, port = self._bench, self._port
-        lane = np.arange(len(port.data) // 8)
+        lane = np.arange(port.data.width // 8)
         pending: list[int | None] = [None] * (READ_LATENCY - 1)
         waiting: int | None = None
         while True:

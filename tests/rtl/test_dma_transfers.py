@@ -10,6 +10,7 @@ from tensaw.rtl.bus.read_manager import ReadManager
 from tensaw.rtl.bus.write_manager import WriteManager
 from tensaw.rtl.dma.load import LoadDma
 from tensaw.rtl.dma.store import StoreDma
+from tensaw.rtl.interfaces import READ_LATENCY
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import encode
 
@@ -42,15 +43,16 @@ class Scratchpad:
 
     async def serve_read(self, ctx, port):
         word = self.config.word_bytes
-        waiting = None
+        waiting = [None] * (READ_LATENCY - 1)
         while True:
             ready = self.rng.random() >= self.refuse
             ctx.set(port.ready, ready)
             _, _, valid, address = await ctx.tick().sample(port.valid, port.address)
-            due, waiting = waiting, None
+            due = waiting.pop(0)
+            waiting.append(None)
             if valid and ready:
                 index = (address + np.arange(word)) % self.content.size
-                waiting = int.from_bytes(self.content[index].tobytes(), "little")
+                waiting[-1] = int.from_bytes(self.content[index].tobytes(), "little")
             ctx.set(port.data, int(self.rng.integers(1 << 32)) if due is None else due)
 
 

@@ -10,7 +10,7 @@ from tensaw.model.machine_array import Accumulated, Parameters
 from tensaw.model.machine_output import Tables, block_order, drain, softmax_rows
 from tensaw.model.softmax import exponent_table
 from tensaw.rtl.control.command import run_layout
-from tensaw.rtl.interfaces import SideKind
+from tensaw.rtl.interfaces import READ_LATENCY, SideKind
 from tensaw.rtl.output.limits import illegal_output_run
 from tensaw.rtl.output.unit import OutputUnit
 from tensaw.spec.config import NpuConfig
@@ -224,7 +224,7 @@ class Bench:
                     left[number].pop()
             if ctx.get(unit.read.valid) and ctx.get(unit.read.ready):
                 address = (ctx.get(unit.read.address) + np.arange(word_bytes)) % SIZE
-                answers[cycle + 2] = int.from_bytes(self.memory[address].tobytes(), "little")
+                answers[cycle + READ_LATENCY] = int.from_bytes(self.memory[address].tobytes(), "little")
             if ctx.get(unit.write.valid) and ctx.get(unit.write.ready):
                 count = ctx.get(unit.write.count)
                 block = np.frombuffer(ctx.get(unit.write.data).to_bytes(word_bytes, "little"), np.uint8)[:count]
