@@ -16,7 +16,7 @@ from common.feeder import (
     WAIT_WEIGHTS,
     FeederNeighbours,
 )  # fmt: skip
-from common.long_runs import LOOPS, edge_number, first_positions, long_run
+from common.long_runs import edge_number, first_positions, long_run, loops_of
 from common.pauses import STYLES, make_pace
 
 from tensaw.spec.isa import Follow, Mode, TableKind, Unit
@@ -82,9 +82,7 @@ async def long_runs(bench: FeederBench) -> None:
     """The bytes of the first positions of runs of any length, at any place of an image of any size."""
     for number in range(bench.count(40)):
         mode = modes_of(bench.config)[number % len(modes_of(bench.config))]
-        loops = [loop for loop in LOOPS if loop != "chunks" or mode == Mode.CONV]
-        loops = [loop for loop in loops if loop != "decimation" or mode in BY_CHANNEL]
-        run = long_run(bench, mode, bench.choose(*loops))
+        run = long_run(bench, mode, bench.choose(*loops_of(mode)))
         most = len(list(first_positions(bench.config, run, 30)))
         bench.expect(run, most)
         bench.source.send(payload_of(Unit.ARRAY, run))

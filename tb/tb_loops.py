@@ -9,7 +9,7 @@ from common.array_runs import modes_of, positions, random_run
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
-from common.long_runs import LOOPS, first_positions, long_run
+from common.long_runs import LOOPS, first_positions, long_run, loops_of
 from common.pauses import STYLES, make_pace
 
 from tensaw.spec.isa import Mode, Unit
@@ -21,7 +21,7 @@ cover_cut = COVER.point("cut block", ("neither", "rows", "columns", "both"))
 cover_kernel = COVER.cross("kernel", ("1 y", "more y"), ("1 x", "more x"), ("1 chunk", "more chunks"))
 cover_decimation = COVER.point("decimation", (1, 2, 3, 4))
 cover_half = COVER.point("half", (0, 1))
-cover_long = COVER.point("long loop", LOOPS)
+cover_long = COVER.point("long loop", tuple(LOOPS))
 cover_overflow = COVER.point("overflow", ("by one", "fits exactly"))
 
 
@@ -144,18 +144,15 @@ async def small_blocks(bench: LoopsBench) -> None:
 @testcase(LoopsBench)
 async def long_loops(bench: LoopsBench) -> None:
     """The first positions of runs with a loop of any length, at any place of an image of any size."""
-    for _ in range(bench.count(4)):
+    for _ in range(bench.count(1)):
         for mode in modes_of(bench.config):
-            for loop in LOOPS:
-                if (loop == "chunks" and mode != Mode.CONV) or (
-                    loop == "decimation" and mode in (Mode.CONV, Mode.POOL)
-                ):
-                    continue
-                run = long_run(bench, mode, loop)
-                cover_long(loop)
-                await bench.start_run(run)
-                if not await bench.take(run, "never", bench.choose(8, 20, 40)):
-                    await bench.restart()
+            for loop, bits in loops_of(mode).items():
+                for bit in range(bits):
+                    run = long_run(bench, mode, loop, bit)
+                    cover_long(loop)
+                    await bench.start_run(run)
+                    if not await bench.take(run, "never", 8):
+                        await bench.restart()
 
 
 @testcase(LoopsBench)

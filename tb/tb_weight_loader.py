@@ -10,7 +10,7 @@ from common.array_runs import modes_of, random_run, stream_rows
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
 from common.coverage import Cover
-from common.long_runs import LOOPS, long_run
+from common.long_runs import LOOPS, edge_number, long_run
 from common.pauses import STYLES, make_pace
 from common.scoreboard import Scoreboard
 from common.streams import Sink, Source
@@ -192,15 +192,22 @@ async def random_runs(bench: LoaderBench) -> None:
 @testcase(LoaderBench)
 async def long_runs(bench: LoaderBench) -> None:
     """The first rows of runs with loops of any length."""
-    for number in range(bench.count(48)):
-        mode = modes_of(bench.config)[number % len(modes_of(bench.config))]
-        loops = [loop for loop in LOOPS if loop != "chunks" or mode == Mode.CONV]
-        loop = bench.choose(*(loop for loop in loops if loop != "decimation"))
-        run = long_run(bench, mode, loop)
+    modes = [mode for mode in modes_of(bench.config) if mode != Mode.POOL]
+    cases = [(loop, bit) for loop, bits in LOOPS.items() for bit in range(bits) if loop != "decimation"]
+    for loop, bit in cases * bench.count(1):
+        mode = Mode.CONV if loop == "chunks" else bench.choose(*modes, *[Mode.POOL] * (loop == "tiles"))
+        run = long_run(bench, mode, loop, bit)
         run["WEIGHTS"] |= {"rows": bench.integers(1, 2), "free": bench.integers(0, 1), "pad": 0}
+        run["WEIGHTS"]["bias"] |= int(mode == Mode.POOL)
+        if loop.startswith("block"):  # some blocks, tile after tile
+            side = "height" if loop == "block rows" else "width"
+            blocks = bench.integers(1, 4)
+            run["BLOCK"][side] = edge_number(bench, 16, bit=bit)
+            run["OUT"][side] = min(blocks * run["BLOCK"][side] + bench.integers(-1, 1) or 1, (1 << 16) - 1)
+            run["KERNEL_X"]["chunks"] = 1
         if loop != "tiles":
             run["TILES"]["count"] = bench.integers(1, 4)
-        most, spare = 70, 10  # rows are read ahead of what they are for
+        most, spare = 40, 10  # rows are read ahead of what they are for
         bench.begin(stream(bench, 4 * most), "never", "never", "never")
         bench.expect(run, 0, most)
         whole = bench.reads.left <= most - spare

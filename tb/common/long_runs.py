@@ -13,17 +13,28 @@ from .array_runs import Position, positions, random_run
 from .bench import Bench
 from .commands import Registers
 
-__all__ = ["LOOPS", "edge_number", "first_positions", "long_run"]
+__all__ = ["LOOPS", "edge_number", "first_positions", "long_run", "loops_of"]
 
-LOOPS = ("tiles", "rows", "columns", "block rows", "block columns", "y", "x", "chunks", "decimation")
-"""Which loop of a run is long; chunks only in CONV, decimation only in DEPTHWISE and PAIRS."""
+LOOPS = {
+    "tiles": 12, "rows": 16, "columns": 16, "block rows": 16, "block columns": 16, "y": 8, "x": 8, "chunks": 16,
+    "decimation": 6,
+}  # fmt: skip
+"""Which loop of a run is long, and how many bits its length has."""
 
 
-def edge_number(bench: Bench, bits: int, low: int = 1) -> int:
+def loops_of(mode: Mode) -> dict[str, int]:
+    """Those of a mode: chunks are CONV's, decimation DEPTHWISE's and PAIRS'."""
+    by_channel = mode in (Mode.DEPTHWISE, Mode.PAIRS)
+    unused = [loop for loop, used in (("chunks", mode == Mode.CONV), ("decimation", by_channel)) if not used]
+    return {loop: bits for loop, bits in LOOPS.items() if loop not in unused}
+
+
+def edge_number(bench: Bench, bits: int, low: int = 1, bit: int | None = None) -> int:
     """A number of so many bits, at least ``low``: often a power of two or close to one, where borrows and carries go
-    far."""
-    power = 1 << bench.integers(0, bits - 1)
-    near = power + bench.integers(-1, 3)
+    far. ``bit``: which one."""
+    near = (1 << (bench.integers(0, bits - 1) if bit is None else bit)) + bench.integers(-1, 3)
+    if bit is not None:
+        return min(max(low, near), (1 << bits) - 1)
     return min(max(low, bench.choose(near, near, near, bench.integers(0, (1 << bits) - 1))), (1 << bits) - 1)
 
 
@@ -38,8 +49,10 @@ def first_positions(config: NpuConfig, run: Registers, most: int) -> Iterator[Po
     return (position for position, _ in zip(legal, range(most), strict=False))
 
 
-def long_run(bench: Bench, mode: Mode, loop: str) -> Registers:
-    """A run with one long loop of ``LOOPS``, anywhere in an image of any size."""
+def long_run(bench: Bench, mode: Mode, loop: str, bit: int | None = None) -> Registers:
+    """A run with one long loop of ``LOOPS``, anywhere in an image of any size. ``bit``: the loop is about as long as
+    two to this power."""
+    bits = LOOPS[loop]
     run = random_run(bench, mode, height=bench.integers(1, 2), width=bench.integers(1, 3), tiles=bench.integers(1, 2))
     run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"] = bench.integers(1, 2), bench.integers(1, 2)
     run["KERNEL_X"]["chunks"] = bench.integers(1, 2) if mode == Mode.CONV else 1
@@ -47,21 +60,21 @@ def long_run(bench: Bench, mode: Mode, loop: str) -> Registers:
         run["STEP"]["decimation"] = 1 if mode in (Mode.CONV, Mode.POOL) else bench.integers(1, 2)
     out, block = run["OUT"], run["BLOCK"]
     if loop == "tiles":
-        run["TILES"]["count"] = edge_number(bench, 12)
+        run["TILES"]["count"] = edge_number(bench, bits, bit=bit)
     elif loop == "rows":
-        out["height"], block["height"] = edge_number(bench, 16), bench.integers(1, 2)
+        out["height"], block["height"] = edge_number(bench, bits, bit=bit), bench.integers(1, 2)
     elif loop == "columns":
-        out["width"], block["width"] = edge_number(bench, 16), bench.integers(1, 2)
+        out["width"], block["width"] = edge_number(bench, bits, bit=bit), bench.integers(1, 2)
     elif loop == "block rows":  # such a block may be larger than a half
-        out["height"], block["height"] = edge_number(bench, 16), edge_number(bench, 16)
+        out["height"], block["height"] = edge_number(bench, bits), edge_number(bench, bits, bit=bit)
     elif loop == "block columns":
-        out["width"], block["width"] = edge_number(bench, 16), edge_number(bench, 16)
+        out["width"], block["width"] = edge_number(bench, bits), edge_number(bench, bits, bit=bit)
     elif loop in ("y", "x"):
-        run[f"KERNEL_{loop.upper()}"]["steps"] = edge_number(bench, 8)
+        run[f"KERNEL_{loop.upper()}"]["steps"] = edge_number(bench, bits, bit=bit)
     elif loop == "chunks":
-        run["KERNEL_X"]["chunks"] = edge_number(bench, 16)
+        run["KERNEL_X"]["chunks"] = edge_number(bench, bits, bit=bit)
     else:
-        run["STEP"]["decimation"] = edge_number(bench, 6)
+        run["STEP"]["decimation"] = edge_number(bench, bits, bit=bit)
     _place_anywhere(bench, run, mode)
     return run
 

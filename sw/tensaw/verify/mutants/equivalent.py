@@ -2,8 +2,9 @@
 
 A mutant in logic that nothing reads, or that ties a bit to the value that it always has, cannot be noticed by any test.
 Yosys compares module and mutant (``equiv_make``, ``equiv_simple``, ``equiv_induct``) after removing what has no effect;
-modules inside count as black boxes. Of what is equal only because of how a module is used, the most common kind is
-found in the whole design: what changes a bit from which nothing leads to an output (:func:`unobservable`).
+modules inside count as black boxes. Of what is equal only because of how a module is used, the most common kinds are
+found in the whole design: what changes a bit from which nothing leads to an output (:func:`unobservable`), and what
+gives a bit the value that it always has there (:func:`ineffective`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tensaw.harness.cache import cached, digest
 from tensaw.harness.tools import find_yosys
 from tensaw.verify.mutants.make import READ, Mutant, MutantSet, run_yosys
 
-__all__ = ["proved_equivalent", "unobservable"]
+__all__ = ["ineffective", "proved_equivalent", "unobservable"]
 
 _CHOSEN = "tensaw_chosen_"
 _UNSEEN = "o:trace_*"
@@ -62,15 +63,36 @@ def unobservable(given: MutantSet, top: str) -> frozenset[int]:
     more are those of mutants that cannot matter. Raises ToolError.
     """
     # However the bit is changed: to invert it under another bit's control would make that other one matter.
-    changes = [re.sub(r"^mutate -mode \w+|-ctrlbit \d+ ", "", mutant.command) for mutant in given.mutants]
-    commands = [
-        f"mutate -ctrl {_CHOSEN}{mutant.number} 1 1 -mode inv {change}"
-        for mutant, change in zip(given.mutants, changes, strict=True)
-    ]
-    simplify = ["opt_expr -full", "opt_dff", "opt_clean -purge"]
+    changes = {
+        mutant.number: "-mode inv " + re.sub(r"^mutate -mode \w+|-ctrlbit \d+ ", "", mutant.command)
+        for mutant in given.mutants
+    }
+    return _without_effect(given, top, changes)
+
+
+def ineffective(given: MutantSet, top: str) -> frozenset[int]:
+    """The numbers of those mutants that tie a bit to the value that it always has, or invert it under another bit that
+    is constant, and change no output of the whole so; kept in the cache.
+
+    Found like :func:`unobservable`, but with the change that the mutant makes, and one kind of change at a time: a bit
+    that others may set to 1 is no constant 0 any more. Raises ToolError.
+    """
+    found: set[int] = set()
+    for modes in (("const0",), ("const1",), ("cnot0", "cnot1")):
+        changes = {
+            mutant.number: mutant.command.removeprefix("mutate ") for mutant in given.mutants if mutant.mode in modes
+        }
+        found |= _without_effect(given, top, changes)
+    return frozenset(found)
+
+
+def _without_effect(given: MutantSet, top: str, changes: dict[int, str]) -> frozenset[int]:
+    """Those changes (arguments of ``mutate``, by number) that Yosys removes when it simplifies the flattened design."""
+    commands = [f"mutate -ctrl {_CHOSEN}{number} 1 1 {change}" for number, change in changes.items()]
+    simplify = ["opt -full", "opt_clean -purge"]
     script = [
         *READ.format(top=top).split("; "), *commands, f"select -module {top}", f"delete -output {_UNSEEN}",
-        "select -clear", "flatten", *simplify, "techmap", *simplify, *simplify, "write_json whole.json",
+        "select -clear", "flatten", *simplify, "techmap", *simplify, "write_json whole.json",
     ]  # fmt: skip
 
     def build(directory: Path) -> None:
@@ -80,15 +102,15 @@ def unobservable(given: MutantSet, top: str) -> frozenset[int]:
             run_yosys(find_yosys(), folder, "\n".join(script))
             whole = json.loads((folder / "whole.json").read_text())["modules"][top]
         used = _read_bits(whole)
-        numbers = [mutant.number for mutant in given.mutants if _chooser(whole, mutant) not in used]
+        numbers = [number for number in changes if _chooser(whole, number) not in used]
         (directory / "numbers.json").write_text(json.dumps(numbers))
 
     entry = cached("mutants-unobservable", digest({"given": given.original, "script": "\n".join(script)}), build)
     return frozenset(json.loads((entry / "numbers.json").read_text()))
 
 
-def _chooser(whole: dict[str, Any], mutant: Mutant) -> int | None:
-    port = whole["ports"].get(f"{_CHOSEN}{mutant.number}")
+def _chooser(whole: dict[str, Any], number: int) -> int | None:
+    port = whole["ports"].get(f"{_CHOSEN}{number}")
     return None if port is None else port["bits"][0]
 
 

@@ -13,7 +13,7 @@ from tensaw.regress.cases import Case
 from tensaw.spec.config import PRESETS
 from tensaw.verify.blocks import BLOCKS, FAST, Block
 from tensaw.verify.faults.cases import FaultCase
-from tensaw.verify.mutants.equivalent import proved_equivalent, unobservable
+from tensaw.verify.mutants.equivalent import ineffective, proved_equivalent, unobservable
 from tensaw.verify.mutants.make import Mutant
 from tensaw.verify.mutants.whole import TOP, WholeNpu, mutants_of
 from tensaw.verify.simulate import bench_directory, run_bench
@@ -92,6 +92,8 @@ class Hunt:
         rest = [mutant for mutant in mutants if mutant.number not in found]
         unseen = unobservable(self._set, TOP) & {mutant.number for mutant in rest} if rest else set()
         found |= dict.fromkeys(unseen, "Proved: nothing leads from what it changes to an output of the NPU.")
+        same = ineffective(self._set, TOP) & {mutant.number for mutant in rest} - unseen if rest else set()
+        found |= dict.fromkeys(same, "Proved: it gives a bit the value that this always has.")
         rest = [mutant for mutant in rest if mutant.number not in found]
         proved = proved_equivalent(self._set, TOP, rest) if rest else set()
         return found | dict.fromkeys(proved, "Proved: it changes nothing.")
