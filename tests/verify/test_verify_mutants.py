@@ -11,7 +11,7 @@ import pytest
 
 from tensaw.regress.cases import Case
 from tensaw.regress.configs import CONFIGS
-from tensaw.verify.mutants.equivalent import proved_equivalent, unobservable
+from tensaw.verify.mutants.equivalent import ineffective, proved_equivalent, unobservable
 from tensaw.verify.mutants.make import make_mutants
 from tensaw.verify.mutants.whole import WholeNpu, mutants_of
 
@@ -112,6 +112,18 @@ def test_mutants_that_reach_no_output_are_found(tmp_path: Path) -> None:
         assert mutant.number not in unseen or told == "0", mutant
         low = mutant.bit < 2 and mutant.mode == "inv" and mutant.cell == "add"
         assert not (low and mutant.number in unseen), mutant
+
+
+def test_mutants_that_give_a_bit_the_value_it_has_are_found() -> None:
+    # The leaf's b is 3 in this design.
+    found = make_mutants(ADDER, "top", 60, 1)
+    same = ineffective(found, "top")
+    assert ineffective(found, "top") == same
+    b = {mutant.number: mutant for mutant in found.mutants if (mutant.cell, mutant.port) == ("add", "B")}
+    as_it_is = {number for number, mutant in b.items() if mutant.mode == ("const1" if mutant.bit < 2 else "const0")}
+    other = {number for number, mutant in b.items() if mutant.mode == ("const0" if mutant.bit < 2 else "const1")}
+    assert as_it_is and other and as_it_is <= same and not other & same
+    assert not {mutant.number for mutant in found.mutants if mutant.mode == "inv"} & same
 
 
 def test_mutants_of_the_npu_are_noticed_by_random_cases() -> None:
