@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from common.bench import Bench, testcase
 from common.coverage import Cover
-from common.output_jobs import EXPONENT, LOOKUP, Job, drain_job, softmax_job, table_rows
+from common.output_jobs import EXPONENT, LOOKUP, Job, drain_job, softmax_job, table_rows, walk_beats
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadReads, PadWrites
 from common.streams import Source
@@ -38,6 +39,7 @@ cover_table = COVER.point("table", (0, 1))
 cover_refused = COVER.cross("refused", tuple(f"{word}.{field} {value}" for word, field, value in BROKEN),
                             ("DRAIN", "DRAIN with operand", "SOFTMAX"))  # fmt: skip
 cover_error = COVER.point("error", ("ILLEGAL_COMMAND", "ILLEGAL_VALUE"))
+cover_large = COVER.point("large run", ("finished", "goes on"))
 cover_progress = COVER.point("progress", ("rows of the last tile", "runs"))
 
 
@@ -49,13 +51,16 @@ class OutputBench(Bench):
 
     def prepare(self) -> None:
         self.memory = self.bytes(self.config.scratchpad_bytes)
-        self.finished = 0
+        self.finished = self.taken = 0
+        self.jobs: list[Job] = []
         self.expected: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.finish_times: list[int] = []
 
     def plan(self, jobs: list[Job]) -> None:
         """The golden result of all jobs."""
         self.jobs = jobs
+        for job in jobs:
+            job.registers["RUN"]["tag"] = self.integers(0, 0xFFFF)
         self.golden = self.memory.copy()
         for job in jobs:
             footprint = job.golden(self, self.golden, self.tables)
@@ -117,10 +122,15 @@ class OutputBench(Bench):
         return name
 
     async def watch(self) -> None:
-        """What is said to be written is there."""
-        progress = self.ports.progress
+        """What is said to be written is there; the tag is that of the latest run, or of the one that waits."""
+        ports, progress = self.ports, self.ports.progress
         while True:
             await self.edge
+            if self.jobs and ports.busy.get() and not ports.error.valid.get():
+                tags = [job.registers["RUN"]["tag"] for job in self.jobs]
+                allowed = tags[self.taken - 1 :][:1] if ports.active.get() else tags[max(0, self.taken - 1) :][:2]
+                assert ports.tag.get() in allowed, f"tag {ports.tag.get()} instead of {allowed}"
+            self.taken += ports.tokens.take.get()
             completed, rows = progress.completed.get(), progress.rows.get()
             while self.finished % 256 != completed:
                 addresses, _, values = self.expected[self.finished]
@@ -213,19 +223,82 @@ async def speed(bench: OutputBench) -> None:
 
 
 @testcase(OutputBench)
+async def large_runs(bench: OutputBench) -> None:
+    """The first writes, and reads of the second operand, of runs whose pitches, sizes and counts are anything that is
+    legal."""
+    ports, columns, number = bench.ports, bench.config.columns, 24
+    for _ in range(bench.count(60)):
+
+        def size(bits: int) -> int:
+            few = bench.integers(1, 3)
+            return bench.choose(1, few, few, min((1 << bench.integers(1, bits - 1)) + few - 1, (1 << bits) - 1))
+
+        operation = bench.choose(*Operation)
+        job = drain_job(bench, operation, streamed=(0, 0), tile=bench.integers(1, columns))
+        registers = job.registers
+        for name in ("TARGET", "OPERAND"):
+            registers[name] = {field: bench.integers(0, (1 << 24) - 1) for field in ("base", "pitch")}
+        registers["CHANNELS"] |= {"tiles": size(12), "pixel_pitch": bench.integers(0, 0xFFFF)}
+        registers["OPERAND_STEP"] |= {"pixel_pitch": bench.integers(0, 0xFFFF), "tile_step": bench.integers(0, 127)}
+        for name in ("OUT", "BLOCK"):
+            registers[name] = {"height": size(16), "width": size(16)}
+        registers["RUN"] |= {"tag": bench.integers(0, 0xFFFF), "wait": 15}
+        channels = registers["CHANNELS"]
+        common = {
+            **{name: channels[name] for name in ("tile", "last", "tiles")}, **registers["OUT"],
+            **{f"block_{name}": value for name, value in registers["BLOCK"].items()},
+        }  # fmt: skip
+        beats = list(islice(walk_beats(bench.config, {
+            **common, **registers["TARGET"], "pixel_pitch": channels["pixel_pitch"], "tile_step": channels["tile"],
+        }), number + 1))  # fmt: skip
+        reads = walk_beats(bench.config, {
+            **common, **registers["OPERAND"],
+            **{name: registers["OPERAND_STEP"][name] for name in ("pixel_pitch", "tile_step")},
+        })  # fmt: skip
+        UnitTokens(bench, ports.tokens, make_pace(bench.rng, "never")).expect(15, registers["RUN"]["signal"])
+        pad = PadReads(bench, ports.read, bench.memory, make_pace(bench.rng, "never"))
+        written: list[tuple[int, int]] = []
+        PadWrites(bench, ports.write, bench.memory, lambda written=written: len(written) < number,
+                  lambda address, data, written=written: written.append((address, len(data))))  # fmt: skip
+        Source(bench, ports.words, make_pace(bench.rng, "never"), job.words)
+        Source(bench, ports.vectors, make_pace(bench.rng, "never"), [np.zeros(columns, np.int32)] * (number + 9))
+        wanted = [(beat["address"], beat["count"]) for beat in beats[:number]]
+        await bench.until(lambda written=written, wanted=wanted: len(written) == len(wanted), 400, "the first writes")
+        await bench.clocks(12)
+        assert written == wanted, f"{written} instead of {wanted} of {registers}"
+        read = [beat["address"] for beat in islice(reads, len(pad.addresses))]
+        assert pad.addresses == read and bool(read) == bool(operation), f"{pad.addresses} instead of {read}"
+        goes_on = len(beats) > number
+        assert ports.active.get() == goes_on == ports.busy.get() and not ports.error.valid.get()
+        cover_large(("finished", "goes on")[goes_on])
+        await bench.restart()
+
+
+@testcase(OutputBench)
+async def many_runs(bench: OutputBench) -> None:
+    """The count of runs uses all its bits."""
+    one = {"height": 1, "width": 1, "tiles": 1, "block": (1, 1), "streamed": (0, 0)}
+    bench.plan([drain_job(bench, **one) for _ in range(135)])
+    bench.begin()
+    bench.tokens.pace = lambda: True
+    bench.send()
+    await bench.settled()
+    assert bench.ports.progress.completed.get() == 135
+
+
+@testcase(OutputBench)
 async def refuses_illegal_runs(bench: OutputBench) -> None:
     """ILLEGAL_VALUE for exactly what tensaw.spec.limits refuses, with the run's tag, and nothing written."""
     for word, field, value in BROKEN:
         for kind in ("DRAIN", "DRAIN with operand", "SOFTMAX"):
             if kind == "SOFTMAX":
-                job = softmax_job(bench, 1, 3, tag=77)
+                job = softmax_job(bench, 1, 3)
             else:
                 operation = Operation.NONE if kind == "DRAIN" else bench.choose(*list(Operation)[1:])
                 tile = bench.config.columns
-                job = drain_job(
-                    bench, operation, tag=77, tile=tile, last=tile, tiles=1, height=1, width=1, block=(1, 2)
-                )
+                job = drain_job(bench, operation, tile=tile, last=tile, tiles=1, height=1, width=1, block=(1, 2))
             job.registers[word][field] = value
+            tag = job.registers["RUN"]["tag"] = bench.integers(0, 0xFFFF)
             illegal = refusal(bench.config, Unit.OUTPUT, job.registers) is not None
             bench.begin()
             bench.expected.append((np.zeros(1, int), np.zeros(1, int), bench.memory[:1]))
@@ -239,7 +312,7 @@ async def refuses_illegal_runs(bench: OutputBench) -> None:
             assert bool(error.valid.get()) == illegal, where
             cover_refused((f"{word}.{field} {value}", kind))
             if illegal:
-                assert (error.code.get(), error.tag.get()) == (ErrorCode.ILLEGAL_VALUE, 77), where
+                assert (error.code.get(), error.tag.get()) == (ErrorCode.ILLEGAL_VALUE, tag), where
                 assert np.array_equal(before, bench.memory) and not bench.writes.taken
                 cover_error("ILLEGAL_VALUE")
             await bench.restart()
@@ -249,13 +322,18 @@ async def refuses_illegal_runs(bench: OutputBench) -> None:
 async def illegal_words_and_halt(bench: OutputBench) -> None:
     """A word that OUTPUT does not have is ILLEGAL_COMMAND with the word; while halted no run starts."""
     ports = bench.ports
-    bench.begin()
-    word = encode("OUTPUT.RUN") | 40 << 54
-    bench.words.send(word)
-    await bench.until(lambda: bool(ports.error.valid.get()), 60, "the error")
-    assert (ports.error.code.get(), ports.error.address.get()) == (ErrorCode.ILLEGAL_COMMAND, word)
-    cover_error("ILLEGAL_COMMAND")
-    await bench.restart()
+    for _ in range(bench.count(4)):
+        bench.plan([drain_job(bench)])
+        bench.begin()
+        bench.send()
+        await bench.settled()
+        word = encode("OUTPUT.RUN") | bench.integers(40, 63) << 54 | int(bench.rng.integers(1 << 54))
+        bench.words.send(word)
+        await bench.until(lambda: bool(ports.error.valid.get()), 60, "the error")
+        found = ports.error.code.get(), ports.error.tag.get(), ports.error.address.get()
+        assert found == (ErrorCode.ILLEGAL_COMMAND, 0, word), f"{found}"
+        cover_error("ILLEGAL_COMMAND")
+        await bench.restart()
     bench.plan([drain_job(bench)])
     bench.begin()
     ports.halt.set(1)

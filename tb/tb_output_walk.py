@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import islice
 
 from common.bench import Bench, testcase
 from common.coverage import Cover
+from common.output_jobs import walk_beats
 from common.pauses import STYLES, make_pace
 
 COVER = Cover("output_walk")
@@ -14,6 +15,7 @@ cover_blocks = COVER.cross("blocks", ("1 row", "several rows"), ("1 column", "se
 cover_cut = COVER.point("cut block", ("neither", "rows", "columns", "both"))
 cover_tiles = COVER.cross("tiles", ("1", "more"), ("last full", "last smaller"))
 cover_wrap = COVER.point("address", ("wraps", "pitch 0", "plain"))
+cover_large = COVER.point("large walk", ("finished", "goes on"))
 cover_stall = COVER.point("stall", STYLES)
 
 MASK = (1 << 24) - 1
@@ -21,32 +23,6 @@ MASK = (1 << 24) - 1
 
 class WalkBench(Bench):
     """Starts walks and compares each beat, in every cycle in which it stands."""
-
-    def beats(self, shape: dict[str, int]) -> Iterator[dict[str, int]]:
-        """By the loops: tiles, blocks, positions, lanes."""
-        lanes = self.config.requant_lanes
-        height, width = shape["height"], shape["width"]
-        for tile in range(shape["tiles"]):
-            last_tile = tile == shape["tiles"] - 1
-            channels = shape["last"] if last_tile else shape["tile"]
-            order = [
-                (y, x)
-                for top in range(0, height, shape["block_height"])
-                for left in range(0, width, shape["block_width"])
-                for y in range(top, min(top + shape["block_height"], height))
-                for x in range(left, min(left + shape["block_width"], width))
-            ]
-            for y, x in order:
-                base = shape["base"] + tile * shape["tile_step"] + y * shape["pitch"] + x * shape["pixel_pitch"]
-                for index, first in enumerate(range(0, channels, lanes)):
-                    done = first + lanes >= channels
-                    tile_done = done and (y, x) == order[-1]
-                    yield {
-                        "address": (base + first) & MASK, "count": min(lanes, channels - first), "index": index,
-                        "vector_done": int(done), "row_done": int(done and x == width - 1 and last_tile),
-                        "tile_done": int(tile_done), "run_done": int(tile_done and last_tile),
-                        "last_tile": int(last_tile),
-                    }  # fmt: skip
 
     def shape(self) -> dict[str, int]:
         tile = self.integers(1, self.config.columns)
@@ -82,7 +58,7 @@ class WalkBench(Bench):
         ports.next.set(0)
         await self.clocks()
         ports.start.set(0)
-        for beat in self.beats(shape):
+        for beat in walk_beats(self.config, shape):
             go = False
             while not go:
                 go = pace()
@@ -102,6 +78,40 @@ async def random_walks(bench: WalkBench) -> None:
     for number in range(bench.count(60)):
         await bench.walk(bench.shape(), STYLES[number % len(STYLES)])
         await bench.clocks(bench.integers(0, 2))
+
+
+@testcase(WalkBench)
+async def large_walks(bench: WalkBench) -> None:
+    """The first beats of walks with pitches, sizes and counts of all magnitudes: blocks, rows, columns and tiles that
+    end, where they are few, and go on, where they are many."""
+    ports = bench.ports
+    for _ in range(bench.count(150)):
+
+        def size(bits: int) -> int:
+            few = bench.integers(1, 3)
+            return bench.choose(1, few, few, min((1 << bench.integers(1, bits - 1)) + few - 1, (1 << bits) - 1))
+
+        tile = bench.integers(1, bench.config.columns)
+        shape = {
+            "base": bench.integers(0, MASK), "pitch": bench.integers(0, MASK), "pixel_pitch": bench.integers(0, 0xFFFF),
+            "tile_step": bench.integers(0, 127), "tile": tile, "last": bench.integers(1, tile), "tiles": size(12),
+            **{name: size(16) for name in ("height", "width", "block_height", "block_width")},
+        }  # fmt: skip
+        ports.shape.set(shape)
+        ports.start.set(1)
+        await bench.clocks()
+        ports.start.set(0)
+        ports.next.set(1)
+        beats = list(islice(walk_beats(bench.config, shape), 41))
+        for beat in beats[:40]:
+            await bench.clocks()
+            assert ports.valid.get()
+            found = ports.beat.get()
+            assert found == beat, f"{found} instead of {beat} in {shape}"
+        await bench.clocks()
+        assert ports.valid.get() == (len(beats) > 40)
+        cover_large(("finished", "goes on")[len(beats) > 40])
+        await bench.restart()
 
 
 @testcase(WalkBench)

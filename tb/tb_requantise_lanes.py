@@ -13,7 +13,7 @@ from common.output_golden import beat_bytes, random_quant, random_scale
 from common.pauses import STYLES, Pace, make_pace
 
 from tensaw.compiler.ir import Rounding
-from tensaw.model.requantise import multiply
+from tensaw.model.requantise import multiply, wrap32
 from tensaw.spec.isa import Operation, Unit
 
 COVER = Cover("requantise_lanes")
@@ -38,6 +38,10 @@ class LanesBench(Bench):
         self.later: dict[str, np.ndarray] | None = None
         self.settle = Timer(2, "ns")
         self.compared = 0
+        self.now = 0
+        """Enabled cycles so far."""
+        self.results: dict[int, int] = {}
+        """What lane 0's operations give, by the cycle."""
 
     async def load_table(self) -> None:
         """A word a cycle, while nothing uses it."""
@@ -47,15 +51,17 @@ class LanesBench(Bench):
         self.ports.table.set({})
 
     def run(self, operation: Operation, table: bool, bias: bool, scale: bool) -> Registers:
+        usual = -7 if operation == Operation.MUL else -19
         return registers_of(Unit.OUTPUT, {
             "QUANT": random_quant(self) | {"bias": int(bias), "scale": int(scale)},
-            "SCALE": random_scale(self, -9),
+            "SCALE": random_scale(self, self.choose(-9, self.integers(-28, 29))),
             "OPERAND_STEP": {
                 "zero_a": self.integers(-128, 127), "zero_b": self.integers(-128, 127), "operation": int(operation),
                 "reverse": self.integers(0, 1), "pixel_pitch": 0, "tile_step": 0,
             },
-            "SCALE_A": random_scale(self, -1), "SCALE_B": random_scale(self, -1),
-            "SCALE_OUT": random_scale(self, -7 if operation == Operation.MUL else -19),
+            "SCALE_A": random_scale(self, self.choose(-1, self.integers(-28, 1))),
+            "SCALE_B": random_scale(self, self.choose(-1, self.integers(-28, 1))),
+            "SCALE_OUT": random_scale(self, self.choose(usual, self.integers(-28, -1))),
             "QUANT_OUT": random_quant(self),
             "RUN": {"tag": 0, "wait": 0, "signal": 0, "kind": 0, "table": int(table)},
         })  # fmt: skip
@@ -65,10 +71,47 @@ class LanesBench(Bench):
         multipliers = rng.integers(1 << 30, 1 << 31, lanes)
         multipliers[rng.random(lanes) < 0.1] = 0
         return {
-            "bias": rng.integers(-9000, 9000, lanes),
+            "bias": rng.integers(-(1 << 31), 1 << 31, lanes) >> rng.integers(0, 31, lanes),
             "multiplier": multipliers,
-            "shift": rng.integers(-12, -6, lanes),
+            "shift": np.where(rng.random(lanes) < 0.5, rng.integers(-31, 31, lanes), rng.integers(-12, -6, lanes)),
         }
+
+    def inputs(self, run: Registers) -> np.ndarray:
+        """Accumulators; most of them such that the byte is one of those in the middle."""
+        rng, given = self.rng, self.later
+        assert given is not None
+        bias = given["bias"] if run["QUANT"]["bias"] else 0
+        scale = given if run["QUANT"]["scale"] else run["SCALE"]
+        one = 2.0 ** (31 - scale["shift"]) / np.maximum(scale["multiplier"], 1 << 30)
+        sums = np.clip(np.rint(one * rng.normal(0, 100, self.lanes)), -(1 << 31), (1 << 31) - 1).astype(np.int64)
+        sums = np.where(rng.random(self.lanes) < 0.2, rng.integers(-(1 << 31), 1 << 31, self.lanes), sums)
+        return wrap32(sums - bias)
+
+    def foresee(self, run: Registers, accumulator: int, operand: int) -> None:
+        """The results of lane 0's operations of a beat that is issued now."""
+        assert self.later is not None
+        given = {name: int(values[0]) for name, values in self.later.items()}
+        quant, step, out = run["QUANT"], run["OPERAND_STEP"], run["QUANT_OUT"]
+        operation = Operation(step["operation"])
+
+        def scaled(value: int, scale: dict[str, int], rounding: int) -> int:
+            return int(multiply(value, scale["multiplier"], scale["shift"], Rounding(rounding)))
+
+        begin = self.now + 1 + self.constants["result_latency"]
+        total = int(wrap32(accumulator + (given["bias"] if quant["bias"] else 0)))
+        result = scaled(total, given if quant["scale"] else run["SCALE"], quant["rounding"])
+        self.results[begin] = result
+        if operation == Operation.NONE:
+            return
+        first = int(np.clip(result + quant["zero_point"], quant["low"], quant["high"])) - step["zero_a"]
+        second = operand - step["zero_b"]
+        if operation == Operation.MUL:
+            total = self.results[begin + 10] = first * second
+        else:
+            a = self.results[begin + 10] = scaled(first << 20, run["SCALE_A"], Rounding.DOUBLE)
+            b = self.results[begin + 7] = scaled(second << 20, run["SCALE_B"], Rounding.DOUBLE)
+            total = a + b if operation == Operation.ADD else b - a if step["reverse"] else a - b
+        self.results[begin + 17] = scaled(int(wrap32(total)), run["SCALE_OUT"], out["rounding"])
 
     async def cycle_of(self, enable: bool, issue: bool, run: Registers) -> bool:
         """One cycle; whether a beat was issued. ``issue`` waits for the slot of a run with a second operand."""
@@ -82,10 +125,8 @@ class LanesBench(Bench):
             self.later = None
         else:
             self.randomise(ports.bias, ports.multiplier, ports.shift)
-        accumulators = rng.integers(-60000, 60000, self.lanes)
-        accumulators[rng.random(self.lanes) < 0.03] = -(1 << 31)
         operand = rng.integers(-128, 128, self.lanes).astype(np.int8)
-        ports.accumulators.set(list(accumulators))
+        self.randomise(ports.accumulators)
         ports.operand.set_bits(int.from_bytes(operand.tobytes(), "little"))
         if issue and combine:
             await self.settle
@@ -94,9 +135,15 @@ class LanesBench(Bench):
         ports.issue.set(int(issue))
         if issue:
             self.later = self.parameters()
+            accumulators = self.inputs(run)
+            ports.accumulators.set(list(accumulators))
             self.expected.append(beat_bytes(run, accumulators, self.later, operand, self.table))
+            self.foresee(run, int(accumulators[0]), int(operand[0]))
         await self.clocks()
         if enable:
+            wanted = self.results.pop(self.now, None)
+            self.now += 1
+            assert wanted is None or ports.result.get() == wanted, f"{ports.result.get()} instead of {wanted}"
             if self.announced:
                 found = np.frombuffer(ports.bytes.bits().to_bytes(self.lanes, "little"), np.int8)
                 assert self.expected, "bytes of no beat"

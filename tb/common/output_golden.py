@@ -24,8 +24,9 @@ def random_quant(bench: Bench) -> dict[str, int]:
 
 
 def random_scale(bench: Bench, shift: int) -> dict[str, int]:
-    """Fields of a SCALE word around a shift."""
-    return {"multiplier": int(bench.rng.integers(1 << 30, 1 << 31)), "shift": bench.integers(shift - 3, shift + 1)}
+    """Fields of a SCALE word around a shift; few multiply by 0."""
+    multiplier = int(bench.rng.integers(1 << 30, 1 << 31)) if bench.chance(0.95) else 0
+    return {"multiplier": multiplier, "shift": bench.integers(shift - 3, shift + 1)}
 
 
 def _requantise(quant: dict[str, int], multiplier: np.ndarray, shift: np.ndarray) -> Requantise:

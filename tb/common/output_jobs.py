@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import numpy as np
 from tensaw.model.machine_array import Accumulated, Parameters
 from tensaw.model.machine_memory import Footprint
 from tensaw.model.machine_output import Tables, block_order, drain, softmax_rows
+from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, OutputKind, Unit
 
 from .bench import Bench
 from .commands import Registers, registers_of, words_of_run
 from .output_golden import random_quant, random_scale
 
-__all__ = ["Job", "drain_job", "softmax_job", "table_rows"]
+__all__ = ["Job", "drain_job", "softmax_job", "table_rows", "walk_beats"]
 
 BIAS, MULTIPLIER, SHIFT, LOOKUP, EXPONENT = range(5)
 
@@ -135,3 +137,30 @@ def table_rows(bench: Bench, kind: int, content: bytes) -> list[dict[str, Any]]:
          "row": int.from_bytes(content[i * width : (i + 1) * width], "little")}
         for i in range(count)
     ]  # fmt: skip
+
+
+def walk_beats(config: NpuConfig, shape: dict[str, int]) -> Iterator[dict[str, int]]:
+    """The beats of the walk over a shape (fields of walk_layout), by the loops: tiles, blocks, positions, lanes."""
+    lanes = config.requant_lanes
+    height, width = shape["height"], shape["width"]
+    for tile in range(shape["tiles"]):
+        last_tile = tile == shape["tiles"] - 1
+        channels = shape["last"] if last_tile else shape["tile"]
+        order = (
+            (y, x)
+            for top in range(0, height, shape["block_height"])
+            for left in range(0, width, shape["block_width"])
+            for y in range(top, min(top + shape["block_height"], height))
+            for x in range(left, min(left + shape["block_width"], width))
+        )
+        for y, x in order:
+            base = shape["base"] + tile * shape["tile_step"] + y * shape["pitch"] + x * shape["pixel_pitch"]
+            for index, first in enumerate(range(0, channels, lanes)):
+                done = first + lanes >= channels
+                tile_done = done and (y, x) == (height - 1, width - 1)
+                yield {
+                    "address": (base + first) % (1 << 24), "count": min(lanes, channels - first), "index": index,
+                    "vector_done": int(done), "row_done": int(done and x == width - 1 and last_tile),
+                    "tile_done": int(tile_done), "run_done": int(tile_done and last_tile),
+                    "last_tile": int(last_tile),
+                }  # fmt: skip
