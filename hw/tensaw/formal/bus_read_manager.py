@@ -173,6 +173,9 @@ def read_manager(b: Bench) -> None:
         if asker in held:
             depth = _BUFFERS[asker]
             granted = b.past(Mux(grant, splitter.bursts.payload.beats, 0))
+            waits, beats = b.inside(f"dut.enough_{asker}"), splitter.bursts.payload.beats
+            b.prove(f"{asker}_waits", ~waits | splitter.bursts.valid, "room is seen for a burst on offer")
+            b.prove(f"{asker}_enough", ~waits | (held[asker] + promised + beats <= depth), "which it has")
             b.prove(
                 f"{asker}_granted", (granted == 0) | ~splitter.bursts.valid, "bursts do not follow each other at once"
             )

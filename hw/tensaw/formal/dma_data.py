@@ -123,9 +123,7 @@ def store(b: Bench) -> None:
             "read.data.ready.eq(room & transfer.step.valid & ~step.fill)",
             "read.data.ready.eq(room & ~step.fill)",
         ),
-        Planted(
-            _LOAD, "transfer.complete.eq(written & entry.final)", "transfer.complete.eq(writes.o.valid & entry.final)"
-        ),
+        Planted(_LOAD, "finished.eq(written & entry.final)", "finished.eq(writes.o.valid & entry.final)"),
         Planted(_LOAD, "read.data.payload >> (step.lane << 3)", "read.data.payload >> step.lane"),
         Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
     ),
@@ -159,14 +157,16 @@ def load(b: Bench) -> None:
     writes = b.part("dut.writes")
     entry, spare = writes.o.payload, writes.o.payload.shape()(b.inside("dut.writes.spare"))
     written = write.valid & write.ready
-    b.prove("ends", moves.complete == (written & entry.final), "a run ends with its last write")
+    ended, finished = b.past(written & entry.end), b.past(written & entry.final)
+    b.prove("ends", moves.complete == finished, "a run ends a cycle after its last write")
+    b.prove("plane", b.inside("dut.ended") == ended, "so does a plane")
     with m.If(written):
         same = order.inside != 0
         b.prove("some", same, "only what came is written")
     rows, completed = Signal(16), Signal(8)
     with m.If(moves.complete):
         m.d.sync += [rows.eq(0), completed.eq(completed + 1)]
-    with m.Elif(written & entry.end):
+    with m.Elif(ended):
         m.d.sync += rows.eq(rows + moves.lines)
     progress = dut.progress
     counted = (progress.rows == rows) & (progress.completed == completed) & progress.last_tile
@@ -176,7 +176,7 @@ def load(b: Bench) -> None:
     b.prove("level", writes.level == order.inside, "writes wait in two places")
     second = Cat(spare.address, spare.count, spare.data)
     b.prove("spare", ~(order.picked & (order.ahead == 1)) | (second == order.value), "the younger one behind")
-    finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final)
+    finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final) + finished
     b.prove("final", ending == finals, "last steps are last writes")
     b.cover("full", (writes.level == 2) & beat.valid & written & ~b.past(written), "the scratchpad was busy")
     b.cover("fills", written & (write.data[:16] == 0x5A5A) & b.past(step.fill), "a fill")

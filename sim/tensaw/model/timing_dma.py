@@ -18,7 +18,7 @@ __all__ = ["LoadAsker", "LoadUnit", "StoreUnit", "WeightAsker", "WeightUnit"]
 
 ROWS_AHEAD = 8
 """Rows of a transfer that are asked for before their data path begins."""
-SHOWN = 2
+SHOWN = 3
 """Cycles from a LOAD's last beat of a plane to its showing as progress."""
 OUTSTANDING_WRITES = 8
 BUFFER = 8
@@ -190,13 +190,13 @@ class LoadUnit:
         self._end(action, written, end)
 
     def _end(self, action: Action, written: Written, last: int) -> None:
-        """The run's last step is taken in a cycle; it is written in the next."""
+        """The run's last step is taken in a cycle; it is written in the next, which is known in the one behind."""
         written.done = last + SHOWN
         written.news.tell()
-        self._tokens.give(Peer.LOAD, action.fields["signal"], last + 2)
+        self._tokens.give(Peer.LOAD, action.fields["signal"], last + 3)
         start = max(action.pending, self._idle[-1] if self._idle else 0)
-        self._idle.append(last + 2)
-        self._trace.add("load", action.tag, start, last + 2)
+        self._idle.append(last + 3)
+        self._trace.add("load", action.tag, start, last + 3)
         self._ended.tell()
 
 

@@ -122,8 +122,8 @@ class ReadManager(wiring.Component):
         for index, (asker, port, splitter) in enumerate(zip(ASKERS, ports, splitters, strict=True)):
             promised = Signal(range(most + 1), name=f"promised_{asker}")
             room = Signal(signed(18), name=f"room_{asker}")
-            plenty = Signal(name=f"plenty_{asker}")  # room for any burst: else its low bits say all
-            low = config.burst_beats.bit_length()
+            plenty = Signal(name=f"plenty_{asker}")  # room for any burst
+            enough = Signal(name=f"enough_{asker}")  # or, seen a cycle later, for the one on offer
             beats = splitter.bursts.payload.beats
             now = Signal.like(room, name=f"room_now_{asker}")
             m.d.comb += [
@@ -133,14 +133,13 @@ class ReadManager(wiring.Component):
                 port.request.ready.eq(splitter.request.ready),
                 splitter.bursts.ready.eq(grants[index]),
                 now.eq(port.credit - promised),
-                offers[index].eq(
-                    splitter.bursts.valid & ~room[-1] & (plenty | (room[:low].as_unsigned() >= beats[:low]))
-                ),
+                offers[index].eq(splitter.bursts.valid & (plenty | enough)),
             ]
             # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
             m.d.sync += [
                 room.eq(now),
                 plenty.eq(now >= config.burst_beats),
+                enough.eq(splitter.bursts.valid & ~grants[index] & (room >= beats)),
                 promised.eq(promised + Mux(grants[index], beats, 0) - delivered[index]),
             ]
             counted = ~delivered[index] | (promised != 0)

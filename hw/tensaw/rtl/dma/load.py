@@ -50,7 +50,7 @@ class LoadDma(wiring.Component):
     ------
     A bus beat becomes one write of its valid bytes in the next cycle; a fill writes ``word_bytes`` a cycle. Rows are
     asked for up to eight ahead, so that short rows do not each pay the memory's latency, also those of the next run.
-    Tokens are given in the cycle after the last write was taken, so that whoever takes one reads the new bytes.
+    Tokens are given two cycles after the last write was taken, so that whoever takes one reads the new bytes.
     """
 
     words: Any
@@ -104,12 +104,16 @@ class LoadDma(wiring.Component):
         )
         m.submodules.writes = writes = SkidBuffer(layout)
         entry = writes.o.payload
+        # A cycle behind the write: whether it was taken is known late.
+        ended = Signal()
+        finished = Signal()
         written = writes.o.valid & write.ready
+        m.d.sync += [ended.eq(written & entry.end), finished.eq(written & entry.final)]
         room = writes.i.ready
         m.d.comb += [
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
-            transfer.complete.eq(written & entry.final),
+            transfer.complete.eq(finished),
             progress.last_tile.eq(1),
             read.data.ready.eq(room & transfer.step.valid & ~step.fill),
             read.credit.eq(0xFFFF),
@@ -133,9 +137,9 @@ class LoadDma(wiring.Component):
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
-        with m.If(written & entry.end):
+        with m.If(ended):
             m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
-        with m.If(written & entry.final):
+        with m.If(finished):
             m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
         held = Cat(entry.address, entry.count, entry.data)
         check_held(m, platform, "write", writes.o.valid, write.ready, held)

@@ -73,7 +73,8 @@ class Lanes(wiring.Component):
     enable : In(1)
         Everything advances. All times count enabled cycles.
     run : In(run_layout(OUTPUT))
-        The run's registers; may change one cycle after the last ``issue`` (with a second operand: when ``drained``).
+        The run's registers; may change one cycle after the last ``issue`` (with a second operand: when ``drained``),
+        and then stay from a cycle before the first one.
     issue : In(1)
         A beat starts with ``accumulators`` and ``operand``; only with ``enable``, and in a run with a second operand
         only with ``slot``.
@@ -138,7 +139,7 @@ class Lanes(wiring.Component):
         run = self.run
         combine = Signal()  # the run has a second operand
         product = Signal()  # which is multiplied
-        m.d.comb += [
+        m.d.sync += [
             combine.eq(run.operand_step.operation != Operation.NONE),
             product.eq(run.operand_step.operation == Operation.MUL),
         ]
@@ -198,16 +199,20 @@ class Lanes(wiring.Component):
         """Values that are the same in all lanes: offsets of the operands, and which of them SUB inverts."""
         setting = self.run.operand_step
         offset_a, offset_b = Signal(signed(32)), Signal(signed(32))
-        m.d.comb += [
+        subtract, invert_a, invert_b = Signal(), Signal(), Signal()
+        subtracts = setting.operation == Operation.SUB
+        m.d.sync += [
             offset_a.eq(-(setting.zero_a << Mux(product, _PRODUCT_SHIFTS[0], OPERAND_SHIFT))),
             offset_b.eq(-(setting.zero_b << OPERAND_SHIFT)),
+            subtract.eq(subtracts),
+            invert_a.eq(subtracts & setting.reverse),
+            invert_b.eq(subtracts & ~setting.reverse),
         ]
-        subtract = setting.operation == Operation.SUB
         return {
             "offset_a": offset_a,
             "offset_b": offset_b,
-            "invert_a": subtract & setting.reverse,
-            "invert_b": subtract & ~setting.reverse,
+            "invert_a": invert_a,
+            "invert_b": invert_b,
             "subtract": subtract,
         }
 
