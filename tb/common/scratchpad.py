@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensaw.rtl.interfaces import READ_LATENCY
+from tensaw.rtl.interfaces import ARRAY_READ_LATENCY, READ_LATENCY
 
 from .pauses import Pace
 
@@ -33,7 +33,7 @@ class ArrayReads:
         words = self._memory.reshape(-1, size)
         noise = [int.from_bytes(bench.rng.bytes(size), "little") for _ in range(16)]
         slots = 3 + bench.config.groups
-        pending = [list(noise[:slots])] * (READ_LATENCY - 1)
+        pending = [list(noise[:slots])] * (ARRAY_READ_LATENCY - 1)
         number = 0
         while True:
             await bench.edge
@@ -133,6 +133,8 @@ class PadWrites:
             waiting = None if ready else now
             if ready:
                 assert count <= size, f"{port.count.name} is {count}"
+                beyond = address % size + count > size
+                assert port.across.bits() == beyond, f"{port.across.name} is not {beyond} of {count} from {address} on"
                 # What lies behind the bytes that count is nobody's, and may have no value.
                 content = np.frombuffer(port.data.low_bits(8 * count).to_bytes(count, "little"), np.uint8)
                 at = (address + np.arange(count)) % len(self._memory)

@@ -9,7 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from tensaw.rtl.array.unit import ArrayUnit
-from tensaw.rtl.interfaces import READ_LATENCY
+from tensaw.rtl.interfaces import ARRAY_READ_LATENCY
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Mode, encode
 
@@ -233,7 +233,7 @@ def simulate(
 
     async def scratchpad(ctx: Any) -> None:
         slots = len(unit.memory.enable)
-        pipe = [[0] * slots] * (READ_LATENCY - 1)
+        pipe = [[0] * slots] * (ARRAY_READ_LATENCY - 1)
         while True:
             _, _, enable, *addresses = await ctx.tick().sample(
                 unit.memory.enable, *(unit.memory.address[slot] for slot in range(slots))

@@ -228,7 +228,7 @@ class Bench:
             if ctx.get(unit.write.valid) and ctx.get(unit.write.ready):
                 count = ctx.get(unit.write.count)
                 block = np.frombuffer(ctx.get(unit.write.data).to_bytes(word_bytes, "little"), np.uint8)[:count]
-                pending.append((cycle + 2, (ctx.get(unit.write.address) + np.arange(count)) % SIZE, block))
+                pending.append((cycle + 1, (ctx.get(unit.write.address) + np.arange(count)) % SIZE, block))
                 self.write_cycles.append(cycle)
             if ctx.get(unit.tokens.give):
                 self.gave.append(ctx.get(unit.tokens.give_mask))

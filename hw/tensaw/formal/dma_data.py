@@ -146,10 +146,10 @@ def load(b: Bench) -> None:
     order = Order(
         b,
         enters=transfer(moves.step),
-        entering=Cat(step.address, step.count, word),
+        entering=Cat(step.address, step.count, step.address[:3] + step.count > 8, word),
         offers=write.valid,
         leaves=write.valid & write.ready,
-        leaving=Cat(write.address, write.count, write.data),
+        leaving=Cat(write.address, write.count, write.across, write.data),
         capacity=2,
     )
     b.prove("beat", transfer(beat) == (transfer(moves.step) & ~step.fill), "a beat for each step, none for a fill")
@@ -174,7 +174,7 @@ def load(b: Bench) -> None:
 
     # What the block's registers mean.
     b.prove("level", writes.level == order.inside, "writes wait in two places")
-    second = Cat(spare.address, spare.count, spare.data)
+    second = Cat(spare.address, spare.count, spare.across, spare.data)
     b.prove("spare", ~(order.picked & (order.ahead == 1)) | (second == order.value), "the younger one behind")
     finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final) + finished
     b.prove("final", ending == finals, "last steps are last writes")

@@ -20,11 +20,11 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
 
 @proof(
     "memory.scratchpad",
-    depth=5,
-    cover_depth=9,
+    depth=7,
+    cover_depth=11,
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
-        Planted(_MODULE, "both=offset + port.count > size", "both=offset + port.count >= size"),
+        Planted(_MODULE, "_Span(config, port.address, both=port.across)", "_Span(config, port.address)"),
         Planted(_MODULE, "bit_length()] > word - size)", "bit_length()] > word - size + 1)"),
         Planted(
             _MODULE,
@@ -44,7 +44,7 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
 )
 def scratchpad(b: Bench) -> None:
     """Every byte holds what was last written to it, whatever else is written or read beside it, and every port that
-    reads it sees it READ_LATENCY cycles later; no bank is written, or read, by two ports at once; the array is never
+    reads it sees it in its time; no bank is written, or read, by two ports at once; the array is never
     refused; a port is refused only for one before it that uses its banks."""
     m, size = b.m, CONFIG.word_bytes
     dut = b.add(Scratchpad(CONFIG))
@@ -59,6 +59,7 @@ def scratchpad(b: Bench) -> None:
     for port in dut.writes:
         b.drive(port.data, "data")
         b.drive(port.count, "count")
+        m.d.comb += port.across.eq(port.address[:3] + port.count > size)
         b.assume(port.count <= size)
     for one, other in combinations(range(slots), 2):
         apart = array.address[one][:2] != array.address[other][:2]
@@ -81,27 +82,30 @@ def scratchpad(b: Bench) -> None:
     with m.If(coming):
         m.d.sync += [known.eq(1), value.eq(coming_value)]
 
-    # Who reads it.
+    # Who reads it. The banks are read in the cycle after a request, for the array in the second one after it.
     touched = reduce(or_, (p.valid & p.ready & _touches(p, place) for p in dut.writes))
-    settled = ~b.past(touched)  # what was written a cycle ago to this word may be seen or not
+    settled = known & ~b.past(touched)  # what was written in the cycle before may be seen or not
+    behind = READ_LATENCY - 1
     for number, (port, bytes_read) in enumerate(zip(dut.reads, dut.read_sizes, strict=True)):
         index = Signal(_BITS, name=f"read_index_{number}")
         m.d.comb += index.eq(place - port.address)
-        asks = port.valid & port.ready & (index < bytes_read) & known & settled
+        asks = b.past(port.valid & port.ready & (index < bytes_read)) & settled
         seen = port.data.word_select(b.past(index[:3], READ_LATENCY), 8)
-        right = ~b.past(asks, READ_LATENCY) | (seen == b.past(value, READ_LATENCY))
+        right = ~b.past(asks, behind) | (seen == b.past(value, behind))
         b.prove(f"read_{number}", right, "a read shows the byte, READ_LATENCY cycles later")
-        across = b.past(asks & (index == bytes_read - 1) & (port.address[:3] > size - bytes_read), READ_LATENCY)
-        b.cover(f"reads_{number}", across & (seen == 0x5A), "it is read across two words")
+        across = (index == bytes_read - 1) & (port.address[:3] > size - bytes_read)
+        across_then = b.past(asks & b.past(across), behind)
+        b.cover(f"reads_{number}", across_then & (seen == 0x5A), "it is read across two words")
     for number in range(slots):
-        asks = array.enable[number] & (array.address[number] == word) & known & settled
+        asks = b.past(array.enable[number] & (array.address[number] == word), 2) & settled
         seen = array.data[number].word_select(lane, 8)
-        right = ~b.past(asks, READ_LATENCY) | (seen == b.past(value, READ_LATENCY))
-        b.prove(f"array_{number}", right, "so does the array's")
-    b.cover("array", b.past(asks, READ_LATENCY) & array.enable.all(), "the array reads a word with each of its slots")
+        right = ~b.past(asks, behind) | (seen == b.past(value, behind))
+        b.prove(f"array_{number}", right, "so does the array's, a cycle later still")
+    b.cover("array", b.past(asks, behind) & array.enable.all(), "the array reads a word with each of its slots")
 
     # Who is refused.
-    used = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(slots)))
+    asked = reduce(or_, (Mux(array.enable[n], Value.cast(1) << array.address[n][:2], 0) for n in range(slots)))
+    used = b.past(asked[: CONFIG.banks])
     for number, (port, bytes_read) in enumerate(zip(dut.reads, dut.read_sizes, strict=True)):
         banks = _banks(port.address, port.address[:3] > size - bytes_read)
         b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")

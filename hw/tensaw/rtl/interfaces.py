@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tensaw.spec.config import NpuConfig
 
 __all__ = [
+    "ARRAY_READ_LATENCY",
     "READ_LATENCY",
     "ArrayReadSignature",
     "ReadPortSignature",
@@ -23,8 +24,10 @@ __all__ = [
     "PEERS",
 ]
 
-READ_LATENCY = 3
+READ_LATENCY = 4
 """Cycles in which the scratchpad answers: a read requested in cycle t gives its bytes in cycle ``t + READ_LATENCY``."""
+ARRAY_READ_LATENCY = READ_LATENCY + 1
+"""The same for the array's own port."""
 PEERS = 4
 """Units that exchange tokens, see tensaw.spec.isa.Peer."""
 
@@ -41,7 +44,7 @@ class ArrayReadSignature(wiring.Signature):
     address : Out(3 + groups × word address)
         Word addresses. Enabled ones lie in different banks; where they do not, the lowest slot wins.
     data : In(3 + groups × word)
-        The words, :data:`READ_LATENCY` cycles after their request.
+        The words, :data:`ARRAY_READ_LATENCY` cycles after their request.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -91,13 +94,15 @@ class WritePortSignature(wiring.Signature):
     Members
     -------
     valid, ready : Out(1), In(1)
-        A write is taken in a cycle in which both are 1. A read requested two or more cycles later sees it.
+        A write is taken in a cycle in which both are 1. A read requested in a later cycle sees it.
     address : Out(24)
         Byte address of the first byte. Addresses wrap at the end of the scratchpad.
     data : Out(word)
         Byte i goes to ``address + i``.
     count : Out
         How many bytes, 0 to ``word_bytes``.
+    across : Out(1)
+        They go beyond the end of the first one's word.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -108,6 +113,7 @@ class WritePortSignature(wiring.Signature):
                 "address": Out(24),
                 "data": Out(config.word_bytes * 8),
                 "count": Out(range(config.word_bytes + 1)),
+                "across": Out(1),
             }
         )
 

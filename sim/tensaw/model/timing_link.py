@@ -10,9 +10,9 @@ from tensaw.spec.config import NpuConfig
 
 __all__ = ["FEEDER", "READ", "Link", "Row", "Written", "array_latency"]
 
-READ = 3
+READ = 4
 """Cycles from a request of the scratchpad to its bytes."""
-FEEDER = 4 + READ
+FEEDER = 5 + READ
 """Cycles from giving a position to its bytes at the array."""
 
 

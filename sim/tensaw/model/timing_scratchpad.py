@@ -10,8 +10,8 @@ from tensaw.spec.config import NpuConfig
 
 __all__ = ["ArrayReads", "OutputWrites", "RowWrites", "StepReads"]
 
-READ_DELAY = 3
-"""Cycles from giving a position to reading its words."""
+READ_DELAY = 4
+"""Cycles from giving a position to the choice of the banks that its words are read from."""
 
 
 @dataclass(slots=True)

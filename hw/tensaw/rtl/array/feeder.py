@@ -15,7 +15,7 @@ from tensaw.rtl.array.align import Aligner, slot_layout
 from tensaw.rtl.array.loops import Loops
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
-from tensaw.rtl.interfaces import READ_LATENCY, ArrayReadSignature, ErrorSignature, ProgressSignature
+from tensaw.rtl.interfaces import ARRAY_READ_LATENCY, ArrayReadSignature, ErrorSignature, ProgressSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Follow, Mode, Unit
@@ -86,7 +86,7 @@ class Feeder(wiring.Component):
     Weights of a POOL run (the loader's ones) are taken once, at its first position.
     """
 
-    LATENCY = 4 + READ_LATENCY
+    LATENCY = 4 + ARRAY_READ_LATENCY
 
     run: Any
     take_mask: Signal
@@ -199,7 +199,8 @@ class Feeder(wiring.Component):
                 m.d.sync += self.error.tag.eq(tag)
         m.d.comb += [self.error.valid.eq(failed), self.error.code.eq(ErrorCode.ILLEGAL_VALUE), self.tag.eq(tag)]
 
-        # The last position's bytes are read three cycles after it was issued; only then may others overwrite them.
+        # The last position's bytes are asked for three cycles after it was issued; only then may others overwrite them,
+        # who cannot be quicker than the reading.
         finished = _after(m, issue & loops.position.run_end, 3, "finished")
         finished_mask = _after(m, loops.held.run.signal, 3, "finished_mask")
         m.d.comb += [
@@ -302,7 +303,7 @@ class Feeder(wiring.Component):
                 m.d.comb += self.state.eq(FeederState.BUSY)
 
     def _fetch(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
-        """Stages: row times pitch; base address; addresses and lanes; READ_LATENCY for the scratchpad; alignment."""
+        """Stages: row times pitch; base address; addresses and lanes; ARRAY_READ_LATENCY; alignment."""
         config = self._config
         run, position = loops.held, loops.position
         address, width = config.address_bits, max(config.rows, config.columns)
@@ -418,11 +419,11 @@ class Feeder(wiring.Component):
         # The scratchpad's stages, and the last.
         aligner = place(m, platform, "aligner", Aligner, config)
         offsets = Cat(Mux(slot.second, 0, number[:size_bits])[:size_bits] for number in addresses[:3])
-        delayed = slot_layout(config)(_after(m, slot.as_value(), READ_LATENCY, "slot"))
+        delayed = slot_layout(config)(_after(m, slot.as_value(), ARRAY_READ_LATENCY, "slot"))
         m.d.comb += [
             aligner.words.eq(self.memory.data),
             aligner.slot.eq(delayed),
-            aligner.slot.offset.as_value().eq(_after(m, offsets, READ_LATENCY, "offsets")),
+            aligner.slot.offset.as_value().eq(_after(m, offsets, ARRAY_READ_LATENCY, "offsets")),
             self.lanes.eq(aligner.lanes),
             self.columns.eq(aligner.columns),
             self.seconds.eq(aligner.seconds),

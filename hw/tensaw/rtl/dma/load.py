@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check_held
@@ -91,6 +92,7 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
+        word_bits = exact_log2(self.config.word_bytes)
         progress = self.progress
         # Writes pass through two places, so that whether the scratchpad takes one is known from registers upstream.
         layout = data.StructLayout(
@@ -98,6 +100,7 @@ class LoadDma(wiring.Component):
                 "address": 24,
                 "data": self.config.word_bytes * 8,
                 "count": write.count.shape(),
+                "across": 1,
                 "end": 1,
                 "final": 1,
             }
@@ -121,12 +124,14 @@ class LoadDma(wiring.Component):
             write.address.eq(entry.address),
             write.data.eq(entry.data),
             write.count.eq(entry.count),
+            write.across.eq(entry.across),
             writes.o.ready.eq(write.ready),
             writes.i.valid.eq(transfer.step.valid & (step.fill | read.data.valid)),
             writes.i.payload.end.eq(step.end),
             writes.i.payload.final.eq(step.final),
             writes.i.payload.address.eq(step.address),
             writes.i.payload.count.eq(step.count),
+            writes.i.payload.across.eq(step.address[:word_bits] + step.count > self.config.word_bytes),
             writes.i.payload.data.eq(
                 Mux(
                     step.fill,
@@ -141,7 +146,7 @@ class LoadDma(wiring.Component):
             m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
         with m.If(finished):
             m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
-        held = Cat(entry.address, entry.count, entry.data)
+        held = Cat(entry.address, entry.count, entry.across, entry.data)
         check_held(m, platform, "write", writes.o.valid, write.ready, held)
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):

@@ -12,7 +12,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from tensaw.rtl.checks import check
-from tensaw.rtl.interfaces import ArrayReadSignature, ReadPortSignature, WritePortSignature
+from tensaw.rtl.interfaces import (
+    ARRAY_READ_LATENCY,
+    READ_LATENCY,
+    ArrayReadSignature,
+    ReadPortSignature,
+    WritePortSignature,
+)
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
 
@@ -82,18 +88,19 @@ class Scratchpad(wiring.Component):
     read0, read1, ... : In(ReadPortSignature(size))
     writes : In(WritePortSignature) × writers
         Requests of a shared port touch the bank of their first word and, where their bytes go beyond it, the next bank.
-        A read is granted in a cycle in which ports before it do
-        not ask for these banks, and so is a write, for which writes before it ask for the next bank, too, unless their
-        address is a multiple of the word; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and
-        of earlier ports, on the addresses and on the own count.
+        A read is granted in a cycle in which ports before it do not ask for these banks, nor the array in the cycle
+        before, and so is a write, for which writes before it ask for the next bank, too, unless their address is a
+        multiple of the word; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
+        ports, on the addresses and on the own ``across``.
 
     Timing
     ------
-    Reads (READ_LATENCY): bank access in the cycle of the request, a register beside each bank in the next, bank choice
-    in the third; the rotation of ``data`` stands *behind* the register of that: register ``data`` before using it.
-    Writes: rotated into a register, written one cycle later, so a read requested two cycles after the write sees it; a
-    read one cycle after it, of the same word, returns undefined data, and who orders the two (tokens, row progress)
-    must not let that happen.
+    Reads (READ_LATENCY): choice of each bank's row in the cycle of the request, bank access in the next, a register
+    beside each bank in the third, bank choice in the fourth; the rotation of ``data`` stands *behind* the register of
+    that: register ``data`` before using it. The array's requests are registered first (ARRAY_READ_LATENCY).
+    Writes: rotated into a register, written one cycle later, so a read requested after the cycle of the write sees it;
+    a read of the same word in that cycle (the array's: in the one before) returns undefined data, and who orders the
+    two (tokens, row progress) must not let that happen.
     Only the write registers are reset, not the contents.
 
     Corner cases
@@ -146,17 +153,17 @@ class Scratchpad(wiring.Component):
         hits = []
         for slot in range(slots):
             address = self.array.address[slot]
-            reads_bank = Signal(bank_bits, name=f"array_reads{slot}")
-            bank_number = Signal(bank_bits, name=f"array_bank{slot}")
+            hit = Signal(config.banks, name=f"array_hit{slot}")
+            row = Signal(len(address) - bank_bits, name=f"array_row{slot}", reset_less=True)
+            bank_number = _after(m, address[:bank_bits], ARRAY_READ_LATENCY - 1, f"array_bank{slot}")
             m.d.sync += [
-                reads_bank.eq(address[:bank_bits]),
-                bank_number.eq(reads_bank),
+                hit.eq(Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))),
+                row.eq(address[bank_bits:]),
                 self.array.data[slot].eq(_choose(bank_number, words)),
             ]
-            hit = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))
             hits.append(hit)
             for b in range(config.banks):
-                users[b].append((hit[b], address[bank_bits:]))
+                users[b].append((hit[b], row))
         m.d.comb += taken.eq(functools.reduce(operator.or_, hits))
 
         spans = [self._read_span(number, port.address) for number, port in enumerate(self.reads)]
@@ -173,16 +180,9 @@ class Scratchpad(wiring.Component):
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
             lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}")
-            first_bank = Signal(bank_bits, name=f"read_first{number}")
-            first_lane = Signal(len(span.offset), name=f"read_lane{number}")
-            offset = Signal.like(first_lane, name=f"read_offset{number}")
-            rotation = Signal.like(first_lane, name=f"read_rotation{number}")
-            m.d.sync += [
-                first_bank.eq(span.bank),
-                first_lane.eq(span.offset),
-                offset.eq(first_lane),
-                rotation.eq(offset),
-            ]
+            first_bank = _after(m, span.bank, READ_LATENCY - 2, f"read_first{number}")
+            first_lane = _after(m, span.offset, READ_LATENCY - 2, f"read_lane{number}")
+            rotation = _after(m, first_lane, 2, f"read_rotation{number}")
             for lane in range(config.word_bytes):
                 bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}")
                 m.d.sync += [
@@ -191,11 +191,14 @@ class Scratchpad(wiring.Component):
                 ]
             m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation)[: len(port.data)])
 
-        for bank, wanted in zip(banks, users, strict=True):
-            row: Value = wanted[-1][1]
+        for b, (bank, wanted) in enumerate(zip(banks, users, strict=True)):
+            chosen: Value = wanted[-1][1]
             for want, address in reversed(wanted[:-1]):
-                row = Mux(want, address, row)
-            m.d.comb += [bank.read_enable.eq(Cat(want for want, _ in wanted).any()), bank.read_address.eq(row)]
+                chosen = Mux(want, address, chosen)
+            reads = Signal(name=f"bank{b}_reads")
+            read_row = Signal(len(bank.read_address), name=f"bank{b}_read_row", reset_less=True)
+            m.d.sync += [reads.eq(Cat(want for want, _ in wanted).any()), read_row.eq(chosen)]
+            m.d.comb += [bank.read_enable.eq(reads), bank.read_address.eq(read_row)]
         granted = [Mux(port.valid & port.ready, span.banks, 0) for port, span in zip(self.reads, spans, strict=True)]
         for b in range(config.banks):
             shared = sum((banks[b] for banks in granted), start=Cat(hit[b] for hit in hits).any())
@@ -212,14 +215,13 @@ class Scratchpad(wiring.Component):
         spans, grants = [], []
         taken: Value | None = None
         for number, port in enumerate(self.writes):
-            offset = port.address[: (size - 1).bit_length()]
-            span = _Span(config, port.address, both=offset + port.count > size)
+            span = _Span(config, port.address, both=port.across)
             granted = Signal(config.banks, name=f"write_banks{number}")
             m.d.comb += [
                 port.ready.eq(1 if taken is None else ~(span.banks & taken).any()),
                 granted.eq(Mux(port.valid & port.ready, span.banks, 0)),
             ]
-            # For those behind it a write off the word's first byte takes two banks: its count comes too late.
+            # For those behind it a write off the word's first byte takes two banks, so that little hangs on it.
             wanted = Mux(port.valid, _Span(config, port.address).banks, 0)
             taken = wanted if taken is None else taken | wanted
             spans.append(span)
@@ -238,6 +240,9 @@ class Scratchpad(wiring.Component):
             masks.append(mask)
 
             check(m, platform, port.count <= size, f"count{number}", f"write port {number} writes more than a word")
+            beyond = span.offset + port.count > size
+            told = ~port.valid | (port.across == beyond)
+            check(m, platform, told, f"across{number}", f"write port {number} says wrongly whether it leaves its word")
 
         for b, bank in enumerate(banks):
             together = sum((granted[b] for granted in grants[1:]), start=grants[0][b])
@@ -256,3 +261,11 @@ class Scratchpad(wiring.Component):
                 next_value = Mux(mine, rotated[number], next_value)
             m.d.sync += [enable.eq(next_enable), row.eq(next_row), value.eq(next_value)]
             m.d.comb += [bank.write_enable.eq(enable), bank.write_address.eq(row), bank.write_data.eq(value)]
+
+
+def _after(m: Module, value: Value, cycles: int, name: str) -> Value:
+    for cycle in range(cycles):
+        register = Signal(len(value), name=f"{name}_d{cycle + 1}")
+        m.d.sync += register.eq(value)
+        value = register
+    return value

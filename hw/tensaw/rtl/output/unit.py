@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.control.command import CommandPort, run_layout
@@ -300,18 +301,26 @@ class OutputUnit(wiring.Component):
 
         waiting = Signal()
         written = Signal(kept)
+        across = Signal()
+        coming = data.View(kept, under_way.r_data).beat
+        word_bits = exact_log2(self._config.word_bytes)
         m.d.comb += [
             enable.eq(~waiting | self.write.ready),
             self.write.valid.eq(waiting),
             self.write.address.eq(written.beat.address),
             self.write.data.eq(lanes.bytes),
             self.write.count.eq(written.beat.count),
+            self.write.across.eq(across),
         ]
         check_held(
             m, platform, "write", waiting, self.write.ready, Cat(written.beat.address, self.write.count, lanes.bytes)
         )
         with m.If(enable):
-            m.d.sync += [waiting.eq(lanes.finishing), written.eq(under_way.r_data)]
+            m.d.sync += [
+                waiting.eq(lanes.finishing),
+                written.eq(under_way.r_data),
+                across.eq(coming.address[:word_bits] + coming.count > self._config.word_bytes),
+            ]
 
         # A write taken in cycle t can be read in t+2: noted in t+1, shown in t+2.
         noted = Signal(kept)
