@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 
 from tensaw.boards.memory.block import BlockMemory
 from tensaw.boards.memory.share import AxiShare
+from tensaw.boards.memory.slice import AxiSlice
 from tensaw.boards.memory.spram import SPRAM_BYTES, SpramMemory
 from tensaw.spec.config import NpuConfig
 
@@ -218,22 +219,29 @@ def test_a_beat_in_each_cycle_and_decerr_outside(kind):
     run(memory, bench)
 
 
+@pytest.mark.parametrize("sliced", [False, True])
 @pytest.mark.parametrize("kind", ["block8", "spram", "checked"])
-def test_two_managers(kind, seed, axi_memory):
-    """On real memories, and on one that checks the protocol on its side of the share."""
+def test_two_managers(kind, sliced, seed, axi_memory):
+    """On real memories, and on one that checks the protocol on its side of the share, or of the registers behind it."""
     config, memory, size = memory_of("spram" if kind == "spram" else "block8")
     m = Module()
     m.submodules.share = share = AxiShare(config)
     background = []
+    ends = share.read, share.write
+    if sliced:
+        m.submodules.between = between = AxiSlice(config)
+        wiring.connect(m, share.read, between.read)
+        wiring.connect(m, share.write, between.write)
+        ends = between.memory_read, between.memory_write
     if kind == "checked":
-        model_memory = axi_memory(share.read, share.write, config, size, seed)
+        model_memory = axi_memory(*ends, config, size, seed)
         background = [model_memory.serve_reads, model_memory.serve_writes]
         content = model_memory.content.copy()
         memory._MustUse__silence = True  # type: ignore[attr-defined]
     else:
         m.submodules.memory = memory
-        wiring.connect(m, share.read, memory.read)
-        wiring.connect(m, share.write, memory.write)
+        wiring.connect(m, ends[0], memory.read)
+        wiring.connect(m, ends[1], memory.write)
         content = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
     managers = [
         Manager(share.read0, share.write0, 8, content, 0, 1024, seed + 1),

@@ -12,6 +12,7 @@ from tensaw.boards.board import BlockRam, Sdram, SinglePort
 from tensaw.boards.link.link import HostLink
 from tensaw.boards.memory.block import BlockMemory
 from tensaw.boards.memory.share import AxiShare
+from tensaw.boards.memory.slice import AxiSlice
 from tensaw.boards.memory.spram import SpramMemory
 from tensaw.boards.sdram.controller import SdramMemory, SdramPinsSignature
 from tensaw.rtl.npu import Npu
@@ -86,8 +87,12 @@ class BoardCore(wiring.Component):
         else:
             memory = place(m, platform, "memory", BlockMemory, config, self._memory.size, reset=reset)
             m.d.comb += ready.eq(1)
-        wiring.connect(m, share.read, memory.read)
-        wiring.connect(m, share.write, memory.write)
+        # From the link through the choice of the manager to the SDRAM's commands would be too long a way for a cycle.
+        between = place(m, platform, "between", AxiSlice, config, reset=reset)
+        wiring.connect(m, share.read, between.read)
+        wiring.connect(m, share.write, between.write)
+        wiring.connect(m, between.memory_read, memory.read)
+        wiring.connect(m, between.memory_write, memory.write)
         wiring.connect(m, link.axi_read, share.read1)
         wiring.connect(m, link.axi_write, share.write1)
         for prefix, interface in (("m_axi", share.read0), ("m_axi", share.write0), ("s_axi", link.lite)):
