@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -96,11 +96,15 @@ class ParameterStore(wiring.Component):
         row = self.rows.payload
         last_chunk = Signal()
         store = Signal()
+        fills = Signal()
         m.d.comb += [
             store.eq(self.rows.valid & ~full.bit_select(write_set, 1)),
             self.rows.ready.eq(store & last_chunk),
-            self.filled.eq(full.bit_select(read_set, 1)),
+            fills.eq(self.rows.ready & row.last),
         ]
+        # Whether the set that is read is full: of all that a beat waits for, what came latest.
+        other = full.bit_select(~read_set, 1) | (fills & (write_set != read_set))
+        m.d.sync += self.filled.eq(Mux(self.release, other, self.filled | (fills & (write_set == read_set))))
         with m.If(store):
             m.d.sync += chunk.eq(chunk + 1)
             with m.If(last_chunk):
