@@ -38,6 +38,7 @@ cover_waits = COVER.point("waited for", ("tokens", "weights", "accumulators", "f
 cover_follow = COVER.cross("followed run", ("OUTPUT", "LOAD"), ("finished before", "row by row", "not started"))
 cover_table = COVER.point("table", tuple(kind.name for kind in TableKind))
 cover_illegal = COVER.point("refused", ILLEGAL)
+cover_joined = COVER.point("joined row that follows", ("at once", "late"))
 cover_halt = COVER.point("halted", ("between runs", "in a run"))
 
 
@@ -49,6 +50,9 @@ class FeederBench(FeederNeighbours):
 
     def seen_padding(self, where: str) -> None:
         cover_padding(where)
+
+    def seen_joined(self, when: str) -> None:
+        cover_joined(when)
 
 
 def small_run(bench: FeederBench, mode: Mode) -> Registers:

@@ -20,6 +20,7 @@ cover_blocks = COVER.cross("blocks", ("1 row", "several rows"), ("1 column", "se
 cover_cut = COVER.point("cut block", ("neither", "rows", "columns", "both"))
 cover_kernel = COVER.cross("kernel", ("1 y", "more y"), ("1 x", "more x"), ("1 chunk", "more chunks"))
 cover_decimation = COVER.point("decimation", (1, 2, 3, 4))
+cover_join = COVER.point("join", ("rows", "single rows", "ignored"))
 cover_half = COVER.point("half", (0, 1))
 cover_long = COVER.point("long loop", tuple(LOOPS))
 cover_overflow = COVER.point("overflow", ("by one", "fits exactly"))
@@ -36,6 +37,11 @@ def cover_run(run: Registers) -> None:
         ("1 chunk", "more chunks")[run["KERNEL_X"]["chunks"] > 1],
     ))  # fmt: skip
     cover_decimation(run["STEP"]["decimation"])
+    if run["STEP"]["join"]:
+        depthwise = run["RUN"]["mode"] == Mode.DEPTHWISE and run["STEP"]["decimation"] <= 2
+        cover_join(
+            "ignored" if not depthwise else "rows" if block["height"] > 1 and out["height"] > 1 else "single rows"
+        )
 
 
 class LoopsBench(Bench):
@@ -120,6 +126,18 @@ async def random_runs(bench: LoopsBench) -> None:
     """All modes, one run after the other."""
     modes = modes_of(bench.config)
     await bench.runs(random_run(bench, modes[i % len(modes)]) for i in range(bench.count(24)))
+
+
+@testcase(LoopsBench)
+async def joined_rows(bench: LoopsBench) -> None:
+    """Rows of DEPTHWISE runs end a position earlier where another one follows in the block; no other run's do."""
+    for mode in modes_of(bench.config):
+        for number in range(bench.count(4)):
+            run = random_run(bench, mode, **({"block_height": 1} if number == 3 else {}))
+            run["STEP"]["join"] = 1
+            if mode in (Mode.DEPTHWISE, Mode.PAIRS):
+                run["STEP"]["decimation"] = 1 + number % 4
+            await bench.runs([run])
 
 
 @testcase(LoopsBench)

@@ -45,7 +45,26 @@ def modes_of(config: NpuConfig) -> list[Mode]:
 
 
 def random_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
-    """A legal run of random shape; ``shape`` fixes height, width, block_height, block_width, tiles."""
+    """A legal run of random shape; ``shape`` fixes height, width, block_height, block_width, tiles. Where a DEPTHWISE
+    run's blocks hold whole rows, it may be one whose rows share their padding."""
+    run = _any_run(bench, mode, **shape)
+    step, whole_rows = run["STEP"], run["BLOCK"]["width"] >= run["OUT"]["width"]
+    step["join"] = 0
+    if (
+        mode == Mode.DEPTHWISE
+        and bench.config.taps == 3
+        and step["decimation"] <= 2
+        and whole_rows
+        and bench.chance(0.6)
+    ):
+        last_tap = (run["OUT"]["width"] - 1) * step["decimation"] + 1
+        step["join"], run["KERNEL_X"]["steps"], run["ORIGIN"]["x"] = 1, 1, -step["position"]
+        run["WINDOW"]["row_bytes"] = bench.integers(1, last_tap) * step["position"]
+    return run
+
+
+def _any_run(bench: Bench, mode: Mode, **shape: int) -> Registers:
+    """A run whose rows are all streamed as a whole."""
     config, integers = bench.config, bench.integers
     word, pairs = config.word_bytes, mode == Mode.PAIRS
     depthwise = pairs or mode == Mode.DEPTHWISE
@@ -124,7 +143,8 @@ def positions(config: NpuConfig, run: Registers) -> Iterator[Position]:
     counts = run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"], run["KERNEL_X"]["chunks"]
     kernel = math.prod(counts)
     drain = {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(Mode(run["RUN"]["mode"]), 0)
-    tail = max(drain, step["decimation"] - 1)
+    whole_tail = max(drain, step["decimation"] - 1)
+    shared = step["join"] and run["RUN"]["mode"] == Mode.DEPTHWISE and config.taps == 3 and step["decimation"] <= 2
     blocks = (
         (tile, top, left)
         for tile in range(run["TILES"]["count"])
@@ -147,6 +167,7 @@ def positions(config: NpuConfig, run: Registers) -> Iterator[Position]:
                     + kx * run["KERNEL_X"]["bytes"]
                     + chunk * run["WEIGHTS"]["rows"]
                 )
+                tail = whole_tail - int(shared and oy != rows[-1])
                 for s in range(streamed + tail):
                     kept = s < streamed and s % step["decimation"] == 0
                     end = s == streamed + tail - 1 and oy == rows[-1]

@@ -121,6 +121,9 @@ class FeederNeighbours(Bench):
     def seen_padding(self, where: str) -> None:
         """For coverage: a position that leaves the image there is expected."""
 
+    def seen_joined(self, when: str) -> None:
+        """For coverage: what follows a joined row has come so."""
+
     # Neighbours ----------------------------------------------------------------------------------------------------
 
     async def load_weights(self) -> None:
@@ -170,6 +173,7 @@ class FeederNeighbours(Bench):
         step_swaps: deque[int] = self.swaps
         before: Position | None = None
         before_cycle = -1
+        shared: np.ndarray | None = None
         while True:
             await self.edge
             now = self.cycle - 1
@@ -177,6 +181,10 @@ class FeederNeighbours(Bench):
             self.states.add(state)
             self.busy_cycles += state == BUSY
             control, by_column, swap = ports.control.get(), ports.by_column.get(), ports.array_swap.get()
+            if before is not None and shared is not None and now == before_cycle + 1:
+                found_columns = np.array(ports.columns.get())
+                assert np.array_equal(found_columns, shared), f"columns {found_columns} behind a joined row, {before}"
+                self.seen_joined("at once" if by_column else "late")
             if swap:
                 assert step_swaps and step_swaps.popleft() == now - latency, f"array_swap in cycle {now}"
             if not control["valid"] and not by_column:
@@ -203,6 +211,19 @@ class FeederNeighbours(Bench):
             if run["RUN"]["mode"] in BY_CHANNEL and before is not None and not position.row_start:
                 assert now == before_cycle + 1, f"a gap within a row, where later positions are taps: {text}"
             before, before_cycle = position, now
+            shared = self.shared(run, position)
+
+    def shared(self, run: Registers, position: Position) -> np.ndarray | None:
+        """What the array must see in the cycle behind a position, though no position may be there: the padding behind
+        a joined row that another one follows; None if anything may be there."""
+        following = self.arrivals._expected[0] if self.arrivals.left else None
+        if not run["STEP"]["join"] or following is None or following[3] is not run:
+            return None
+        if not following[2].row_start or following[2].step_start:
+            return None
+        columns = np.zeros((self.config.groups, self.config.columns), np.int64)
+        columns[: run["RUN"]["groups"]] = run["TILES"]["pad_value"]
+        return columns
 
     def next_arrival(self) -> Any:
         if not self.arrivals.left:

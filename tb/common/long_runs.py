@@ -76,6 +76,7 @@ def long_run(bench: Bench, mode: Mode, loop: str, bit: int | None = None) -> Reg
     else:
         run["STEP"]["decimation"] = edge_number(bench, bits, bit=bit)
     _place_anywhere(bench, run, mode)
+    run["STEP"]["join"] = 0  # rows may not share what is no padding
     return run
 
 

@@ -172,6 +172,29 @@ def test_depthwise_convolutions_of_even_stride_take_pixels_in_pairs(
     assert {dict(values)["mode"] for values in runs} == {Mode.PAIRS}
 
 
+@pytest.mark.parametrize(
+    ("kernel", "settings", "joined"),
+    [
+        ((3, 3), {"padding": (1, 1, 1, 1)}, True),
+        ((3, 3), {"padding": (1, 2, 1, 1), "stride": (1, 2)}, False),  # pairs of pixels
+        ((3, 3), {"padding": (1, 3, 1, 3), "dilation": (1, 3)}, True),
+        ((3, 3), {"padding": (1, 1, 1, 0)}, False),
+        ((3, 3), {"padding": (1, 0, 1, 1)}, False),
+        ((2, 2), {}, True),  # the third tap has no weight
+        ((3, 1), {"stride": (2, 1)}, True),
+        ((5, 5), {"padding": (2, 2, 2, 2)}, False),  # two kernel steps in x
+    ],
+    ids=["same", "pairs", "dilated", "left", "right", "two", "column", "five"],
+)
+def test_depthwise_rows_share_their_padding(kernel, settings, joined, agree, rng) -> None:
+    shape = (1, 6, 11, 16)
+    op = depthwise(rng, (*kernel, 16), **settings)
+    graph = network([shape, output_shape(op, shape, kernel, 16)], [op])
+    program = agree(graph, PRESETS["base"], rng, CompileOptions(transpose=False))
+    steps = [command.values for command in map(decode, program.words) if command.word.full_name == "ARRAY.STEP"]
+    assert {dict(values)["join"] for values in steps} == {int(joined)}
+
+
 def output_shape(op, shape, kernel, channels) -> tuple[int, ...]:
     """Shape of a convolution's result."""
     top, left, bottom, right = op.padding

@@ -38,7 +38,12 @@ def random_registers(rng: np.random.Generator, config: NpuConfig, mode: Mode) ->
     registers["INPUT"] = {"base": pick(0, config.scratchpad_bytes - 1), "pitch": pitch}
     registers["WINDOW"] = {"height": pick(0, 6), "row_bytes": pick(0, 40)}
     registers["ORIGIN"] = {"y": pick(-3, 2), "x": pick(-20, 5)}
-    registers["STEP"] = {"position": pick(0, 9), "row": pick(0, 3), "decimation": pick(1, 3) if depthwise else 1}
+    registers["STEP"] = {
+        "position": pick(0, 9),
+        "row": pick(0, 3),
+        "decimation": pick(1, 3) if depthwise else 1,
+        "join": 0,
+    }
     if pairs:
         registers["STEP"]["position"] = 2 * config.word_bytes * (2 * pick(0, 1) + 1)
     registers["KERNEL_Y"] = {
@@ -183,7 +188,7 @@ def conv(**changes: dict[str, int]) -> dict[str, dict[str, int]]:
     """A 1 × 1 kernel on one position, with changes."""
     registers = zeros(Unit.ARRAY)
     ones: dict[str, Any] = {
-        "STEP": {"position": 1, "row": 1, "decimation": 1},
+        "STEP": {"position": 1, "row": 1, "decimation": 1, "join": 0},
         "KERNEL_Y": {"steps": 1},
         "KERNEL_X": {"steps": 1, "chunks": 1},
         "OUT": {"height": 1, "width": 1},
@@ -224,6 +229,53 @@ def test_runs_that_would_wait_for_ever(changes: dict[str, dict[str, int]], reaso
     with pytest.raises(Refused) as error:
         run_array(config, scratchpad, stream, conv(**changes), None)
     assert (error.value.reason, error.value.code) == (reason, None)
+
+
+def joined(width: int, **changes: dict[str, int]) -> dict[str, dict[str, int]]:
+    """DEPTHWISE over three rows of ``width`` pixels of four bytes, SAME padding, the rows joined."""
+    shape: dict[str, dict[str, int]] = {
+        "WINDOW": {"height": 3, "row_bytes": 4 * width},
+        "ORIGIN": {"x": -4},
+        "INPUT": {"pitch": 4 * width},
+        "STEP": {"position": 4, "join": 1},
+        "OUT": {"height": 3, "width": width},
+        "BLOCK": {"height": 3, "width": width},
+        "WEIGHTS": {"rows": 3},
+        "RUN": {"mode": int(Mode.DEPTHWISE), "groups": 1},
+    }
+    return conv(**{name: {**shape.get(name, {}), **changes.get(name, {})} for name in {**shape, **changes}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "last_weight", "refused"),
+    [
+        ({}, 1, False),
+        ({"ORIGIN": {"x": 0}}, 1, True),  # no padding on the left, where the next row begins
+        ({"WINDOW": {"row_bytes": 24}}, 1, True),  # none on the right
+        ({"WINDOW": {"row_bytes": 24}}, 0, False),  # but the tap that would see it has no weight
+        ({"WINDOW": {"row_bytes": 24}, "BLOCK": {"height": 1}}, 1, False),  # no row follows in a block
+        ({"WINDOW": {"row_bytes": 24}, "STEP": {"decimation": 3}}, 1, False),  # such rows are never joined
+        ({"BLOCK": {"width": 2}}, 1, True),  # blocks of columns begin inside the row
+    ],
+)
+def test_joined_rows_share_padding_only(changes: dict[str, dict[str, int]], last_weight: int, refused: bool) -> None:
+    config, width = PRESETS["nano"], 4
+    stream = WeightStream(config)
+    weights = np.ones((3, config.weight_row_bytes), np.uint8)
+    weights[2] = last_weight
+    stream.append(weights)
+    scratchpad = np.arange(config.scratchpad_bytes, dtype=np.int64).astype(np.uint8)
+    registers = joined(width, **changes)
+    if refused:
+        with pytest.raises(Refused) as error:
+            run_array(config, scratchpad, stream, registers, None)
+        assert error.value.reason == "it joins rows (STEP.join), but what they share is no padding to both"
+        return
+    values = run_array(config, scratchpad, stream, registers, None).values
+    wanted = expected(
+        config, scratchpad.view(np.int8), registers, weights[None, None, :, : config.columns].view(np.int8)
+    )
+    np.testing.assert_array_equal(values, wanted)
 
 
 def test_a_long_product_streams_through_a_small_ring() -> None:

@@ -259,6 +259,7 @@ WORDS: tuple[Word, ...] = (
             Field("position", 20, "bytes from streamed position to position; PAIRS: its second pixel lies half as far"),
             Field("row", 8, "input rows from output row to output row"),
             Field("decimation", 6, "DEPTHWISE, PAIRS: streamed positions for one output, else 1"),
+            Field("join", 1, "DEPTHWISE: a row's last padding is the next row's first"),
         ),
         "Strides.",
     ),

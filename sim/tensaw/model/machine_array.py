@@ -144,6 +144,25 @@ class _Geometry:
             for chunk in range(registers["KERNEL_X"]["chunks"])
         ]
 
+    @property
+    def joined(self) -> bool:
+        """Whether rows that follow each other in a block share a position."""
+        step = self.registers["STEP"]
+        return bool(step["join"]) and self.mode == Mode.DEPTHWISE and self.config.taps == 3 and step["decimation"] <= 2
+
+    def _check_joined(self, last_taps: npt.NDArray[np.bool_], first_taps: npt.NDArray[np.int64]) -> None:
+        """Refuse a run that joins rows whose shared position is not padding to both of them.
+
+        ``last_taps`` bool (height, width, lanes): the last taps that matter and are inside the window; ``first_taps``
+        (width, lanes that matter): the bytes of the row that the first taps see.
+        """
+        block = self.registers["BLOCK"]
+        followed = np.arange(1, self.height) % block["height"] != 0  # rows before the last one of a block
+        starts = np.arange(0, self.width, block["width"])
+        ends = np.append(starts[1:], self.width) - 1
+        if followed.any() and (last_taps[:-1][followed][:, ends].any() or (first_taps[starts] >= 0).any()):
+            raise Refused("it joins rows (STEP.join), but what they share is no padding to both")
+
     def first_bytes(self, kx: int, chunk: int, tap: int) -> npt.NDArray[np.int64]:
         """For each output column the byte of the row at which lane 0 lies."""
         step = self.registers["STEP"]
@@ -208,6 +227,8 @@ class _Geometry:
             read = inside & used
             self.footprint.scratchpad_reads.append(address[read])
             self.footprint.read_rows.append(np.broadcast_to(row[:, None, None], address.shape)[read])
+        if tap == config.taps - 1 and self.joined:
+            self._check_joined(inside & used, self.first_bytes(kx, chunk, 0)[:, None] + lane[used])
         pad = np.int8(registers["TILES"]["pad_value"])
         return np.where(inside, self.scratchpad[address], pad)
 

@@ -52,6 +52,7 @@ class ArrayUnit:
         self._starved = 0  # cycle before which the half that comes next cannot be free
         self._first = 0  # cycle of the first position of the latest step
         self._blocks = 0
+        self._row = 0  # lowest input row of the output row before, in a run that follows another one
         self._kernel = kernel
         self._pooling = False  # the loader still reads a POOL run's parameters
         self._pooled = News(kernel)
@@ -206,7 +207,7 @@ class ArrayUnit:
         first = self._last + 1
         behind = followed is not None and (fresh or followed.done is None or followed.done + 2 > first)
         if behind:
-            begin = yield from self._written(followed, y, first, shape.window, fresh)
+            begin = yield from self._written(followed, y, first, shape, fresh)
             trace.count(tag, waiting, begin - first)
             first = begin
         if number == 0 and self._blocks >= 2:
@@ -233,13 +234,13 @@ class ArrayUnit:
         if not behind:
             if last_step:
                 link.rows += [Row(first + line * length, width, shape.spacing) for line in range(height)]
-            begin = first + height * length
+            begin = first + height * length + shape.joined
         else:
             begin = first
             reads.lines = []
             for line in range(height):
                 if line:
-                    start = yield from self._written(followed, y + line * shape.row_step, begin, shape.window, False)
+                    start = yield from self._written(followed, y + line * shape.row_step, begin, shape, False)
                     trace.count(tag, waiting, start - begin)
                     begin = start
                 reads.lines.append(begin)
@@ -247,6 +248,7 @@ class ArrayUnit:
                     link.rows.append(Row(begin, width, shape.spacing))
                     link.from_array.tell()
                 begin += length
+            begin += shape.joined
         self._last = reads.end = begin - 1
         self._reads.add(reads)
         if last_step:
@@ -256,16 +258,19 @@ class ArrayUnit:
             single = height == width == 1 and number > 0 and self._last - self._busy_since == number
             self._starved = self._last + self._to_accumulators + 3 if single else 0
         trace.count(tag, ArrayState.BUSY, height * width)
-        trace.count(tag, ArrayState.OVERHEAD, height * (length - width))
+        trace.count(tag, ArrayState.OVERHEAD, height * (length - width) + shape.joined)
 
-    def _written(self, followed: Written | None, y: int, cycle: int, window: int, fresh: bool) -> Steps:
+    def _written(self, followed: Written | None, y: int, cycle: int, shape: Geometry, fresh: bool) -> Steps:
         """Cycle, from ``cycle`` on, in which a row's first position can be given: input row y is written.
 
-        The tests are registered twice, that for a row not before the position is there; none is valid for a run's first
+        The tests are registered twice, that for a row not before the position is there, but for one that takes the
+        row before it for the highest of those that can come before this one; none is valid for a run's first
         position in its first cycle.
         """
         assert followed is not None
-        needed = min(y + 1, window)
+        needed = min(y + 1, shape.window)
+        surely = min(self._row + shape.lead + 1, shape.window)
+        self._row = y
         while True:
             if followed.done is None and self._kernel.now < cycle:
                 yield cycle  # it may end before
@@ -274,6 +279,8 @@ class ArrayUnit:
                 done = max(done + 2, cycle + fresh)
                 if done <= cycle:
                     return cycle
+            if not fresh and 0 < surely <= len(followed.rows) and followed.rows[surely - 1] + 2 <= cycle:
+                return cycle
             if needed <= 0:
                 return cycle + 1
             if len(followed.rows) >= needed:

@@ -28,16 +28,21 @@ class Geometry:
         by_channel = mode in (Mode.DEPTHWISE, Mode.PAIRS)
         drain = {Mode.DEPTHWISE: config.taps - 1, Mode.PAIRS: 1}.get(mode, 0)
         tail = max(drain, self.spacing - 1)
+        self.joined = int(step["join"] and mode == Mode.DEPTHWISE and config.taps == 3 and self.spacing <= 2)
+        """Positions by which a row is shorter that another one of its block follows."""
         reach = (action.fields["groups"] - 1) * kernel_y["group_rows"] if by_channel else 0
         self.reach = reach
         """Input rows from a position's first row to the lowest that it needs."""
+        self.lead = max(self.row_step, kernel_y["rows"])
+        """Input rows by which the next output row or kernel step can begin further down."""
         self.blocks: list[tuple[int, int, int, int, int]] = []
-        """Height and width, cycles of a row, and its first row and byte in the row in the first step."""
+        """Height and width, cycles of a row (the last one takes ``joined`` more), and its first row and byte in the row
+        in the first step."""
         y = action["ORIGIN"]["y"]
         for height in _parts(out["height"], block["height"]):
             x = action["ORIGIN"]["x"]
             for width in _parts(out["width"], block["width"]):
-                length = (width - 1) * self.spacing + 1 + tail if tail else width
+                length = (width - 1) * self.spacing + 1 + tail - self.joined if tail else width
                 self.blocks.append((height, width, length, y, x))
                 x += width * self.spacing * step["position"]
             y += height * self.row_step

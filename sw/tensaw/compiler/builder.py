@@ -127,7 +127,10 @@ class Builder:
             "INPUT": {"base": run.base, "pitch": run.pitch},
             "WINDOW": {"height": run.window[0], "row_bytes": run.window[1]},
             "ORIGIN": {"y": run.origin[0], "x": run.origin[1]},
-            "STEP": {"position": run.step[1], "row": run.step[0], "decimation": run.decimation},
+            "STEP": {
+                "position": run.step[1], "row": run.step[0], "decimation": run.decimation,
+                "join": int(run.join and block[1] >= width),
+            },
             "KERNEL_Y": {
                 "steps": run.kernel_y[0], "rows": run.kernel_y[1], "group_rows": run.group_rows,
                 "group_pitch": run.group_rows * run.pitch,

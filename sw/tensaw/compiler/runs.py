@@ -54,6 +54,8 @@ class ArrayRun:
     size: tuple[int, int]
     """Output rows and columns."""
     decimation: int = 1
+    join: bool = False
+    """DEPTHWISE: where a block holds whole rows, each one's last position is the next one's first."""
     kernel_y: tuple[int, int] = (1, 0)
     """Steps, and rows from step to step."""
     kernel_x: tuple[int, int] = (1, 0)
@@ -78,7 +80,8 @@ class ArrayRun:
         """Positions streamed for a block of one kernel step."""
         if self.mode in (Mode.DEPTHWISE, Mode.PAIRS):
             taps = 2 if self.mode == Mode.PAIRS else taps
-            return height * ((width - 1) * self.decimation + max(taps, self.decimation))
+            shared = height - 1 if self.join and width == self.size[1] else 0
+            return height * ((width - 1) * self.decimation + max(taps, self.decimation)) - shared
         return height * width
 
     def part(self, y: int, x: int, height: int, width: int) -> ArrayRun:

@@ -79,7 +79,8 @@ class Feeder(wiring.Component):
     Timing
     ------
     One position a cycle, across steps, blocks and tiles; two cycles lost from a run's last position to the next
-    run's first. A following run loses a cycle in each row while it is close behind the run it follows.
+    run's first. A following run loses a cycle in each row while it is close behind the run it follows: where the next
+    position, a row or a kernel step further down, could need a row that is not there yet.
 
     Corner cases
     ------------
@@ -255,9 +256,10 @@ class Feeder(wiring.Component):
         """May this position be given now?"""
         run, position = loops.held, loops.position
         # What a run follows is done, or the row that a position waits for is written: registered twice. The position's
-        # own row needs a cycle in which the position stays.
+        # own row needs a cycle in which the position stays, unless what any next position may need is written.
         behind = Signal(signed(8))
         reach, reach_held = Signal(9), Signal(9)  # rows from a position's own to the lowest that it needs
+        lead = Signal(10)  # and to the lowest that the next position can need
         loading = run.run.follow == Follow.LOAD
         completed, last_tile, written_rows = Signal(8), Signal(), Signal(16)
         m.d.comb += [
@@ -270,7 +272,7 @@ class Feeder(wiring.Component):
         with m.If((run.run.mode == Mode.DEPTHWISE) | (run.run.mode == Mode.PAIRS)):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
         over, in_work, complete = Signal(), Signal(), Signal()
-        reached = Signal(signed(18))
+        reached, ahead = Signal(signed(18)), Signal(signed(18))
         row_there = Signal()
         m.d.sync += [
             reach_held.eq(reach),
@@ -278,9 +280,12 @@ class Feeder(wiring.Component):
             in_work.eq((behind == -1) & last_tile),
             complete.eq(written_rows >= run.window.height),
             reached.eq(written_rows - reach),
+            lead.eq(reach_held + Mux(run.step.row > run.kernel_y.rows, run.step.row, run.kernel_y.rows)),
+            ahead.eq(written_rows - lead),
         ]
         written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
-        m.d.sync += row_there.eq(loops.active & (over | (~issue & written)))
+        all_next = in_work & (complete | (ahead > position.row_y))
+        m.d.sync += row_there.eq(loops.active & (over | Mux(issue, all_next, written)))
         no_weights, no_half, no_row = Signal(), Signal(), Signal()
         m.d.comb += [
             no_weights.eq(position.takes_weights & ~self.tile_ready),

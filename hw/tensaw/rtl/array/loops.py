@@ -141,7 +141,8 @@ class Loops(wiring.Component):
     Corner cases
     ------------
     DEPTHWISE rows go on for max(taps, decimation) - 1 positions behind the last one kept, PAIRS rows for
-    max(2, decimation) - 1, so that its sum is complete and the next block of columns knows where to begin.
+    max(2, decimation) - 1, so that its sum is complete and the next block of columns knows where to begin. With
+    ``join`` and a decimation of 1 or 2, DEPTHWISE rows end one position earlier, but for a block's last.
     """
 
     start: Signal
@@ -181,6 +182,7 @@ class Loops(wiring.Component):
         entering = Signal()  # there is none: the run's first block is entered
         has_tail = Signal()  # of the run
         adjacent = Signal()  # of the run: every position is kept
+        joined = Signal()  # of the run: the last of two tail positions is the next row's first position
 
         # Counters, innermost last.
         tiles = _Countdown(m, 12, "tiles")
@@ -215,6 +217,7 @@ class Loops(wiring.Component):
                 tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
                 has_tail.eq((skip != 0) | (drain != 0)),
                 adjacent.eq(skip == 0),
+                joined.eq(setup.step.join & (setup.run.mode == Mode.DEPTHWISE) & (skip < 2) if config.taps == 3 else 0),
             ]
 
         # Positions of a row, rows of a step. Lengths are those of the block that the next position belongs to.
@@ -226,7 +229,8 @@ class Loops(wiring.Component):
         with m.If(in_tail):
             m.d.comb += tail.next()
         with m.If(keep):
-            m.d.comb += [kept.next(), tail.load(tail_but_two), next_in_tail.eq(kept.last)]
+            one = joined & ~lines.last
+            m.d.comb += [kept.next(), tail.load(Mux(one, -1, tail_but_two)), next_in_tail.eq(kept.last)]
         with m.If(row_end):
             m.d.comb += [kept.load(next_width), lines.next(), next_in_tail.eq(0), next_in_phase.eq(1)]
         with m.If(step_end):

@@ -142,7 +142,7 @@ class DepthwiseLowering(Lowering):
         at_once = 2 if self._pairs(layout.pixel_pitch, layout.pitch(self.stage.inputs[0].image.width), groups) else 1
         decimation = self.decimation // at_once
         surplus = max(2 if at_once == 2 else config.taps, decimation) - decimation
-        row = image.width * decimation + min(self.phases, image.width) * surplus
+        row = image.width * decimation + min(self.phases, image.width) * (surplus - self._padded(at_once))
         return tiles * depthwise_steps(config, self.window.kernel, groups) * image.rows * row
 
     def _groups(self, pitch: int) -> int:
@@ -164,6 +164,22 @@ class DepthwiseLowering(Lowering):
         pixel, row = right * pixel_pitch // word, down * pitch // word
         apart = pixel % 2 == 1 and (groups == 1 or row % 4 == 2)
         return apart or (config.banks == 8 and pixel % 8 == 4 and (groups == 1 or row % 2 == 1))
+
+    def _padded(self, at_once: int) -> bool:
+        """Whether rows of the whole image can be joined, see :meth:`_join`."""
+        kernel, (_, left, _, right), step = self.window.kernel[1], self._op.padding, self._op.dilation[1]
+        if at_once == 2 or self.config.taps < 3 or self.decimation > 2 or kernel > 3:
+            return False
+        return kernel < 3 or (left >= step and right >= step)
+
+    def _join(self, run: ArrayRun, lanes: int) -> ArrayRun:
+        """The run, its rows joined where the last tap of a row is padding, or has no weight, and so is the first one of
+        the next row. ``lanes``: bytes of a pixel that matter."""
+        if run.mode != Mode.DEPTHWISE or self.config.taps < 3 or run.decimation > 2 or run.kernel_x[0] > 1:
+            return run
+        last = run.origin[1] + ((run.size[1] - 1) * run.decimation + 2) * run.step[1]
+        padded = last >= run.window[1] and run.origin[1] + lanes <= 0
+        return dataclasses.replace(run, join=self.window.kernel[1] < 3 or padded)
 
     def input_box(self, index: int, box: Box) -> Box:
         return self.window.needs(box, box.c0, box.c1)
@@ -205,9 +221,12 @@ class DepthwiseLowering(Lowering):
             # The first pixels come last: a layer that follows takes rows from there on.
             for phase in reversed(range(min(self.phases, part.width))):
                 builder.pair(
-                    dataclasses.replace(
-                        run, origin=(run.origin[0], run.origin[1] + phase * op.stride[1] * pitch),
-                        size=(part.height, -(-(part.width - phase) // self.phases)),
+                    self._join(
+                        dataclasses.replace(
+                            run, origin=(run.origin[0], run.origin[1] + phase * op.stride[1] * pitch),
+                            size=(part.height, -(-(part.width - phase) // self.phases)),
+                        ),
+                        min(size, c1 - c0),
                     ),
                     drain.every(self.phases, phase),
                     blob,
