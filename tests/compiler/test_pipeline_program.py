@@ -16,6 +16,7 @@ from tensaw.spec.isa import Follow, Turn, Unit, decode
 from tensaw.spec.program import Program
 
 BASE = PRESETS["base"]
+KEEP = CompileOptions(transpose=False)
 
 
 def network(rng: np.random.Generator, shape: tuple[int, ...], kernels: list[tuple[int, int, int]]) -> bytes:
@@ -69,7 +70,32 @@ def test_inputs_are_followed_line_by_line_in_small_blocks(rng, agree) -> None:
     assert load["lines"] == 1 and commands(program, "LOAD.PLANES") == [{"count": 32}]
     assert commands(program, "ARRAY.RUN")[0]["follow"] == Follow.LOAD
     assert commands(program, "ARRAY.RUN")[0]["wait"] == 0
-    assert commands(program, "ARRAY.BLOCK")[0] == {"height": 2, "width": 32}
+    assert commands(program, "ARRAY.BLOCK")[0] == {"height": 1, "width": 32}
+
+
+def test_blocks_are_larger_where_weights_are_what_comes_late(rng, agree) -> None:
+    # 45 and 144 rows of weights beside an image of 768 bytes; blocks of 16 rows only, lest weights be awaited.
+    program = agree(load_tflite(network(rng, (1, 16, 16, 3), [(5, 5, 16)]), "net"), BASE, rng)
+    assert commands(program, "ARRAY.RUN")[0]["follow"] == Follow.LOAD
+    assert commands(program, "ARRAY.BLOCK")[0] == {"height": 4, "width": 16}
+
+
+def test_all_weights_of_a_tile_come_first_where_blocks_are_short(rng, agree) -> None:
+    # 49 rows: more than would always come first. A step of 16 positions leaves no time for the next one's.
+    program = agree(load_tflite(network(rng, (1, 48, 16, 3), [(3, 5, 8)]), "net"), BASE, rng, KEEP)
+    assert commands(program, "ARRAY.BLOCK")[0] == {"height": 1, "width": 16}
+    assert commands(program, "WEIGHT.RUN")[0] == {"tag": 2, "bytes": 49 * 16, "turn": Turn.FIRST}
+    wide = agree(load_tflite(network(rng, (1, 48, 200, 3), [(3, 5, 8)]), "net"), BASE, rng, KEEP, races=False)
+    assert commands(wide, "ARRAY.BLOCK")[0] == {"height": 1, "width": 200}
+    assert commands(wide, "WEIGHT.RUN")[0] == {"tag": 2, "bytes": (4 + 15) * 16, "turn": Turn.FIRST}
+
+
+def test_rows_leave_banks_to_store_where_the_output_does_not_fit(rng, agree) -> None:
+    # 192 bytes of pixels are twelve words; the next row begins five banks further.
+    program = agree(load_tflite(network(rng, (1, 64, 64, 3), [(3, 3, 32)]), "net"), BASE, rng, races=False)
+    assert commands(program, "ARRAY.INPUT")[0]["pitch"] == 17 * 16
+    small = agree(load_tflite(network(rng, (1, 32, 64, 3), [(3, 3, 32)]), "net"), BASE, rng, races=False)
+    assert commands(small, "ARRAY.INPUT")[0]["pitch"] == 12 * 16
 
 
 def test_short_lines_are_loaded_together(rng, agree) -> None:

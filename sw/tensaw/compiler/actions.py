@@ -68,5 +68,7 @@ class Action:
     cycles: int = 0
     wait: int = 0
     signal: int = 0
+    eager: bool = False
+    """All of a first tile's weights are wanted before the input, not only those of its first step."""
     streams: list[tuple[int, int]] = field(default_factory=list)
     """(offset, bytes) of weight runs that must start before this action."""

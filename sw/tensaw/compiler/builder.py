@@ -26,7 +26,9 @@ _LEAST_PLANE = 64
 _MOST_SHARED = 1.04
 """Part of the bytes that may cross the port because two planes share a bus word."""
 _LEAST_BLOCK = 64
-"""Positions of a block whose input is still being loaded, at least."""
+"""Positions of a block whose input is still being loaded, at least; where few weights are loaded with it..."""
+_LEAST_LIGHT_BLOCK = 16
+"""...these."""
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Builder:
         self._tag = 0
         self._tables: dict[tuple[int, int], Hashable] = {}
         self._arriving: Action | None = None
+        self._eager = False
 
     def layer(self) -> None:
         """Begin the next layer."""
@@ -98,15 +101,27 @@ class Builder:
 
     def _entries(self, array: ArrayRun, drain: Drain) -> int:
         """Positions of a block: fewer where the output stage takes several cycles for each, so that little is left for
-        it to do when the array has finished, and where the input is still being loaded, so that not too much is left
-        when its last row is there; but enough that loading weights stays hidden."""
+        it to do when the array has finished, and where the input is still being loaded, so that work begins early and
+        not too much is left when its last row is there; but enough that loading weights stays hidden."""
         cycles = -(-drain.tile // self.config.requant_lanes) * (1 if drain.second is None else 4)
         most = self.config.acc_half
         fewer = most // cycles
         loaded, self._arriving = self._arriving, None
         if loaded is not None and loaded.rows is not None and loaded.rows.cover(_input_rows(array)):
+            width = array.size[1]
+            rows = -(-max(_LEAST_LIGHT_BLOCK, array.weight_rows + 1) // width)
+            if rows * width <= fewer and self._light(array, drain, loaded):
+                self._eager = True
+                return rows * width
             fewer = min(fewer, _LEAST_BLOCK)
         return min(most, max(fewer, 4 * array.weight_rows, 1))
+
+    def _light(self, array: ArrayRun, drain: Drain, loaded: Action) -> bool:
+        """Whether a tile's weights are few beside the input that a run of LOAD brings: they can all come before it."""
+        parameters = 4 * drain.bias + 5 * (drain.requantise.multiplier.size > 1)
+        tile = (parameters + array.steps * array.weight_rows) * self.config.weight_row_bytes
+        rows, planes = loaded.registers["ROWS"], loaded.registers["PLANES"]
+        return 2 * tile <= rows["bytes"] * rows["count"] * planes["count"]
 
     def _pair(self, array: ArrayRun, drain: Drain, blob: Blob | None, block: tuple[int, int]) -> None:
         first = self._array(array, drain, blob, block)
@@ -156,6 +171,9 @@ class Builder:
             rows=_input_rows(run),
         )  # fmt: skip
         action.cycles = run.cycles(self.config, block)
+        # Beside LOAD a quarter of the port is left for the weights of the next steps.
+        step = 4 * run.weight_rows * self.config.weight_row_bytes // self.config.bus_bytes
+        action.eager, self._eager = self._eager and min(block[0], height) * width < step, False
         return action
 
     def _drain(self, array: ArrayRun, drain: Drain, block: tuple[int, int]) -> Action:

@@ -16,7 +16,7 @@ _LONGEST_STREAM = (1 << 28) - 16
 _LARGEST_BEAT = 16
 """Bytes of a beat of the widest bus."""
 _FIRST_BYTES = 640
-"""Of a first tile whose weights all go before the input."""
+"""Of a first tile whose weights all go before the input, unless blocks are so small that later steps' are urgent."""
 
 
 def keep_weights(actions: list[Action], config: NpuConfig) -> None:
@@ -120,14 +120,14 @@ def _stream(actions: list[Action], turns: list[Turn], config: NpuConfig) -> list
 
 def _first_bytes(action: Action, config: NpuConfig) -> int:
     """Bytes of weights without which the action cannot get far, a multiple of every bus width: the first tile if it is
-    small, or else its first step."""
+    small or eager, or else its first step."""
     assert action.blob is not None
     size = action.blob.size
     if action.name == "RUN":
         weights, kernel_y, kernel_x = (action.registers[name] for name in ("WEIGHTS", "KERNEL_Y", "KERNEL_X"))
         side, rows = 4 * weights["bias"] + 5 * weights["scale"], weights["rows"]
         tile = side + rows * kernel_y["steps"] * kernel_x["steps"] * kernel_x["chunks"]
-        if tile * config.weight_row_bytes > _FIRST_BYTES:
+        if tile * config.weight_row_bytes > _FIRST_BYTES and not action.eager:
             tile = side + rows
         size = min(size, tile * config.weight_row_bytes)
     return size // _LARGEST_BEAT * _LARGEST_BEAT

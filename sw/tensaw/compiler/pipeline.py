@@ -30,7 +30,7 @@ __all__ = ["CompileOptions", "compile_graph", "port_binding"]
 
 _ALIGNMENT = 64
 """Bytes: of tensors in memory, so that transfers begin at a bus word of every width."""
-_WORTH_TRANSPOSING = 0.97
+_WORTH_TRANSPOSING = 0.985
 """Images are transposed if the estimated cycles fall below this part."""
 
 

@@ -16,7 +16,7 @@ from tensaw.compiler.stages import Operand, Stage
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, TableKind
 
-__all__ = ["Lowering", "broadcast_box", "span_needed", "spread_layout"]
+__all__ = ["Lowering", "broadcast_box", "passing_layout", "span_needed", "spread_layout"]
 
 MOST_STEPS = 255
 """Kernel steps in one direction, and rows between them."""
@@ -56,6 +56,23 @@ def spread_layout(config: NpuConfig, channels: int, op: Op | None = None) -> Lay
     apart, joined = taps * -(-channels // config.rows), -(-taps * channels // config.rows)
     spread = channels % (4 * config.word_bytes) == 0 and apart == joined
     return Layout(channels + config.word_bytes if spread else channels)
+
+
+def passing_layout(config: NpuConfig, image: Image, op: Op, output: Image) -> Layout | None:
+    """Layout of an input that the array reads more slowly than STORE reads results, where these do not fit beside it.
+
+    STORE cannot pass the array, which reads first, in any bank: in dense rows it stays behind for whole kernel steps.
+    Rows that begin five of eight banks further let it go on for a while at each row's end. None: dense rows do, or the
+    padding would be too much.
+    """
+    if not isinstance(op, Conv2d) or op.groups > 1 or op.stride[1] * image.channels >= config.bus_bytes:
+        return None
+    if image.size + output.size <= config.scratchpad_bytes or image.height == 1:
+        return None
+    line, word = image.width * image.channels, config.word_bytes
+    layout = Layout(image.channels, word, (config.banks, (line // word + config.banks - 3) % config.banks))
+    small = layout.size(image.whole) <= config.scratchpad_bytes // 8
+    return layout if small or 2 * layout.pitch(image.width) <= 3 * line else None
 
 
 class Lowering(ABC):

@@ -16,7 +16,7 @@ from tensaw.compiler.ir import (
     Pool2d,
     Softmax,
 )
-from tensaw.compiler.lowering.base import Lowering, spread_layout
+from tensaw.compiler.lowering.base import Lowering, passing_layout, spread_layout
 from tensaw.compiler.lowering.conv import ConvLowering
 from tensaw.compiler.lowering.copy import ConcatLowering, CopyLowering, PadLowering
 from tensaw.compiler.lowering.depthwise import DepthwiseLowering, depthwise_layout
@@ -64,4 +64,6 @@ def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
                 layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation, stage.op.stride[1])
             elif (layout := spread_layout(config, image.channels, stage.op)).pixel_pitch != image.channels:
                 layouts[operand.storage] = layout
+            elif (passing := passing_layout(config, image, stage.op, stage.output.image)) is not None:
+                layouts[operand.storage] = passing
     return layouts
