@@ -238,8 +238,8 @@ async def speed(bench: LoadBench) -> None:
 async def large_runs(bench: LoadBench) -> None:
     """What is asked of memory first by runs whose counts, pitches and places are anything that registers hold."""
     ports, pad = bench.ports, bench.config.scratchpad_bytes
-    for _ in range(bench.count(40)):
-        run = large_transfer(bench, Unit.LOAD)
+    for turn in range(bench.count(60)):
+        run = large_transfer(bench, Unit.LOAD, turn)
         tokens = UnitTokens(bench, ports.tokens, bench.pace("never"))
         tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
         asked: list[dict[str, int]] = []

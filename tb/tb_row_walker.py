@@ -120,8 +120,8 @@ async def random_walks(bench: WalkerBench) -> None:
 async def large_walks(bench: WalkerBench) -> None:
     """The first eight rows of walks with counts, pitches and places of all sizes, up to one that does not fit."""
     ports, pad = bench.ports, bench.config.scratchpad_bytes
-    for _ in range(bench.count(150)):
-        run, fill = large_transfer(bench, Unit.LOAD), bench.integers(0, 1)
+    for turn in range(bench.count(300)):
+        run, fill = large_transfer(bench, Unit.LOAD, turn), bench.integers(0, 1)
         sink = bench.listen("never")
         sink.pace = lambda: bench.board.count < 8
         await bench.start_walk(run, fill, most=8)

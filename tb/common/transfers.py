@@ -40,14 +40,16 @@ def accesses(*runs: Registers) -> list[tuple[int, int]]:
     return [(offset, run["ROWS"]["bytes"]) for run in runs for offset, *_ in rows_of(run)]
 
 
-def large_transfer(bench: Bench, unit: Unit) -> Registers:
+def large_transfer(bench: Bench, unit: Unit, turn: int) -> Registers:
     """A LOAD or STORE whose counts, pitches and places are anything that their registers hold, most often a power of
-    two and a little: of several rows, some do not fit into the scratchpad or into 32 bits of offset."""
+    two and a little, another one in each ``turn``: of several rows, some do not fit into the scratchpad or into 32 bits
+    of offset."""
     integers, choose, pad = bench.integers, bench.choose, bench.config.scratchpad_bytes
 
     def number(bits: int, low: int = 0) -> int:
-        few, power = integers(low, 3), 1 << integers(2, bits - 1)
-        return choose(few, few, min(power + integers(0, 3), (1 << bits) - 1), integers(low, (1 << bits) - 1))
+        few, power = integers(low, 3), 1 << 2 + (turn + bits) % (bits - 2)
+        power = min(power + integers(0, 3), (1 << bits) - 1)
+        return choose(few, few, power, power, integers(low, (1 << bits) - 1))
 
     count = min(choose(1, number(24, 1), integers(1, pad)), pad)
     memory = choose(integers(0, (1 << 32) - 1), (1 << 32) - number(31, 1), number(32))
@@ -55,9 +57,9 @@ def large_transfer(bench: Bench, unit: Unit) -> Registers:
         "MEMORY": {"region": integers(0, 7), "offset": memory},
         "SCRATCHPAD": {"address": choose(0, pad - count, integers(0, pad - count))},
         "ROWS": {"bytes": count, "count": number(16, 1)},
-        "ROW_PITCH": {"memory": number(28), "scratchpad": choose(0, 0, number(24))},
+        "ROW_PITCH": {"memory": number(28), "scratchpad": choose(0, 0, 0, number(24))},
         "PLANES": {"count": number(16, 1)},
-        "PLANE_PITCH": {"memory": number(28), "scratchpad": choose(0, 0, number(24))},
+        "PLANE_PITCH": {"memory": number(28), "scratchpad": choose(0, 0, 0, number(24))},
         "RUN": {"tag": integers(0, 0xFFFF), "wait": integers(0, 15), "signal": integers(0, 15)},
     })  # fmt: skip
 
