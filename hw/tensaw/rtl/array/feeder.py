@@ -269,7 +269,8 @@ class Feeder(wiring.Component):
             behind.eq(completed - run.run.follow_run - 1),
         ]
         rows = run.kernel_y.group_rows
-        with m.If((run.run.mode == Mode.DEPTHWISE) | (run.run.mode == Mode.PAIRS)):
+        by_channel = (run.run.mode == Mode.DEPTHWISE) | (run.run.mode == Mode.PAIRS)
+        with m.If(by_channel if self._config.groups > 1 else 0):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
         over, in_work, complete = Signal(), Signal(), Signal()
         reached, ahead = Signal(signed(18)), Signal(signed(18))
@@ -343,13 +344,15 @@ class Feeder(wiring.Component):
         # Stage 2. Of lanes only the low bits count where the others do not decide already.
         base, along, second_along = Signal(address), Signal(address), Signal(address)
         pairs2 = Signal()
-        rows = [Signal(address, name=f"group{group}_row") for group in range(3)]
+        # A run of more groups than the array has is refused: what would serve their slots stays away.
+        rows = [Signal(address, name=f"group{group}_row") for group in range(config.groups)]
         passed = Signal(lane_bits)  # lanes left of the window, less one
         left, far_left = Signal(), Signal()
         there = Signal(lane_bits)  # lanes before the window's end
         near_end, beyond = Signal(), Signal()
         wanted = Signal(range(width + 1))
         enable2 = Signal(3)
+        several = run.run.groups[1], run.run.groups.all()  # there is a second group, a third one
         rows_wanted, by_row = Signal(range(config.rows + 1)), Signal()
         by_column = Cat(
             (depthwise & (run.run.groups > group)) | (pool if group == 0 else 0) for group in range(config.groups)
@@ -367,7 +370,7 @@ class Feeder(wiring.Component):
             near_end.eq(right1[lane_bits:] == 0),
             beyond.eq(right1 < 0),
             wanted.eq(Mux(pool, config.columns, run.weights.rows)),
-            enable2.eq(Cat(valid1, valid1 & depthwise & run.run.groups[1], valid1 & depthwise & run.run.groups.all())),
+            enable2.eq(Cat(valid1, *(valid1 & depthwise & wants for wants in several[: config.groups - 1]))),
             rows_wanted.eq(run.weights.rows),
             by_row.eq(~(depthwise | pool)),
             registered.pair.eq(~depthwise),
@@ -376,7 +379,7 @@ class Feeder(wiring.Component):
             registered.groups.eq(by_column),
             registered.pad.eq(run.tiles.pad_value),
         ]
-        for group in range(3):
+        for group in range(config.groups):
             down, further = run.kernel_y.group_rows * group, run.kernel_y.group_pitch[:address] * group
             y, under = Signal(signed(20), name=f"group{group}_y"), Signal(signed(20), name=f"group{group}_under")
             m.d.comb += [y.eq(y1 + down), under.eq(under1 - down)]
@@ -395,14 +398,17 @@ class Feeder(wiring.Component):
             for lane in range(width)
         ]
         crosses = (base[:size_bits] + wanted) > config.word_bytes
+        second_slot: Value = base + config.word_bytes
+        if config.groups > 1:
+            second_slot = Mux(by_rows, rows[1], base) + Mux(by_rows, along, config.word_bytes)
         m.d.sync += [
             slot.eq(registered),
             slot.rows.eq(Cat(by_row & (rows_wanted > row) for row in range(config.rows))),
             # A pixel of a pair exists as a whole or not at all.
             slot.exists.eq(Cat(Mux(pairs2, exists[0], lane) for lane in exists)),
             addresses[0].eq(base),
-            addresses[1].eq(Mux(by_rows, rows[1], base) + Mux(by_rows, along, config.word_bytes)),
-            addresses[2].eq(rows[2] + along),
+            addresses[1].eq(second_slot),
+            *([addresses[2].eq(rows[2] + along)] if config.groups > 2 else []),
             *(addresses[3 + group].eq(rows[group] + second_along) for group in range(config.groups)),
             enable.eq(
                 Cat(
