@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -207,7 +207,8 @@ class Scratchpad(wiring.Component):
     def _read_span(self, number: int, address: Value) -> _Span:
         """What a request of a shared read port touches."""
         word, size = self._config.word_bytes, self.read_sizes[number]
-        return _Span(self._config, address, both=address[: (word - 1).bit_length()] > word - size)
+        last = word - size
+        return _Span(self._config, address, both=address[: (word - 1).bit_length()] > last if size > 1 else Const(0))
 
     def _elaborate_writes(self, m: Module, platform: Any, banks: list[Ram]) -> None:
         config = self._config
