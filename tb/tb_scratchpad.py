@@ -39,7 +39,7 @@ class ScratchpadBench(Bench):
         """Bytes that the readers ask for."""
         self.pending: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[] for _ in range(READ_LATENCY)]
         self.hot = self.integers(0, self.size - 1)
-        self.asked: tuple[int, list[int]] = (0, [])
+        self.asked: tuple[int, list[int]] = (0, [0] * (3 + self.config.groups))
         """The array's request of the cycle before."""
 
     def address(self, size: int = 1) -> int:
