@@ -65,7 +65,7 @@ def test_a_draft(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[s
     values = built(tmp_path / "out", "--draft")
     assert values["draft"] and not values["best"]["met"] and values["bitstream"]
     assert "a draft, not for a board" in capsys.readouterr().out
-    assert "--timing-allow-fail --no-tmdriv\n" in (tmp_path / "out" / "build.log").read_text()
+    assert "--timing-allow-fail --no-tmdriv --router router2\n" in (tmp_path / "out" / "build.log").read_text()
 
 
 def test_the_best_of_several_seeds_is_kept(stand_ins: Any, tmp_path: Path) -> None:

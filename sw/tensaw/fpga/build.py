@@ -29,6 +29,9 @@ _SYNTHESIS = {
     "ice40": "synth_ice40 -top {top} -abc9 -device u -json {json}",
     "gowin": "synth_gowin -top {top} -family gw2a -json {json}",
 }
+_DRAFT = ["--no-tmdriv", "--router", "router2"]
+"""Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
+default router looks at timing."""
 _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
@@ -149,7 +152,7 @@ def _place(
     }[board.family]
     arguments = [
         *board.nextpnr, "--json", _NETLIST, *constraints, "--report", report_path.name, "--seed", str(seed),
-        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *(["--no-tmdriv"] if draft else []),
+        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *(_DRAFT if draft else []),
     ]  # fmt: skip
     phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
 
