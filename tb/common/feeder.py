@@ -104,6 +104,24 @@ class FeederNeighbours(Bench):
                 seconds[group] = vector_at(config, run, memory, second, config.columns, group)
         return lanes, columns, seconds, (1 << groups) - 1
 
+    def words(self, run: Registers, position: Position) -> list[int | None]:
+        """The scratchpad words that a position needs, by slot: of one vector the next word where it goes on there, of
+        several one each, and of pairs also the second pixels'."""
+        config, mode = self.config, run["RUN"]["mode"]
+        word, start = config.word_bytes, position.row_address + position.x
+        slots: list[int | None] = [None] * (3 + config.groups)
+        starts = {0: start}
+        if mode in BY_CHANNEL:
+            for group in range(run["RUN"]["groups"]):
+                starts[group] = start + group * run["KERNEL_Y"]["group_pitch"]
+                if mode == Mode.PAIRS:
+                    starts[3 + group] = starts[group] + run["STEP"]["position"] // 2
+        elif start % word + (config.columns if mode == Mode.POOL else run["WEIGHTS"]["rows"]) > word:
+            starts[1] = start + word
+        for slot, address in starts.items():
+            slots[slot] = address % (1 << config.address_bits) // word
+        return slots
+
     def padding(self, run: Registers, position: Position) -> str:
         """Where a position leaves the image, if it does."""
         window = run["WINDOW"]
@@ -193,6 +211,8 @@ class FeederNeighbours(Bench):
             half, (lanes, columns, seconds, wanted_columns), position, run, first = self.next_arrival()
             self.issued += 1
             text = f"position {self.arrivals.count} ({position})"
+            asked, words = self.reads.requests[self.arrivals.count - 1], self.words(run, position)
+            assert asked == words, f"the words {asked} are read instead of {words} for {text}"
             assert by_column == wanted_columns, f"by_column {by_column} at {text}"
             held = run["RUN"]["mode"] == Mode.POOL and not first
             assert swap == (position.step_start and not held), f"swap is {swap} at {text}"

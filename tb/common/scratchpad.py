@@ -24,6 +24,8 @@ class ArrayReads:
         self._bench, self._port, self._memory = bench, port, memory
         self.times: list[int] = []
         """Cycles with a request."""
+        self.requests: list[list[int | None]] = []
+        """Each request's word addresses (None: slot not enabled)."""
         self.seen: Callable[[list[int | None]], None] | None = None
         """Called with each request's word addresses (None: slot not enabled)."""
         bench.start_soon(self._run())
@@ -52,6 +54,7 @@ class ArrayReads:
                 noise[slot] if address is None else int.from_bytes(words[address % len(words)].tobytes(), "little")
                 for slot, address in enumerate(addresses)
             ]
+            self.requests.append(addresses)
             if self.seen is not None:
                 self.seen(addresses)
 
