@@ -150,6 +150,7 @@ async def reset_clears_registers(bench: PortBench) -> None:
     await bench.clocks(len(bench.words) + bench.integers(0, 3))
     await bench.restart()
     assert not bench.ports.run.valid.get() and not bench.ports.busy.get()
+    assert not bench.ports.run.payload.bits() and not bench.ports.tag.get()
     bench.begin()
     bench.send(bench.words[0])
     await bench.settled()

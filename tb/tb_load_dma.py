@@ -32,6 +32,7 @@ cover_error = COVER.point("error", (
 ))  # fmt: skip
 
 SIZE = 1 << 13
+IDLE, RUNNING, TOKENS, BUS = 0, 1, 2, 6
 
 
 class LoadBench(Bench):
@@ -315,6 +316,29 @@ async def errors(bench: LoadBench) -> None:
         found = error.code.get(), error.tag.get(), error.address.get()
         assert found == (code, tag, address), f"{what}: {found} instead of {(code, tag, address)}"
         cover_error(what)
+        await bench.restart()
+
+
+@testcase(LoadBench)
+async def states(bench: LoadBench) -> None:
+    """What it waits for: tokens, the bus, nothing."""
+    for _ in range(bench.count(3)):
+        bench.begin()
+        bench.tokens.refuse = True
+        ask, bench.manager.give = bench.manager.give, lambda: False
+        run = random_transfer(bench, Unit.LOAD, SIZE)
+        run["ROWS"]["count"] = 1
+        seen = [bench.ports.state.get()]
+        bench.send(run)
+        await bench.clocks(40)
+        seen.append(bench.ports.state.get())
+        bench.tokens.refuse = False
+        await bench.clocks(40)
+        seen.append(bench.ports.state.get())
+        bench.manager.give = ask
+        await bench.settled()
+        seen.append(bench.ports.state.get())
+        assert seen == [IDLE, TOKENS, BUS, IDLE], f"states {seen}"
         await bench.restart()
 
 

@@ -21,6 +21,8 @@ from tensaw.spec.isa import Operation, OutputKind, Unit, encode
 from tensaw.spec.limits import refusal
 from tensaw.spec.registers import ErrorCode
 
+IDLE, RUNNING, TOKENS, WEIGHTS, RESULTS = 0, 1, 2, 3, 8
+
 BROKEN = (
     ("OUT", "height", 0), ("OUT", "width", 0), ("CHANNELS", "tiles", 0), ("CHANNELS", "tile", 0),
     ("CHANNELS", "tile", 65), ("CHANNELS", "last", 0), ("CHANNELS", "last", 64), ("BLOCK", "height", 0),
@@ -131,6 +133,8 @@ class OutputBench(Bench):
                 allowed = tags[self.taken - 1 :][:1] if ports.active.get() else tags[max(0, self.taken - 1) :][:2]
                 assert ports.tag.get() in allowed, f"tag {ports.tag.get()} instead of {allowed}"
             self.taken += ports.tokens.take.get()
+            if self.writes.taken and ports.write.valid.get():
+                assert ports.state.get() in (RUNNING, RESULTS, WEIGHTS), "not running, but it writes"
             completed, rows = progress.completed.get(), progress.rows.get()
             while self.finished % 256 != completed:
                 addresses, _, values = self.expected[self.finished]
@@ -271,6 +275,33 @@ async def large_runs(bench: OutputBench) -> None:
         goes_on = len(beats) > number
         assert ports.active.get() == goes_on == ports.busy.get() and not ports.error.valid.get()
         cover_large(("finished", "goes on")[goes_on])
+        await bench.restart()
+
+
+@testcase(OutputBench)
+async def states(bench: OutputBench) -> None:
+    """What it waits for, while it waits for nothing else."""
+    ports = bench.ports
+    for streamed in ((1, 0), (0, 1), (0, 0)):
+        job = drain_job(bench, Operation.NONE, streamed=streamed, height=2, width=2)
+        bench.plan([job])
+        bench.begin()
+        bench.tokens.refuse = True
+        run = job.registers["RUN"]
+        bench.tokens.expect(run["wait"], run["signal"])
+        bench.words.send(*job.words)
+        seen = [ports.state.get()]
+        for part in (None, bench.side, bench.vectors):
+            await bench.clocks(90)
+            seen.append(ports.state.get())
+            if part is None:
+                bench.tokens.refuse = False
+            else:
+                part.send(*(job.side if part is bench.side else job.vectors))
+        await bench.settled()
+        seen.append(ports.state.get())
+        wanted = [IDLE, TOKENS, WEIGHTS if any(streamed) else RESULTS, RESULTS, IDLE]
+        assert seen == wanted, f"states {seen} instead of {wanted}"
         await bench.restart()
 
 

@@ -68,7 +68,7 @@ class ReadManagerModel:
     def __init__(
         self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, give: Pace, origin: int = 0
     ) -> None:
-        self._bench, self._port, self._regions, self._ask, self._give = bench, port, regions, ask, give
+        self._bench, self._port, self._regions, self._ask, self.give = bench, port, regions, ask, give
         self._origin = origin
         self.requests: list[tuple[int, int, int]] = []
         self.turns: list[int] = []
@@ -138,7 +138,7 @@ class ReadManagerModel:
                 port.error.valid.set(0)
             if not offering:
                 bench.randomise(port.data.payload)
-                if self._queue and self._queue[0][3] <= bench.cycle and self._give() and not self._refused:
+                if self._queue and self._queue[0][3] <= bench.cycle and self.give() and not self._refused:
                     region, place, burst, _, request = self._queue[0]
                     if burst and not promised:
                         # ``credit`` was read before the last beat made it fall.
@@ -175,7 +175,7 @@ class WriteManagerModel:
         self, bench: Bench, port: Any, regions: list[np.ndarray], ask: Pace, take: Pace, answer: Pace, origin: int = 0
     ) -> None:
         self._bench, self._port, self._regions, self._origin = bench, port, regions, origin
-        self._ask, self._take, self._answer = ask, take, answer
+        self._ask, self.take, self._answer = ask, take, answer
         self.requests: list[tuple[int, int, int]] = []
         self.beat_times: list[int] = []
         self.fail_beat: tuple[int, int] | None = None
@@ -204,7 +204,7 @@ class WriteManagerModel:
         waiting_data: int | None = None
         while True:
             ask = self._ask() and not self._refused and len(self._open) < 8
-            take = bool(self._open) and self._take() and not self._refused
+            take = bool(self._open) and self.take() and not self._refused
             port.request.ready.set(int(ask))
             port.data.ready.set(int(take))
             port.done.set(int(self.idle))

@@ -6,6 +6,7 @@ the generator's own source files and of the Amaranth that runs it.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 from pathlib import Path
@@ -17,8 +18,13 @@ from tensaw.spec.config import NpuConfig
 __all__ = ["generator_digest", "npu_verilog"]
 
 
+@functools.cache
 def generator_digest() -> str:
-    """Stands for all that the generated Verilog depends on beside configuration and options."""
+    """Stands for all that the generated Verilog depends on beside configuration and options.
+
+    That is the sources as they are when a process first asks: if they change while it works, it goes on with what it
+    has imported, and must not store that as made by the new ones.
+    """
     hardware = Path(tensaw.spec.config.__file__).parent.parent
     files = sorted(path for part in ("spec", "rtl") for path in (hardware / part).rglob("*.py"))
     parts: dict[str, str | bytes] = {str(path.relative_to(hardware)): path.read_bytes() for path in files}
