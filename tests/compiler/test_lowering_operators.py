@@ -195,6 +195,32 @@ def test_depthwise_rows_share_their_padding(kernel, settings, joined, agree, rng
     assert {dict(values)["join"] for values in steps} == {int(joined)}
 
 
+@pytest.mark.parametrize("options", [CompileOptions(), CompileOptions(keep_tensors=True)], ids=["alone", "kept"])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+@pytest.mark.parametrize(
+    ("channels", "planes", "size"),
+    [(17, 2, 1 << 15), (24, 2, 1 << 15), (32, 2, 1 << 15), (40, 1, 1 << 16), (90, 6, 3 << 15)],
+    ids=["17", "24", "32", "40", "90"],
+)
+def test_pixels_that_would_need_too_much_padding_for_pairs_lie_in_planes(
+    channels, planes, size, residual, options, agree, rng
+) -> None:
+    config, shape = PRESETS["base"].replace(scratchpad_bytes=size), (1, 20, 24, channels)
+    first = conv(rng, (channels, 1, 1, channels))
+    second = depthwise(rng, (3, 3, channels), stride=(2, 2), padding=(0, 0, 1, 1))
+    if residual:
+        adding = elementwise(rng, ir.ElementwiseKind.ADD, ("t1", "t0", "t2"))
+        second = dataclasses.replace(second, inputs=("t2",), output="t3")
+        graph = network([shape, shape, shape, (1, 10, 12, channels)], [first, adding, second])
+    else:
+        second = dataclasses.replace(second, inputs=("t1",), output="t2")
+        graph = network([shape, shape, (1, 10, 12, channels)], [first, second])
+    program = agree(graph, config, rng, options)
+    runs = [dict(command.values) for command in map(decode, program.words) if command.word.full_name == "ARRAY.RUN"]
+    if not residual:
+        assert [run["mode"] for run in runs] == [Mode.CONV] * planes + [Mode.PAIRS] * planes
+
+
 def output_shape(op, shape, kernel, channels) -> tuple[int, ...]:
     """Shape of a convolution's result."""
     top, left, bottom, right = op.padding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -270,7 +271,8 @@ class Builder:
 
     def save(self, home: tuple[int, int], image: Image, box: Box, view: View) -> None:
         """Store ``box`` from ``view`` into the dense tensor at ``home``."""
-        self._transfer(Unit.STORE, home, image, box, view)
+        for c0, c1 in view.ranges(box.c0, box.c1):
+            self._transfer(Unit.STORE, home, image, dataclasses.replace(box, c0=c0, c1=c1), view)
 
     def _transfer(self, unit: Unit, home: tuple[int, int], image: Image, box: Box, view: View) -> None:
         line = image.width * image.channels

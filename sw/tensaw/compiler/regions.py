@@ -94,12 +94,14 @@ class Layout:
     """How a box of a tensor is laid out in the scratchpad.
 
     ``pixel_pitch`` bytes from pixel to pixel, at least the channels. ``row_align``: the row pitch is a multiple of it;
-    ``rows`` (modulus, rest): and which one, so that neighbouring rows lie in different banks.
+    ``rows`` (modulus, rest): and which one, so that neighbouring rows lie in different banks. ``plane``: that many
+    channels after the other form images of their own, one behind the other; 0: all channels of a pixel lie together.
     """
 
     pixel_pitch: int
     row_align: int = 1
     rows: tuple[int, int] = (1, 0)
+    plane: int = 0
 
     def pitch(self, width: int) -> int:
         """Bytes from row to row of a box of ``width`` pixels."""
@@ -109,27 +111,40 @@ class Layout:
 
     def size(self, box: Box) -> int:
         """Bytes from the first to behind the last byte of a box."""
-        return (box.height - 1) * self.pitch(box.width) + (box.width - 1) * self.pixel_pitch + box.channels
+        return self.view(box, 0).end
 
     def view(self, box: Box, base: int) -> View:
-        return View(box, base, self.pitch(box.width), self.pixel_pitch)
+        pitch = self.pitch(box.width)
+        return View(box, base, pitch, self.pixel_pitch, self.plane, box.height * pitch if self.plane else 0)
 
 
 @dataclass(frozen=True)
 class View:
-    """``box`` of a tensor in the scratchpad; ``base`` is the address of its first byte."""
+    """``box`` of a tensor in the scratchpad; ``base`` is the address of its first byte, ``plane_pitch`` the distance of
+    planes of ``plane`` channels."""
 
     box: Box
     base: int
     pitch: int
     pixel_pitch: int
+    plane: int = 0
+    plane_pitch: int = 0
 
     def address(self, y: int, x: int, c: int = 0) -> int:
         """Byte address of channel ``c`` of pixel (y, x), in the tensor's coordinates."""
         box = self.box
-        return self.base + (y - box.y0) * self.pitch + (x - box.x0) * self.pixel_pitch + (c - box.c0)
+        plane, channel = divmod(c - box.c0, self.plane) if self.plane else (0, c - box.c0)
+        place = (y - box.y0) * self.pitch + (x - box.x0) * self.pixel_pitch
+        return self.base + plane * self.plane_pitch + place + channel
+
+    def ranges(self, c0: int, c1: int) -> list[tuple[int, int]]:
+        """Channels ``c0`` to ``c1 - 1`` plane by plane."""
+        first = self.box.c0
+        bounds = [c0, *(range(first, c1, self.plane) if self.plane else ()), c1]
+        bounds = [bound for bound in bounds if c0 < bound < c1]
+        return list(zip([c0, *bounds], [*bounds, c1], strict=True))
 
     @property
     def end(self) -> int:
         """Address behind the last byte."""
-        return self.address(self.box.y1 - 1, self.box.x1 - 1, self.box.c1)
+        return self.address(self.box.y1 - 1, self.box.x1 - 1, self.box.c1 - 1) + 1

@@ -132,6 +132,9 @@ class Lowering(ABC):
         What the array does not read is dense where that is possible: it then moves in long bursts.
         """
         whole = self.layout(operand)
+        if whole.plane:  # rows of a plane would cross the bus slowly, and parts have room for pixels of an odd number
+            words = -(-operand.image.channels // whole.plane) // 2 * 2 + 1
+            whole = Layout(words * whole.plane, whole.row_align, whole.rows)
         if whole.row_align > 1:
             return (
                 whole

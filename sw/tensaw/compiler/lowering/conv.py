@@ -133,7 +133,7 @@ class ConvLowering(Lowering):
         packing = self._packing(views[0].pixel_pitch, out.pixel_pitch)
         if packing.pixels > self.width_step:
             raise AssertionError("a box is not a whole number of runs wide")
-        for c0, c1 in self._ranges(box, packing):
+        for c0, c1 in (part for whole in self._ranges(box, packing) for part in out.ranges(*whole)):
             part = Box(box.y0, box.y1, box.x0, box.x1, c0, c1)
             group = c0 // kernel.outputs
             lanes = kernel.inputs

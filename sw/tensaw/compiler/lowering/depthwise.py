@@ -42,15 +42,17 @@ def usable_channels(config: NpuConfig, channels: int, pixel_pitch: int, base: in
     return 1
 
 
-def depthwise_layout(config: NpuConfig, image: Image, dilation: tuple[int, int] = (1, 1), stride: int = 1) -> Layout:
+def depthwise_layout(
+    config: NpuConfig, image: Image, dilation: tuple[int, int] = (1, 1), stride: int = 1, planes: bool = False
+) -> Layout:
     """Layout of an input tensor in which the array's depthwise modes work best: pixels padded as little as the fewest
     channel groups allow, and rows an odd number of words apart, so that three kernel rows come from different banks.
 
     For an even ``stride`` in x pixels and rows are such that two pixels of each kernel row can be read together, unless
-    that takes too much of the scratchpad."""
+    that takes too much of the scratchpad; then, if ``planes`` may be, in planes of a word's channels."""
     word = config.word_bytes
     channels = image.channels
-    if stride // math.gcd(stride, dilation[1]) % 2 == 0 and (pairs := _pairs_layout(config, image, dilation)):
+    if stride // math.gcd(stride, dilation[1]) % 2 == 0 and (pairs := _pairs_layout(config, image, dilation, planes)):
         return pairs
     if channels >= word:
         pitches = [channels, -(-channels // word) * word]
@@ -60,7 +62,7 @@ def depthwise_layout(config: NpuConfig, image: Image, dilation: tuple[int, int] 
     return Layout(best, word, (2, 1) if dilation[0] % 4 and config.groups > 1 else (1, 0))
 
 
-def _pairs_layout(config: NpuConfig, image: Image, dilation: tuple[int, int]) -> Layout | None:
+def _pairs_layout(config: NpuConfig, image: Image, dilation: tuple[int, int], planes: bool) -> Layout | None:
     """Layout for PAIRS mode, if it can be used."""
     word, channels = config.word_bytes, image.channels
     aligned = config.columns == word or channels <= config.columns
@@ -71,7 +73,8 @@ def _pairs_layout(config: NpuConfig, image: Image, dilation: tuple[int, int]) ->
     words = least if least % 2 or far_apart else least + 1
     layout = Layout(words * word, word, (2, 1) if far_apart else (4, 2))
     if words > least and layout.size(image.whole) > config.scratchpad_bytes // 2:
-        return None
+        layout = Layout(word, word, (4, 2), word)
+        return layout if planes and config.columns == word else None
     return layout
 
 
@@ -186,10 +189,9 @@ class DepthwiseLowering(Lowering):
 
     def emit(self, builder: Builder, box: Box, views: Sequence[View], out: View) -> None:
         op, config, view = self._op, self.config, views[0]
-        placed = self.window.place(box, view, box.c0)
         pitch = view.pixel_pitch
         first = view.address(view.box.y0, view.box.x0, box.c0)
-        size = usable_channels(config, box.channels, pitch, first)
+        size = usable_channels(config, min(box.channels, view.plane or box.channels), pitch, first)
         if view.pitch % config.word_bytes:
             size = 1
         groups = self._groups(view.pitch)
@@ -198,11 +200,12 @@ class DepthwiseLowering(Lowering):
         pairs = whole_words and self._pairs(pitch, view.pitch, groups)
         at_once = 2 if pairs else 1
         most = _MOST_TILES * size
-        for c0 in range(box.c0, box.c1, most):
-            c1 = min(c0 + most, box.c1)
+        ranges = [(c0, min(c0 + most, box.c1)) for c0 in range(box.c0, box.c1, most)]
+        for c0, c1 in (part for whole in ranges for part in view.ranges(*whole)):
             part = Box(box.y0, box.y1, box.x0, box.x1, c0, c1)
+            placed = self.window.place(part, view, c0)
             run = ArrayRun(
-                mode=Mode.PAIRS if pairs else Mode.DEPTHWISE, base=placed.base + c0 - box.c0, pitch=view.pitch,
+                mode=Mode.PAIRS if pairs else Mode.DEPTHWISE, base=placed.base, pitch=view.pitch,
                 window=(placed.height, (placed.width - 1) * pitch + min(size, c1 - c0)),
                 origin=(placed.y, placed.x * pitch), step=(op.stride[0], at_once * op.dilation[1] * pitch),
                 decimation=self.decimation // at_once,

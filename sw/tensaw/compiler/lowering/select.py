@@ -23,7 +23,7 @@ from tensaw.compiler.lowering.depthwise import DepthwiseLowering, depthwise_layo
 from tensaw.compiler.lowering.pool import MeanLowering, PoolLowering
 from tensaw.compiler.lowering.softmax import SoftmaxLowering
 from tensaw.compiler.regions import Layout
-from tensaw.compiler.stages import Network, Stage
+from tensaw.compiler.stages import Network, Operand, Stage
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["choose_layouts", "lower"]
@@ -61,9 +61,21 @@ def choose_layouts(config: NpuConfig, network: Network) -> dict[str, Layout]:
                 continue
             if DepthwiseLowering.suits(stage, config):
                 assert isinstance(stage.op, DepthwiseConv2d)
-                layouts[operand.storage] = depthwise_layout(config, image, stage.op.dilation, stage.op.stride[1])
+                dilation, stride, planes = stage.op.dilation, stage.op.stride[1], _made_for(network, stage, operand)
+                layout = depthwise_layout(config, image, dilation, stride, planes)
+                if layout.plane and layout.size(image.whole) + stage.output.image.size > config.scratchpad_bytes:
+                    layout = depthwise_layout(config, image, dilation, stride)
+                layouts[operand.storage] = layout
             elif (layout := spread_layout(config, image.channels, stage.op)).pixel_pitch != image.channels:
                 layouts[operand.storage] = layout
             elif (passing := passing_layout(config, image, stage.op, stage.output.image)) is not None:
                 layouts[operand.storage] = passing
     return layouts
+
+
+def _made_for(network: Network, stage: Stage, operand: Operand) -> bool:
+    """Whether an ordinary convolution makes the operand for this stage alone: both can treat its channels in parts."""
+    makers = [other.op for other in network.stages if other.output.storage == operand.storage]
+    readers = [other for other in network.stages for read in other.operands if read.storage == operand.storage]
+    ordinary = len(makers) == 1 and isinstance(makers[0], Conv2d) and makers[0].groups == 1
+    return ordinary and len(readers) == 1 and readers[0] is stage
