@@ -184,6 +184,12 @@ async def lines(bench: LoadBench) -> None:
         assert bench.shown == (len(bench.runs) % 256, 0)
         await bench.restart()
     bench.begin()
+    run = registers_of(Unit.LOAD, {"ROWS": {"bytes": 1, "count": 1}, "PLANES": {"count": 16}})
+    run["RUN"] |= {"fill": 1, "lines": 4095}
+    bench.send(run)  # all bits of the count of lines
+    await bench.settled()
+    await bench.restart()
+    bench.begin()
     for _ in range(260):  # the count of runs goes round
         run = registers_of(Unit.LOAD, {
             "ROWS": {"bytes": 1, "count": 1}, "PLANES": {"count": 1}, "SCRATCHPAD": {"address": bench.integers(0, 999)},
@@ -294,7 +300,8 @@ async def errors(bench: LoadBench) -> None:
             code = ErrorCode.OUTSIDE_REGION
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
-            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("LOAD.RUN") | 1 << bench.integers(45, 53)], 0
+            code, tag = ErrorCode.ILLEGAL_COMMAND, 0
+            words = [encode("LOAD.RUN") | bench.integers(0, (1 << 45) - 1) | 1 << bench.integers(45, 53)]
         else:
             code = ErrorCode[what]
             beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))

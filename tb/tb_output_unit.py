@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
+from cocotb.triggers import ClockCycles
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.output_jobs import EXPONENT, LOOKUP, Job, drain_job, softmax_job, table_rows, walk_beats
@@ -303,6 +304,29 @@ async def states(bench: OutputBench) -> None:
         wanted = [IDLE, TOKENS, WEIGHTS if any(streamed) else RESULTS, RESULTS, IDLE]
         assert seen == wanted, f"states {seen} instead of {wanted}"
         await bench.restart()
+
+
+@testcase(OutputBench)
+async def tall_run(bench: OutputBench) -> None:
+    """A row a cycle, as many as the count of rows holds; it is right at every power of two."""
+    ports = bench.ports
+    job = drain_job(bench, streamed=(0, 0), tiles=1, tile=1, last=1, height=1, width=1, block=(1, 1))
+    job.registers["OUT"]["height"] = job.registers["BLOCK"]["height"] = 0xFFFF
+    job.registers["RUN"]["wait"] = 0
+    UnitTokens(bench, ports.tokens, make_pace(bench.rng, "never")).expect(0, job.registers["RUN"]["signal"])
+    words = Source(bench, ports.words, make_pace(bench.rng, "never"), job.words)
+    ports.vectors.valid.set(1)
+    ports.write.ready.set(1)
+    await bench.until(lambda: ports.progress.rows.get() == 1, 200, "the first row")
+    assert words.idle
+    begin = bench.cycle
+    for bit in range(1, 16):
+        for rows in ((1 << bit) - 1, 1 << bit):
+            wait = begin + rows - 1 - bench.cycle
+            if wait > 0:
+                await ClockCycles(bench.dut.clk, wait)
+            assert ports.progress.rows.get() == rows
+    assert ports.active.get()
 
 
 @testcase(OutputBench)

@@ -206,7 +206,8 @@ async def errors(bench: StoreBench) -> None:
             code = ErrorCode.OUTSIDE_REGION
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
-            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("STORE.RUN") | 1 << bench.integers(45, 53)], 0
+            code, tag = ErrorCode.ILLEGAL_COMMAND, 0
+            words = [encode("STORE.RUN") | bench.integers(0, (1 << 24) - 1) | 1 << bench.integers(24, 53)]
         else:
             code = ErrorCode[what]
             beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))

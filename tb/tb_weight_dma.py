@@ -238,7 +238,8 @@ async def errors(bench: WeightBench) -> None:
         registers = {"MEMORY": memory, "RUN": {"tag": tag, "bytes": count, "turn": turn}}
         words = words_of_run(Unit.WEIGHT, from_origin(registers, bench.origin))
         if what == "ILLEGAL_COMMAND":
-            code, words, tag = ErrorCode.ILLEGAL_COMMAND, [encode("WEIGHT.MEMORY") | 1 << bench.integers(35, 53)], 0
+            code, tag = ErrorCode.ILLEGAL_COMMAND, 0
+            words = [encode("WEIGHT.MEMORY") | bench.integers(0, (1 << 35) - 1) | 1 << bench.integers(35, 53)]
         bench.words.send(*words)
         place = memory["region"], memory["offset"]
         bench.expected = np.concatenate([bench.expected, bench.regions[place[0] % 4][place[1] :][:8192]])

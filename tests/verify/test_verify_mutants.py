@@ -62,6 +62,7 @@ def test_mutants_say_what_they_are_for() -> None:
         r"choice: inv of bit \d of xor.[ABY] in `assign z = mem \^ a;`",
     ):
         assert any(re.fullmatch(text, one) for one in said), f"{text}: {sorted(said)}"
+    assert all((" under bit " in mutant.controlled) == mutant.mode.startswith("cnot") for mutant in found.mutants)
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")

@@ -87,7 +87,7 @@ class Hunt:
             mutant.number: reason
             for mutant in mutants
             for pattern, reason in self._excuses
-            if re.fullmatch(pattern, str(mutant))
+            if re.fullmatch(pattern, str(mutant)) or re.fullmatch(pattern, mutant.controlled)
         }
         rest = [mutant for mutant in mutants if mutant.number not in found]
         unseen = unobservable(self._set, TOP) & {mutant.number for mutant in rest} if rest else set()

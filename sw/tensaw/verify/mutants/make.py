@@ -50,6 +50,12 @@ class Mutant:
         target = f" for {self.target}" if self.target and not self.source.startswith(f"{self.target} ") else ""
         return f"{self.module}: {self.mode} of bit {self.bit} of {self.cell}.{self.port} in `{self.source}`{target}"
 
+    @property
+    def controlled(self) -> str:
+        """The same, and under which other bit of the port one is inverted."""
+        control = dict(_OPTION.findall(self.command)).get("ctrlbit")
+        return f"{self} under bit {control}" if control else str(self)
+
 
 @dataclass(frozen=True)
 class MutantSet:
