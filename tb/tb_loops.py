@@ -169,7 +169,7 @@ async def long_loops(bench: LoopsBench) -> None:
                     run = long_run(bench, mode, loop, bit)
                     cover_long(loop)
                     await bench.start_run(run)
-                    if not await bench.take(run, "never", 8):
+                    if not await bench.take(run, "never", 8 + 3 * run["STEP"]["decimation"]):
                         await bench.restart()
 
 

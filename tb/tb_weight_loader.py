@@ -288,6 +288,29 @@ async def a_row_a_cycle(bench: LoaderBench) -> None:
 
 
 @testcase(LoaderBench)
+async def begins_at_once(bench: LoaderBench) -> None:
+    """A run's first row is read in the cycle after the run was taken, wherever the run before it ended."""
+    before = random_run(bench, Mode.CONV, height=1, width=1, tiles=1)
+    before["WEIGHTS"] |= {"bias": 0, "scale": 0, "free": 0}
+    after = random_run(bench, Mode.CONV, height=1, width=1, tiles=1)
+    after["WEIGHTS"] |= {"bias": 1, "free": 1, "pad": 0}
+    after["KERNEL_Y"]["steps"] = after["KERNEL_X"]["steps"] = after["KERNEL_X"]["chunks"] = 1
+    before["KERNEL_X"]["chunks"] = 20
+    rows = sum(stream_rows(before))
+    bench.begin(stream(bench, rows), "never", "never", "never")
+    bench.ring._rows = bench.ring._rows[:rows]  # as many as the first run has read
+    bench.rows = bench.ring._rows
+    for run in (before, after):
+        bench.expect(run, 0)
+        bench.source.send(payload_of(Unit.ARRAY, run))
+    await bench.until(lambda: bench.source.idle, 2000, "the second run")
+    read = len(bench.ring.order)
+    await bench.clocks(1)
+    assert len(bench.ring.order) > read, "the first row is late"
+    await bench.settled()
+
+
+@testcase(LoaderBench)
 async def waits_for_rows(bench: LoaderBench) -> None:
     """``waiting`` is shown while rows are wanted that have not arrived, and only then."""
     run = random_run(bench, Mode.CONV, height=1, width=1, tiles=1)

@@ -32,7 +32,7 @@ def loops_of(mode: Mode) -> dict[str, int]:
 def edge_number(bench: Bench, bits: int, low: int = 1, bit: int | None = None) -> int:
     """A number of so many bits, at least ``low``: often a power of two or close to one, where borrows and carries go
     far. ``bit``: which one."""
-    near = (1 << (bench.integers(0, bits - 1) if bit is None else bit)) + bench.integers(-1, 3)
+    near = (1 << (bench.integers(0, bits - 1) if bit is None else bit)) + bench.integers(-1, 4)
     if bit is not None:
         return min(max(low, near), (1 << bits) - 1)
     return min(max(low, bench.choose(near, near, near, bench.integers(0, (1 << bits) - 1))), (1 << bits) - 1)
@@ -73,8 +73,8 @@ def long_run(bench: Bench, mode: Mode, loop: str, bit: int | None = None) -> Reg
         run[f"KERNEL_{loop.upper()}"]["steps"] = edge_number(bench, bits, bit=bit)
     elif loop == "chunks":
         run["KERNEL_X"]["chunks"] = edge_number(bench, bits, bit=bit)
-    else:
-        run["STEP"]["decimation"] = edge_number(bench, bits, bit=bit)
+    else:  # registers hold up to three less
+        run["STEP"]["decimation"] = edge_number(bench, bits, bit=bit) | bench.choose(0, 3)
     _place_anywhere(bench, run, mode)
     run["STEP"]["join"] = 0  # rows may not share what is no padding
     return run
