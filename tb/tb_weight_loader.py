@@ -194,6 +194,7 @@ async def long_runs(bench: LoaderBench) -> None:
     """The first rows of runs with loops of any length."""
     modes = [mode for mode in modes_of(bench.config) if mode != Mode.POOL]
     cases = [(loop, bit) for loop, bits in LOOPS.items() for bit in range(bits) if loop != "decimation"]
+    cases += [(loop, bit) for loop in ("block rows", "block columns") for bit in range(LOOPS[loop])]
     for loop, bit in cases * bench.count(1):
         mode = Mode.CONV if loop == "chunks" else bench.choose(*modes, *[Mode.POOL] * (loop == "tiles"))
         run = long_run(bench, mode, loop, bit)
@@ -201,10 +202,10 @@ async def long_runs(bench: LoaderBench) -> None:
         run["WEIGHTS"]["bias"] |= int(mode == Mode.POOL)
         if loop.startswith("block"):  # some blocks, tile after tile
             side = "height" if loop == "block rows" else "width"
-            blocks = bench.integers(1, 4)
+            blocks = bench.integers(1, 6)
             run["BLOCK"][side] = edge_number(bench, 16, bit=bit)
             run["OUT"][side] = min(blocks * run["BLOCK"][side] + bench.integers(-1, 1) or 1, (1 << 16) - 1)
-            run["KERNEL_X"]["chunks"] = 1
+            run["KERNEL_Y"]["steps"] = run["KERNEL_X"]["steps"] = run["KERNEL_X"]["chunks"] = 1
         if loop != "tiles":
             run["TILES"]["count"] = bench.integers(1, 4)
         most, spare = 40, 10  # rows are read ahead of what they are for
