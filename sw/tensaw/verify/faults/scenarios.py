@@ -10,7 +10,7 @@ import numpy as np
 from tensaw.harness import CHANNELS, MemoryFaults
 from tensaw.spec.isa import REGIONS
 from tensaw.spec.program import CONSTANTS
-from tensaw.spec.registers import ADDRESS_BITS, ErrorCode, register
+from tensaw.spec.registers import ADDRESS_BITS, REGISTERS, Access, ErrorCode, register
 from tensaw.verify.faults.refusals import refused
 from tensaw.verify.faults.site import READ, WRITE, End, Failure, Site
 from tensaw.verify.faults.words import damage
@@ -101,7 +101,8 @@ def start(site: Site, rng: Rng) -> str:
 
 
 def registers(site: Site, rng: Rng) -> str:
-    """Any register is written and read while a run is in progress: nothing changes."""
+    """Any register is written and read while a run is in progress: nothing changes. Nor do those that can only be
+    read, when they are written afterwards."""
     control = register("CONTROL").offset
     enable = register("INTERRUPT_ENABLE").offset
     cycles = _cycles(site, rng)
@@ -123,6 +124,12 @@ def registers(site: Site, rng: Rng) -> str:
     for name, value in site.network.settings.items():
         if (found := site.read(name)) != value:
             raise Failure(f"{name} is 0x{found:x} after the run, not 0x{value:x}")
+    for item in REGISTERS:
+        if item.access is Access.READ:
+            value = site.read(item.name)
+            site.write(item.name, value ^ 0xFFFFFFFF)
+            if (found := site.read(item.name)) != value:
+                raise Failure(f"{item.name} is 0x{found:x} after it was written, not 0x{value:x}")
     return f"register accesses in cycles {', '.join(map(str, cycles))}: {text}"
 
 
