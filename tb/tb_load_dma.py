@@ -47,6 +47,8 @@ class LoadBench(Bench):
         self.origin = far_origin(self, SIZE)
         self.runs: list[Registers] = []
         self.tags: list[int] = []
+        self.broken = False
+        """A run that ends in an error is among them: rows that came before it are anywhere."""
         self.compared = 0
         self.shown = 0, 0
 
@@ -106,7 +108,7 @@ class LoadBench(Bench):
                 differs = self.memory != self.golden
                 for later in self.runs[self.compared + 1 : self.compared + 2]:
                     differs[self.execute(self.golden.copy(), later)] = False
-                wrong = np.flatnonzero(differs)
+                wrong = np.flatnonzero(differs) if not self.broken else ()
                 assert not len(wrong), f"run {self.compared}: byte {wrong[0]} of the scratchpad is wrong ({run})"
                 self.compared += 1
             self.follow()
@@ -280,6 +282,7 @@ async def errors(bench: LoadBench) -> None:
         "READ_DECERR", "ILLEGAL_COMMAND",
     ) * bench.count(2):  # fmt: skip
         bench.begin()
+        bench.broken = True
         bench.manager.elsewhere = int(bench.rng.integers(1 << 64, dtype=np.uint64))
         tags = bench.rng.permutation(1 << 16)[:3].tolist()
         runs = [random_transfer(bench, Unit.LOAD, SIZE, tag) for tag in tags]
