@@ -12,7 +12,7 @@ from tensaw.compiler.tokens import order_actions
 from tensaw.compiler.weights import WeightStore
 from tensaw.networks.tflite_builder import TfliteBuilder
 from tensaw.spec.config import PRESETS
-from tensaw.spec.isa import Follow, Turn, Unit, decode
+from tensaw.spec.isa import Follow, Peer, Turn, Unit, decode
 from tensaw.spec.program import Program
 
 BASE = PRESETS["base"]
@@ -130,6 +130,23 @@ def test_a_load_gets_not_too_far_ahead_of_who_follows_it() -> None:
     assert ordered(200, True)[1].run["follow"] == Follow.LOAD
     far = ordered(127, False)
     assert far[1].run["follow"] == Follow.NOBODY and far[1].wait == 1 and far[0].signal == 2
+
+
+def test_no_more_tokens_wait_than_counters_hold() -> None:
+    """Of 300 stored parts that are loaded again each could give a token before the first one is taken."""
+
+    def transfers() -> tuple[list[Action], list[Action]]:
+        stores = [action(Unit.STORE, writes=(span(n, n + 1),)) for n in range(300)]
+        return stores, [action(Unit.LOAD, reads=(span(n, n + 1),)) for n in range(300)]
+
+    stores, loads = transfers()
+    order_actions([*stores, *loads])
+    assert [n for n, load in enumerate(loads) if load.wait] == list(range(129))
+    assert [n for n, store in enumerate(stores) if store.signal] == [*range(128), 299]  # the last one's end says all
+    assert {load.wait for load in loads} == {0, 1 << Peer.STORE}
+    stores, loads = transfers()
+    order_actions([part for pair in zip(stores, loads, strict=True) for part in pair])
+    assert all(load.wait and store.signal for store, load in zip(stores, loads, strict=True))
 
 
 def test_tall_kernels_are_transposed(rng, agree) -> None:

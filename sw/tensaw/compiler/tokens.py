@@ -13,6 +13,7 @@ run just before it, row by row, if that run writes its input.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 
 from tensaw.compiler.actions import EXPONENT, LOOKUP, Action, Span
@@ -22,6 +23,8 @@ __all__ = ["order_actions"]
 
 _PEERS = {Unit.LOAD: Peer.LOAD, Unit.ARRAY: Peer.ARRAY, Unit.OUTPUT: Peer.OUTPUT, Unit.STORE: Peer.STORE}
 _COUNT = len(_PEERS)
+_MOST_WAITING = 128
+"""Tokens of a pair of units that wait to be taken: counters hold 255, and units run ahead by what their queues hold."""
 _LONGEST_LEAD = 127
 """Runs by which LOAD may be ahead of one that follows it."""
 _FOLLOWED = {Peer.OUTPUT: Follow.OUTPUT, Peer.LOAD: Follow.LOAD}
@@ -65,6 +68,9 @@ class _Orderer:
         self._reads = [_History() for _ in range(_COUNT)]
         self._writes = [_History() for _ in range(_COUNT)]
         self._done: list[list[Action]] = [[] for _ in range(_COUNT)]
+        self._places: dict[Action, int] = {}
+        self._takers: dict[tuple[Peer, Peer], list[int]] = {}
+        """For each pair, giver first, the places in the program of the actions that take tokens."""
         self._follows: dict[Action, Action] = {}
         self._before: dict[Action, list[int]] = {}
         self._after: dict[Action, list[int]] = {}
@@ -87,6 +93,7 @@ class _Orderer:
 
     def _order(self, action: Action) -> None:
         unit = _PEERS[action.unit]
+        self._places[action] = len(self._places)
         earlier = self._done[unit]
         known = list(self._after[earlier[-1]]) if earlier else [0] * _COUNT
         if action.unit == Unit.ARRAY and action.name == "RUN":
@@ -138,6 +145,10 @@ class _Orderer:
             need = max(need, written.latest(action.writes, writing[peer]), read.latest(action.writes, writing[peer]))
             if need < 0:
                 continue
+            takers = self._takers.setdefault((peer, unit), [])
+            if len(takers) - bisect.bisect(takers, self._places[self._done[peer][need]]) >= _MOST_WAITING:
+                need = max(need, self._latest(peer, action))
+            takers.append(self._places[action])
             giver = self._done[peer][need]
             if giver is action.partner:
                 # The array would wait for accumulators that only this run empties.
@@ -147,6 +158,12 @@ class _Orderer:
             _merge(known, self._after[giver])
             _merge(writing, known)
         _merge(known, writing)
+
+    def _latest(self, peer: Peer, action: Action) -> int:
+        """Number of the latest run of a unit for whose end the action can wait: those behind it then need not."""
+        runs = self._done[peer]
+        followed = action.run.get("follow", 0) == _FOLLOWED.get(peer, -1)
+        return len(runs) - 1 - int(followed or runs[-1] is action.partner)
 
 
 def _merge(known: list[int], more: list[int]) -> None:
