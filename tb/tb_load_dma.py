@@ -108,7 +108,7 @@ class LoadBench(Bench):
                 differs = self.memory != self.golden
                 for later in self.runs[self.compared + 1 : self.compared + 2]:
                     differs[self.execute(self.golden.copy(), later)] = False
-                wrong = np.flatnonzero(differs) if not self.broken else ()
+                wrong = np.flatnonzero(differs & (not self.broken))
                 assert not len(wrong), f"run {self.compared}: byte {wrong[0]} of the scratchpad is wrong ({run})"
                 self.compared += 1
             self.follow()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tensaw.compiler.ir import Rounding
 from tensaw.model.machine_array import Accumulated, Parameters
 from tensaw.model.machine_memory import Footprint
 from tensaw.model.machine_output import Tables, block_order, drain, softmax_rows
@@ -45,7 +46,8 @@ class Job:
 def drain_job(
     bench: Bench, operation: Operation = Operation.NONE, table: bool = False, tag: int = 0, **fixed: Any
 ) -> Job:
-    """A DRAIN run of random shape (or ``fixed``: height, width, tiles, tile, last, block, streamed)."""
+    """A DRAIN run of random shape (or ``fixed``: height, width, tiles, tile, last, block, streamed). Some of them scale
+    by 1/2 or a single bit more and have many ties, so that every bit of a multiplier shows in some byte."""
     rng, integers, config = bench.rng, bench.integers, bench.config
     columns, size = config.columns, config.scratchpad_bytes
     tiles, tile = fixed.get("tiles", integers(1, 3)), fixed.get("tile", integers(1, columns))
@@ -59,13 +61,23 @@ def drain_job(
     own = rng.random() < 0.3  # a position may overwrite its own operand
     broadcast = not own and rng.random() < 0.3
     operand = base if own else int(rng.integers(size // 2, size - height * pitch))
+    ties = rng.random() < 0.4
+    bias &= not ties
+    out_shift = -7 if operation == Operation.MUL else -19
+
+    def scale(shift: int, tie_shift: int) -> dict[str, int]:
+        return {"multiplier": _half(bench), "shift": tie_shift} if ties else random_scale(bench, shift)
+
+    def quant() -> dict[str, int]:
+        return random_quant(bench) | ({"low": -128, "high": 127, "rounding": int(Rounding.SINGLE)} if ties else {})
+
     job = Job(
         TARGET={"base": base, "pitch": pitch},
         CHANNELS={"pixel_pitch": pixel, "tile": tile, "last": last, "tiles": tiles},
         OUT={"height": height, "width": wide},
         BLOCK={"height": block[0], "width": block[1]},
-        QUANT=random_quant(bench) | {"bias": bias, "scale": scaled},
-        SCALE=random_scale(bench, -9),
+        QUANT=quant() | {"bias": int(bias), "scale": scaled},
+        SCALE=scale(-9, -1),
         OPERAND={"base": operand, "pitch": pitch},
         OPERAND_STEP={
             "pixel_pitch": 0 if broadcast else pixel,
@@ -75,18 +87,19 @@ def drain_job(
             "operation": int(operation),
             "reverse": integers(0, 1),
         },
-        SCALE_A=random_scale(bench, -1),
-        SCALE_B=random_scale(bench, -1),
-        SCALE_OUT=random_scale(bench, -7 if operation == Operation.MUL else -19),
-        QUANT_OUT=random_quant(bench),
+        SCALE_A=scale(-1, 0),
+        SCALE_B=scale(-1, 0),
+        SCALE_OUT=scale(out_shift, -3 if operation == Operation.MUL else -19),
+        QUANT_OUT=quant(),
         RUN={"tag": tag, "wait": integers(0, 15), "signal": integers(0, 15), "table": int(table)},
     )
-    values = rng.integers(-60000, 60000, (tiles, height, wide, columns)).astype(np.int32)
+    most = 300 if ties else 60000
+    values = rng.integers(-most, most, (tiles, height, wide, columns)).astype(np.int32)
     values[rng.random(values.shape) < 0.02] = np.int32(-(1 << 31))
     order = block_order(height, wide, block)
     parameters = []
     for number in range(tiles):
-        rows, own_parameters = _parameters(bench, bool(bias), bool(scaled))
+        rows, own_parameters = _parameters(bench, bool(bias), bool(scaled), ties)
         job.side += rows
         parameters.append(own_parameters)
         job.vectors += list(values[number].reshape(-1, columns)[order])
@@ -94,12 +107,19 @@ def drain_job(
     return job
 
 
-def _parameters(bench: Bench, bias: bool, scaled: bool) -> tuple[list[dict[str, Any]], Parameters]:
+def _half(bench: Bench) -> int:
+    """The multiplier 1/2, or a bit more."""
+    return (1 << 30) + bench.choose(0, 1 << bench.integers(0, 29))
+
+
+def _parameters(bench: Bench, bias: bool, scaled: bool, ties: bool) -> tuple[list[dict[str, Any]], Parameters]:
     """A tile's rows, and what they mean."""
     rng, columns, width = bench.rng, bench.config.columns, bench.config.weight_row_bytes
     biases, multipliers = rng.integers(-9000, 9000, width), rng.integers(1 << 30, 1 << 31, width)
     multipliers[rng.random(width) < 0.1] = 0
     shifts = rng.integers(-12, -6, width)
+    if ties:
+        multipliers, shifts = np.array([_half(bench) for _ in range(width)]), rng.integers(-2, 1, width)
     rows: list[tuple[int, int, np.ndarray]] = []
     if bias:
         rows += [(BIAS, i, row) for i, row in enumerate(np.split(biases.astype("<i4"), 4))]
