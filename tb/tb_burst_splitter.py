@@ -101,9 +101,10 @@ async def large_accesses(bench: SplitterBench) -> None:
     beyond it: the first bursts of those that fit, a refusal of the others."""
     space, beat = 1 << bench.config.address_width, bench.config.bus_bytes
     for number in range(bench.count(60)):
-        bits = bench.integers(13, 32)
+        power = 4 + number // 2 % 25
+        bits = bench.integers(max(13, power + 1), 32)
         size = min(bench.integers(1 << bits - 1, (1 << bits) - 1), space - 16)
-        count = min((1 << bench.integers(4, 28)) + bench.integers(-15, 16 * beat), (1 << 28) - 1, size)
+        count = min((1 << power) + bench.integers(-15, 16 * beat), (1 << 28) - 1, size)
         bench.open([*bench.windows[:3], Window(bench.integers(0, (space - size) // 16) * 16, size)])
         bench.begin()
         beyond = number % 2

@@ -304,7 +304,7 @@ async def errors(bench: LoadBench) -> None:
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
             code, tag = ErrorCode.ILLEGAL_COMMAND, 0
-            words = [encode("LOAD.RUN") | bench.integers(0, (1 << 45) - 1) | 1 << bench.integers(45, 53)]
+            words = [encode("LOAD.RUN") | bench.integers(1 << 45, (1 << 54) - 1)]
         else:
             code = ErrorCode[what]
             beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))

@@ -207,7 +207,7 @@ async def errors(bench: StoreBench) -> None:
             run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
         elif what == "ILLEGAL_COMMAND":
             code, tag = ErrorCode.ILLEGAL_COMMAND, 0
-            words = [encode("STORE.RUN") | bench.integers(0, (1 << 24) - 1) | 1 << bench.integers(24, 53)]
+            words = [encode("STORE.RUN") | bench.integers(1 << 24, (1 << 54) - 1)]
         else:
             code = ErrorCode[what]
             beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))

@@ -239,7 +239,7 @@ async def errors(bench: WeightBench) -> None:
         words = words_of_run(Unit.WEIGHT, from_origin(registers, bench.origin))
         if what == "ILLEGAL_COMMAND":
             code, tag = ErrorCode.ILLEGAL_COMMAND, 0
-            words = [encode("WEIGHT.MEMORY") | bench.integers(0, (1 << 35) - 1) | 1 << bench.integers(35, 53)]
+            words = [encode("WEIGHT.MEMORY") | bench.integers(1 << 35, (1 << 54) - 1)]
         bench.words.send(*words)
         place = memory["region"], memory["offset"]
         bench.expected = np.concatenate([bench.expected, bench.regions[place[0] % 4][place[1] :][:8192]])
