@@ -163,13 +163,16 @@ async def small_blocks(bench: LoopsBench) -> None:
 async def long_loops(bench: LoopsBench) -> None:
     """The first positions of runs with a loop of any length, at any place of an image of any size."""
     for _ in range(bench.count(1)):
-        for mode in modes_of(bench.config):
+        for number, mode in enumerate(modes := modes_of(bench.config)):
             for loop, bits in loops_of(mode).items():
                 for bit in range(bits):
                     run = long_run(bench, mode, loop, bit)
                     cover_long(loop)
                     await bench.start_run(run)
-                    if not await bench.take(run, "never", 8 + 3 * run["STEP"]["decimation"]):
+                    # Loops that are not so long are looked at to their end, blocks to the end of their first rows.
+                    whole = bit <= 6 and (bit % len(modes) == number or loop == "chunks")
+                    most = 150 if whole else 8 + 3 * run["STEP"]["decimation"]
+                    if not await bench.take(run, "never", most):
                         await bench.restart()
 
 

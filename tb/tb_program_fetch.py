@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cocotb.handle import Force, Release
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.long_runs import edge_number
@@ -113,6 +114,32 @@ async def long_programs(bench: FetchBench) -> None:
             f"exhausted after {len(beats)} beats of {count} bytes"
         )
         await bench.restart()
+
+
+@testcase(FetchBench)
+async def counts_any_length(bench: FetchBench) -> None:
+    """What is left of a program is counted in all bits: put there by force, as no test's program is so long."""
+    bench.begin()
+    bench.sink.pace = lambda: False
+    left, width = bench.dut.left, len(bench.dut.left)
+    beat = bench.config.bus_bytes // 8
+    bench.board.expect(*bench.regions[0][: 8 * 2 * beat * 2 * width].view("<u8").tolist())
+    await bench.go(0, 8 * 2 * beat * 2 * width)
+    await bench.clocks(40)
+    for bit in range(width):
+        for value in ((1 << bit) + 1, (1 << width) - 1 - (1 << bit)):
+            value = max(value, 2) % (1 << width)
+            left.value = Force(value)
+            await bench.clocks(2)
+            left.value = Release()
+            await bench.clocks(1)
+            for taken in range(3):
+                assert int(left.value) == value - taken, f"{int(left.value)} beats are left instead of {value - taken}"
+                if taken < 2:
+                    for _ in range(beat):
+                        await bench.one_word()
+                    await bench.clocks(2)
+    assert not bench.board.left
 
 
 @testcase(FetchBench)

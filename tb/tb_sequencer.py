@@ -122,6 +122,28 @@ async def full_queues(bench: SequencerBench) -> None:
 
 
 @testcase(SequencerBench)
+async def two_full_queues(bench: SequencerBench) -> None:
+    """A full queue does not hold up words for another unit in front of it, nor lets it take more than it has room."""
+    depth = bench.config.queue_depth
+    for one in range(5):
+        for other in range(5):
+            if one == other:
+                continue
+            bench.begin()
+            bench.sinks[one].pace = bench.sinks[other].pace = lambda: False
+            words = [bench.word(UNITS[number]) for number in [one] * depth + [other] * (depth + 2)]
+            for word in words:
+                bench.boards[UNITS.index(Unit(word >> 60))].expect(word)
+            await bench.start_program([*words, END_WORD])
+            await bench.clocks(2 * depth + 30)
+            queued = bench.ports.queued.get()
+            assert queued[one] == queued[other] == min(depth, 255), f"{queued} queued"
+            bench.sinks[one].pace = bench.sinks[other].pace = lambda: True
+            await bench.ended()
+            await bench.restart()
+
+
+@testcase(SequencerBench)
 async def the_end_waits(bench: SequencerBench) -> None:
     """``done`` only when all queues are empty and all units and the bus are idle, and then for good."""
     ports = bench.ports

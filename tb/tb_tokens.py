@@ -81,6 +81,8 @@ async def full_counters(bench: TokensBench) -> None:
     everybody = ~nobody
     for _ in range(255):
         await bench.cycle_of(everybody, nobody, 0.0)
+        if bench.chance(0.3):  # at any level they stay while nothing happens
+            await bench.cycle_of(nobody, nobody, 0.0)
     for giver in NAMES:
         for taker in NAMES:
             cover_counter((giver, taker, "full"))
@@ -90,6 +92,8 @@ async def full_counters(bench: TokensBench) -> None:
     assert not bench.ports.error.valid.get()
     for _ in range(255):
         await bench.cycle_of(nobody, everybody, 1.0)
+        if bench.chance(0.3):
+            await bench.cycle_of(nobody, nobody, 0.0)
     assert not bench.held.any()
     await bench.cycle_of(nobody, everybody, 1.0)
 

@@ -229,6 +229,19 @@ async def many_rows(bench: LoaderBench) -> None:
 
 
 @testcase(LoaderBench)
+async def pads(bench: LoaderBench) -> None:
+    """Rows behind a run are freed when they have arrived, however many."""
+    for _ in range(bench.count(1)):
+        for bit in range(8):
+            for others in (0, bench.integers(0, 255)):
+                run = random_run(bench, Mode.POOL, height=1, width=1, tiles=1)
+                run["WEIGHTS"] |= {"bias": 0, "scale": 0, "free": 1, "pad": 1 << bit | others}
+                bench.feeder = make_pace(bench.rng, "never")
+                await go(bench, [run], "never", "never", "never")
+                await bench.restart()
+
+
+@testcase(LoaderBench)
 async def everything_stalls(bench: LoaderBench) -> None:
     """Many runs in a row with stalls on all sides."""
     for _ in range(bench.count(2)):

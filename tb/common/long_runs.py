@@ -59,6 +59,10 @@ def long_run(bench: Bench, mode: Mode, loop: str, bit: int | None = None) -> Reg
     if loop not in ("decimation", "columns", "block columns"):
         run["STEP"]["decimation"] = 1 if mode in (Mode.CONV, Mode.POOL) else bench.integers(1, 2)
     out, block = run["OUT"], run["BLOCK"]
+    if loop in ("tiles", "y", "x", "chunks") and bench.chance(0.7):  # short inside, so that their end comes soon
+        for name in ("KERNEL_Y", "KERNEL_X"):
+            run[name]["steps"] = 1
+        run["KERNEL_X"]["chunks"] = out["height"] = out["width"] = 1
     if loop == "tiles":
         run["TILES"]["count"] = edge_number(bench, bits, bit=bit)
     elif loop == "rows":
