@@ -43,7 +43,7 @@ class Scratchpad:
 
     async def serve_read(self, ctx, port):
         word = self.config.word_bytes
-        waiting = [None] * (READ_LATENCY - 1)
+        waiting: list[int | None] = [None] * (READ_LATENCY - 1)
         while True:
             ready = self.rng.random() >= self.refuse
             ctx.set(port.ready, ready)
