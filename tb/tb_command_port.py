@@ -97,6 +97,25 @@ async def offers(bench: PortBench) -> None:
 
 
 @testcase(PortBench)
+async def words_behind_an_offer(bench: PortBench) -> None:
+    """Whatever word waits behind an action on offer, the offer stays what it is."""
+    bench.begin()
+    bench.sink.pace = lambda: False
+    actions = [word for word in bench.words if any(field.name == "tag" for field in word.fields)]
+    for word in bench.words * bench.count(6):
+        bench.send(word)
+        bench.send(bench.choose(*actions))
+        bench.send(word)
+        await bench.until(lambda: bool(bench.ports.busy.get()), 20, "the offer")
+        await bench.clocks(6)
+        while bench.board.left or not bench.source.idle:
+            bench.sink.pace = lambda: True
+            await bench.clocks()
+            bench.sink.pace = lambda: False
+            await bench.clocks(3)
+
+
+@testcase(PortBench)
 async def a_word_a_cycle(bench: PortBench) -> None:
     """Register words are taken one a cycle, an action costs two cycles."""
     bench.begin()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from cocotb.triggers import ClockCycles
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.output_jobs import walk_beats
@@ -85,17 +86,18 @@ async def large_walks(bench: WalkBench) -> None:
     """The first beats of walks with pitches, sizes and counts of all magnitudes: blocks, rows, columns and tiles that
     end, where they are few, and go on, where they are many."""
     ports = bench.ports
-    for _ in range(bench.count(150)):
-
-        def size(bits: int) -> int:
-            few = bench.integers(1, 3)
-            return bench.choose(1, few, few, min((1 << bench.integers(1, bits - 1)) + few - 1, (1 << bits) - 1))
-
+    names = ("tiles", "height", "width", "block_height", "block_width")
+    for turn in range(bench.count(150)):
+        sizes = {name: bench.integers(1, 3) for name in names}
+        many = names[turn // 15 % 5]  # another one of them, and another power of two, in each turn
+        most = 0xFFF if many == "tiles" else 0xFFFF
+        sizes[many] = min((1 << 1 + turn % 15) + bench.integers(-1, 3), most)
+        if many.startswith("block") and bench.chance(0.8):
+            sizes[many.removeprefix("block_")] = bench.choose(0xFFFF, min(2 * sizes[many], 0xFFFF))
         tile = bench.integers(1, bench.config.columns)
         shape = {
             "base": bench.integers(0, MASK), "pitch": bench.integers(0, MASK), "pixel_pitch": bench.integers(0, 0xFFFF),
-            "tile_step": bench.integers(0, 127), "tile": tile, "last": bench.integers(1, tile), "tiles": size(12),
-            **{name: size(16) for name in ("height", "width", "block_height", "block_width")},
+            "tile_step": bench.integers(0, 127), "tile": tile, "last": bench.integers(1, tile), **sizes,
         }  # fmt: skip
         ports.shape.set(shape)
         ports.start.set(1)
@@ -111,6 +113,30 @@ async def large_walks(bench: WalkBench) -> None:
         await bench.clocks()
         assert ports.valid.get() == (len(beats) > 40)
         cover_large(("finished", "goes on")[len(beats) > 40])
+        await bench.restart()
+
+
+@testcase(WalkBench)
+async def far_walks(bench: WalkBench) -> None:
+    """Beats far from the start of long walks, to the right and down."""
+    ports = bench.ports
+    for size in ({"width": 3000, "block_width": 257}, {"height": 3000, "block_height": 257}):
+        shape = bench.shape() | {"height": 1, "width": 1, "block_height": 1, "block_width": 1, "tile": 1, "last": 1}
+        shape |= {"tiles": 1, "pitch": bench.integers(0, MASK), "pixel_pitch": bench.integers(0, 0xFFFF), **size}
+        ports.shape.set(shape)
+        ports.start.set(1)
+        await bench.clocks()
+        ports.start.set(0)
+        ports.next.set(1)
+        await bench.clocks()
+        at, skip = 0, 0
+        for number, beat in enumerate(walk_beats(bench.config, shape)):
+            if number < at + skip:
+                continue
+            if skip:
+                await ClockCycles(bench.dut.clk, skip)
+            at, skip = number, bench.integers(1, 60)
+            assert ports.valid.get() and ports.beat.get() == beat, f"{ports.beat.get()} instead of {beat} in {shape}"
         await bench.restart()
 
 

@@ -216,6 +216,13 @@ async def little_room(bench: ReadBench) -> None:
             bench.send(asker)
     await bench.settled()
     cover_full("exactly a burst")
+    for asker in bench.askers.values():  # less than a burst, but enough
+        asker.room = bench.integers(1, burst)
+        await bench.until(lambda asker=asker: not asker.held, 400, "room")
+        await bench.clocks(3)
+        asker.send(0, 0, asker.room * bench.config.bus_bytes)
+        await bench.settled(100)
+        asker.room = burst
     # One without room for a whole burst gets nothing, until it has.
     poor = bench.askers["load"]
     poor.room = burst - 1
@@ -250,6 +257,36 @@ async def outstanding(bench: ReadBench) -> None:
     bench.memory.set_paces({"r": lambda: True})
     await bench.settled(90_000)
     cover_outstanding("one")
+
+
+@testcase(ReadBench)
+async def large_requests(bench: ReadBench) -> None:
+    """Of requests of any size, up to the last byte of a window of any size, the first bursts; one byte more is
+    refused."""
+    space = 1 << bench.config.address_width
+    for turn in range(bench.count(50)):
+        power, beyond, region = 4 + turn // 2 % 25, turn % 2, bench.integers(0, 3)
+        size = min((1 << max(13, power + 1)) + bench.integers(0, (1 << bench.integers(14, 32)) - 1), (1 << 32) - 16)
+        bench.windows = [Window(0, 0) for _ in range(4)]
+        bench.windows[region] = Window(bench.integers(0, (space - size) // 16) * 16, size)
+        set_windows(bench.ports.regions, bench.windows)
+        count = min((1 << power) + bench.integers(-15, 64), (1 << 28) - 1)
+        offset, base = size - count + beyond, bench.windows[region].base
+        bench.content = Everywhere(bench)
+        bench.ask()
+        name = bench.choose(*ASKERS)
+        asker, taken = bench.askers[name], []
+        asker.ask(region, offset, count)
+        bench.ports.axi.arready.set(1)
+        for _ in range(16):
+            await bench.clocks()
+            if bench.ports.axi.arvalid.get():
+                taken.append((bench.ports.axi.araddr.get(), bench.ports.axi.arlen.get() + 1))
+        wanted = [] if beyond else splits(bench, base, offset, count, len(taken) or 1)
+        assert taken == wanted and (len(taken) > 3 or beyond or taken == splits(bench, base, offset, count))
+        error = (ErrorCode.OUTSIDE_REGION, (base + offset) % space) if beyond else None
+        assert asker.error == error, f"{asker.error} instead of {error} for {count} bytes of {bench.windows[region]}"
+        await bench.restart()
 
 
 @testcase(ReadBench)
