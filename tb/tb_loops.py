@@ -177,6 +177,21 @@ async def long_loops(bench: LoopsBench) -> None:
 
 
 @testcase(LoopsBench)
+async def whole_loops(bench: LoopsBench) -> None:
+    """One loop around two blocks of a position, of up to about 130 rounds, to its end."""
+    for loop in ("tiles", "y", "x", "chunks"):
+        for bit in range(7):
+            for rounds in (2 + (1 << bit), 1 + (2 << bit)):  # registers hold two less
+                run = long_run(bench, Mode.CONV, loop, bit)
+                run["OUT"], run["BLOCK"] = {"height": 2, "width": 1}, {"height": 1, "width": 1}
+                run["TILES"]["count"] = rounds if loop == "tiles" else 1
+                run["KERNEL_Y"]["steps"] = rounds if loop == "y" else 1
+                run["KERNEL_X"] |= {"steps": rounds if loop == "x" else 1, "chunks": rounds if loop == "chunks" else 1}
+                run["ORIGIN"] = {"y": bench.integers(-9, 9), "x": bench.integers(-9, 9)}
+                await bench.runs([run], "never")
+
+
+@testcase(LoopsBench)
 async def overflow(bench: LoopsBench) -> None:
     """A block that fills a half exactly is right; at the first position beyond, ``overflow`` says so."""
     half = bench.config.acc_half

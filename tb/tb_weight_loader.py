@@ -220,6 +220,23 @@ async def long_runs(bench: LoaderBench) -> None:
 
 
 @testcase(LoaderBench)
+async def whole_loops(bench: LoaderBench) -> None:
+    """One loop of up to about 130 rounds, twice over where it is not the outermost, to its end."""
+    for loop in ("tiles", "rows", "columns", "y", "x", "chunks"):
+        for bit in range(7):
+            rounds = bench.choose(1 << bit, 2 + (1 << bit), 1 + (2 << bit))
+            run = random_run(bench, Mode.CONV, height=1, width=1, block_height=1, block_width=1, tiles=1)
+            run["OUT"]["height"] = rounds if loop == "rows" else 1
+            run["OUT"]["width"] = rounds if loop == "columns" else 1
+            run["TILES"]["count"] = rounds if loop == "tiles" else 2
+            run["KERNEL_Y"]["steps"] = rounds if loop == "y" else 1
+            run["KERNEL_X"] |= {"steps": rounds if loop == "x" else 1, "chunks": rounds if loop == "chunks" else 1}
+            run["WEIGHTS"] |= {"rows": 1, "bias": 0, "scale": 0, "free": bench.integers(0, 1), "pad": 0}
+            await go(bench, [run], "never", "never", "never")
+            await bench.restart()
+
+
+@testcase(LoaderBench)
 async def many_rows(bench: LoaderBench) -> None:
     """A run that keeps more rows than a byte can count; each is read again in the next block."""
     run = random_run(bench, Mode.CONV, height=1, width=2, block_height=1, block_width=1, tiles=1)
