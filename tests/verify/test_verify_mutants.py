@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from tensaw.regress.cases import Case
 from tensaw.regress.configs import CONFIGS
 from tensaw.verify.mutants.equivalent import ineffective, proved_equivalent, unobservable
+from tensaw.verify.mutants.hunt import EXCUSES
 from tensaw.verify.mutants.make import make_mutants
 from tensaw.verify.mutants.whole import WholeNpu, mutants_of
+from tensaw.verify.simulate import bench_directory
 
 ADDER = """module leaf(input clk, input [3:0] a, input [3:0] b, output reg [3:0] sum);
   always @(posedge clk) sum <= a + b;
@@ -125,6 +128,14 @@ def test_mutants_that_give_a_bit_the_value_it_has_are_found() -> None:
     other = {number for number, mutant in b.items() if mutant.mode == ("const0" if mutant.bit < 2 else "const1")}
     assert as_it_is and other and as_it_is <= same and not other & same
     assert not {mutant.number for mutant in found.mutants if mutant.mode == "inv"} & same
+
+
+def test_excuses_can_be_read() -> None:
+    entries = tomllib.loads((bench_directory() / EXCUSES).read_text("utf-8"))["equivalent"]
+    assert len({entry["mutant"] for entry in entries}) == len(entries) > 20
+    for entry in entries:
+        assert set(entry) == {"mutant", "reason"} and entry["mutant"].startswith("tensaw_")
+        assert re.compile(entry["mutant"]) and len(entry["reason"]) > 20
 
 
 def test_mutants_of_the_npu_are_noticed_by_random_cases() -> None:
