@@ -121,6 +121,19 @@ async def large_accesses(bench: SplitterBench) -> None:
         await bench.restart()
 
 
+@testcase(SplitterBench)
+async def long_access(bench: SplitterBench) -> None:
+    """All bursts of an access of thousands of beats."""
+    size = 1 << 20
+    bench.open(
+        [*bench.windows[:3], Window(bench.integers(0, (1 << bench.config.address_width) // 16 - size) * 16, size)]
+    )
+    bench.begin()
+    beats = 900 * bench.config.burst_beats + bench.integers(0, 1 << 11)
+    bench.send((3, bench.integers(0, 4096), beats * bench.config.bus_bytes))
+    await bench.until(lambda: not bench.board.left and not bench.ports.busy.get(), 20_000, "all bursts")
+
+
 async def refused(bench: SplitterBench, number: int, offset: int, count: int) -> None:
     """Send an access and a good one behind it: the error is told and held, and nothing comes but what was expected."""
     region = bench.places[number] if number < 4 else number

@@ -120,7 +120,10 @@ async def large_walks(bench: WalkBench) -> None:
 async def far_walks(bench: WalkBench) -> None:
     """Beats far from the start of long walks, to the right and down."""
     ports = bench.ports
-    for size in ({"width": 3000, "block_width": 257}, {"height": 3000, "block_height": 257}):
+    for size in (
+        {"width": 4400, "block_width": 257, "height": 2, "block_height": 2},
+        {"height": 3000, "block_height": 257},
+    ):
         shape = bench.shape() | {"height": 1, "width": 1, "block_height": 1, "block_width": 1, "tile": 1, "last": 1}
         shape |= {"tiles": 1, "pitch": bench.integers(0, MASK), "pixel_pitch": bench.integers(0, 0xFFFF), **size}
         ports.shape.set(shape)
