@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -109,11 +110,13 @@ class Builder:
         fewer = most // cycles
         loaded, self._arriving = self._arriving, None
         if loaded is not None and loaded.rows is not None and loaded.rows.cover(_input_rows(array)):
-            width = array.size[1]
-            rows = -(-max(_LEAST_LIGHT_BLOCK, array.weight_rows + 1) // width)
-            if rows * width <= fewer and self._light(array, drain, loaded):
+            height, width = array.size
+            entries = -(-max(_LEAST_LIGHT_BLOCK, array.weight_rows + 1) // width) * width
+            # Cut evenly, blocks may be so small after all that the array waits for its weights' rows.
+            hidden = math.prod(block_shape(height, width, entries)) > array.weight_rows
+            if entries <= fewer and hidden and self._light(array, drain, loaded):
                 self._eager = True
-                return rows * width
+                return entries
             fewer = min(fewer, _LEAST_BLOCK)
         return min(most, max(fewer, 4 * array.weight_rows, 1))
 
