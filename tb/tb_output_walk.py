@@ -91,8 +91,8 @@ async def large_walks(bench: WalkBench) -> None:
         sizes = {name: bench.integers(1, 3) for name in names}
         many = names[turn // 15 % 5]  # another one of them, and another power of two, in each turn
         most = 0xFFF if many == "tiles" else 0xFFFF
-        sizes[many] = min((1 << 1 + turn % 15) + bench.integers(-1, 3), most)
-        if many.startswith("block") and bench.chance(0.8):
+        sizes[many] = min((1 << 1 + turn % 15) + bench.integers(1, 3), most)
+        if many.startswith("block"):
             sizes[many.removeprefix("block_")] = bench.choose(0xFFFF, min(2 * sizes[many], 0xFFFF))
         tile = bench.integers(1, bench.config.columns)
         shape = {
