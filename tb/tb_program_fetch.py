@@ -134,7 +134,8 @@ async def counts_any_length(bench: FetchBench) -> None:
             left.value = Release()
             await bench.clocks(1)
             for taken in range(3):
-                assert int(left.value) == value - taken, f"{int(left.value)} beats are left instead of {value - taken}"
+                found = int(bench.dut.left.value)
+                assert found == value - taken, f"{found} beats are left instead of {value - taken}"
                 if taken < 2:
                     for _ in range(beat):
                         await bench.one_word()
