@@ -145,7 +145,11 @@ def test_the_whole_command(program: Path, tmp_path: Path) -> None:
         sys.executable, "-m", "tensaw.cli.main", "board", "sim", "ulx3s-85f", "--config", "small", "--link", str(link),
         "--stuck-pe", "5:2:0:1",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Whoever runs the tests in the background of a shell has them ignore SIGINT, and with them what they start.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         assert line == f"ulx3s-85f with small (8×8) on simulated pins, 100 MHz, 16,000,000 baud: {link}\n"
