@@ -25,7 +25,7 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "_Span(config, port.address, both=port.across)", "_Span(config, port.address)"),
-        Planted(_MODULE, "bit_length()] > word - size)", "bit_length()] > word - size + 1)"),
+        Planted(_MODULE, "last = word - size", "last = word - size + 1"),
         Planted(
             _MODULE,
             "bank_number.eq(first_bank + (lane < first_lane ",
