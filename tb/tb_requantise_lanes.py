@@ -158,6 +158,7 @@ class LanesBench(Bench):
         ports = self.ports
         ports.run.set(payload_of(Unit.OUTPUT, run))
         combine = run["OPERAND_STEP"]["operation"] != Operation.NONE
+        await self.cycle_of(enable(), False, run)  # they are there a cycle before the first beat
         given = 0
         while given < count:
             given += await self.cycle_of(enable(), issue(), run)

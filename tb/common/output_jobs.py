@@ -61,7 +61,7 @@ def drain_job(
     own = rng.random() < 0.3  # a position may overwrite its own operand
     broadcast = not own and rng.random() < 0.3
     operand = base if own else int(rng.integers(size // 2, size - height * pitch))
-    ties = rng.random() < 0.4
+    ties = rng.random() < 0.4 and not (bias and "streamed" in fixed)
     bias &= not ties
     out_shift = -7 if operation == Operation.MUL else -19
 

@@ -168,7 +168,9 @@ def test_a_store_waits_for_banks_that_the_array_reads() -> None:
     assert reads.free(99 + READ_DELAY, 0)  # a position reads some cycles after it was given
     assert [reads.free(100 + READ_DELAY, bank * 16) for bank in range(4)] == [False, False, True, True]
     assert [reads.free(101 + READ_DELAY, bank * 16) for bank in range(4)] == [True, False, False, True]
-    assert [reads.free(102 + READ_DELAY, bank * 16 + 1) for bank in range(4)] == [True, False, False, False]
+    # A beat of 8 bytes needs the next word only where it goes on there.
+    assert [reads.free(102 + READ_DELAY, bank * 16 + 8) for bank in range(4)] == [True, True, False, False]
+    assert [reads.free(102 + READ_DELAY, bank * 16 + 9) for bank in range(4)] == [True, False, False, False]
     assert reads.free(120 + READ_DELAY, 0)
     # Three kernel rows, an odd number of words apart, in three banks; a line begins where it was told to.
     reads.add(StepReads(200, 230, 5, [200, 220], 0, 48, 1, 9, 3, 16))

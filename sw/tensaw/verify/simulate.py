@@ -112,6 +112,7 @@ def run_bench(
             "COCOTB_REWRITE_ASSERTION_FILES": "",
             "COCOTB_ANSI_OUTPUT": "0",
             "PYTHONDONTWRITEBYTECODE": "1" if verilog else "",
+            "LD_LIBRARY_PATH": _library_path(),
         }
         trouble = _simulate(
             block, build, simulator, directory, place, environment, tests, seed, waves is not None, plusargs
@@ -160,6 +161,14 @@ def _cocotb_version() -> str:
             "The Python package cocotb, which runs the benches, is not installed. Install it with `pip install "
             "tensaw[dev]`."
         ) from None
+
+
+def _library_path() -> str:
+    """Where this environment's cocotb has its libraries: a simulator in the cache may have been built by another one,
+    which is gone."""
+    from cocotb_tools.config import libs_dir
+
+    return os.pathsep.join(filter(None, (str(libs_dir), os.environ.get("LD_LIBRARY_PATH"))))
 
 
 def _build(place: Path, block: Block, text: str, simulator: str, waves: bool) -> None:
