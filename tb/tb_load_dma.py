@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 from common.bench import Bench, testcase
 from common.commands import Registers, registers_of, words_of_run
 from common.coverage import Cover
-from common.managers import ReadManagerModel, covering, far_origin, from_origin
+from common.managers import ReadManagerModel, far_origin, from_origin
 from common.pauses import STYLES, make_pace
 from common.scratchpad import PadWrites
-from common.streams import Sink, Source
+from common.streams import Source
 from common.tokens import UnitTokens
-from common.transfers import BYTES, accesses, large_transfer, random_transfer, row_bytes, rows_of
+from common.transfer_checks import ERRORS, check_errors, check_large_runs
+from common.transfers import BYTES, random_transfer, row_bytes
 
 from tensaw.model.machine_memory import Region, load
-from tensaw.spec.isa import Unit, encode
-from tensaw.spec.registers import ErrorCode
+from tensaw.spec.isa import Unit
 
 COVER = Cover("load_dma")
 cover_row = COVER.cross("row", BYTES, ("transfer", "fill"))
@@ -26,10 +24,8 @@ cover_alignment = COVER.cross("alignment", ("memory aligned", "memory not"), ("s
 cover_edge = COVER.point("reaches", ("start of region", "end of region", "start of scratchpad", "end of scratchpad"))
 cover_stall = COVER.cross("stall", ("requests", "data", "scratchpad"), STYLES)
 cover_large = COVER.point("large run", ("goes on", "ILLEGAL_VALUE", "OUTSIDE_REGION"))
-cover_error = COVER.point("error", (
-    "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
-    "READ_DECERR", "ILLEGAL_COMMAND",
-))  # fmt: skip
+MEMORY_ERRORS = ("READ_SLVERR", "READ_DECERR")
+cover_error = COVER.point("error", (*ERRORS, *MEMORY_ERRORS))
 
 SIZE = 1 << 13
 IDLE, RUNNING, TOKENS, BUS = 0, 1, 2, 6
@@ -246,87 +242,14 @@ async def speed(bench: LoadBench) -> None:
 @testcase(LoadBench)
 async def large_runs(bench: LoadBench) -> None:
     """What is asked of memory first by runs whose counts, pitches and places are anything that registers hold."""
-    ports, pad = bench.ports, bench.config.scratchpad_bytes
-    for turn in range(bench.count(60)):
-        run = large_transfer(bench, Unit.LOAD, turn)
-        tokens = UnitTokens(bench, ports.tokens, bench.pace("never"))
-        tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
-        asked: list[dict[str, int]] = []
-        Sink(bench, ports.read.request, lambda asked=asked: len(asked) < 6, asked.append)
-        Source(bench, ports.words, bench.pace("never"), words_of_run(Unit.LOAD, run))
-        wanted, code = [], 0
-        for offset, address, *_ in islice(rows_of(run), 7):
-            code = ErrorCode.ILLEGAL_VALUE if address + run["ROWS"]["bytes"] > pad else offset >> 32
-            if code or len(wanted) == 6:
-                break
-            wanted.append(
-                {"region": run["MEMORY"]["region"], "offset": offset, "bytes": run["ROWS"]["bytes"], "turn": 0}
-            )
-        await bench.clocks(50)
-        assert asked == wanted, f"{asked} instead of {wanted} for {run}"
-        code = ErrorCode.OUTSIDE_REGION if code == 1 else code
-        found = ports.error.code.get() if ports.error.valid.get() else 0
-        assert found == code and ports.busy.get() and ports.tag.get() == run["RUN"]["tag"], f"error {found} for {run}"
-        assert not code or (ports.error.tag.get(), ports.error.address.get()) == (run["RUN"]["tag"], 0)
-        cover_large(ErrorCode(code).name if code else "goes on")
-        await bench.restart()
+    await check_large_runs(bench, Unit.LOAD, bench.ports.read.request, cover_large)
 
 
 @testcase(LoadBench)
 async def errors(bench: LoadBench) -> None:
     """Everything that can be wrong with a run, or with the memory, is reported with the run's tag, and what the memory
     says with its address; also while the runs before it are under way."""
-    pad, ports = bench.config.scratchpad_bytes, bench.ports
-    for what in (
-        "no bytes", "no rows", "no planes", "beyond the scratchpad", "beyond the region", "no region", "READ_SLVERR",
-        "READ_DECERR", "ILLEGAL_COMMAND",
-    ) * bench.count(2):  # fmt: skip
-        bench.begin()
-        bench.broken = True
-        bench.manager.elsewhere = int(bench.rng.integers(1 << 64, dtype=np.uint64))
-        tags = bench.rng.permutation(1 << 16)[:3].tolist()
-        runs = [random_transfer(bench, Unit.LOAD, SIZE, tag) for tag in tags]
-        for before in runs[:2]:
-            bench.send(before)
-        run, tag = runs[2], tags[2]
-        code = ErrorCode.ILLEGAL_VALUE
-        words = None
-        if what == "no bytes":
-            run["ROWS"]["bytes"] = 0
-        elif what == "no rows":
-            run["ROWS"]["count"] = 0
-        elif what == "no planes":
-            run["PLANES"]["count"] = 0
-        elif what == "beyond the scratchpad":
-            run["SCRATCHPAD"]["address"] = pad - run["ROWS"]["bytes"] + 1
-        elif what in ("beyond the region", "no region"):
-            code = ErrorCode.OUTSIDE_REGION
-            run["MEMORY"] |= {"offset": SIZE - run["ROWS"]["bytes"] + 1} if what != "no region" else {"region": 4}
-        elif what == "ILLEGAL_COMMAND":
-            code, tag = ErrorCode.ILLEGAL_COMMAND, 0
-            words = [encode("LOAD.RUN") | bench.integers(1 << 45, (1 << 54) - 1)]
-        else:
-            code = ErrorCode[what]
-            beats = sum(len(covering(offset, count, bench.config.bus_bytes)) for offset, count in accesses(*runs))
-            bench.manager.fail_beat = bench.integers(0, beats - 1), code
-        if words is None:
-            words = words_of_run(Unit.LOAD, from_origin(run, bench.origin))
-            bench.tokens.expect(run["RUN"]["wait"], run["RUN"]["signal"])
-            bench.tags.append(tag)
-        bench.words.send(*words)
-        error = ports.error
-        await bench.until(lambda error=error: bool(error.valid.get()), 2000, what)
-        address = words[0] if what == "ILLEGAL_COMMAND" else 0
-        if bench.manager.told is not None:
-            assert code == bench.manager.told[0], what
-            address = bench.manager.told[1]
-        if bench.manager.fail_beat is not None:
-            owners = [tag for run, tag in zip(runs, tags, strict=True) for _ in accesses(run)]
-            tag = owners[bench.manager.failed]
-        found = error.code.get(), error.tag.get(), error.address.get()
-        assert found == (code, tag, address), f"{what}: {found} instead of {(code, tag, address)}"
-        cover_error(what)
-        await bench.restart()
+    await check_errors(bench, Unit.LOAD, SIZE, MEMORY_ERRORS, 45, cover_error)
 
 
 @testcase(LoadBench)

@@ -9,7 +9,7 @@ from common.axi import AxiMemory
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, Pace, make_pace
-from common.regions import Window, anywhere, random_access, set_windows, splits
+from common.regions import Window, anywhere, large_access, random_access, set_windows, splits
 from common.streams import Source
 
 from tensaw.spec.isa import Turn
@@ -263,29 +263,21 @@ async def outstanding(bench: ReadBench) -> None:
 async def large_requests(bench: ReadBench) -> None:
     """Of requests of any size, up to the last byte of a window of any size, the first bursts; one byte more is
     refused."""
-    space = 1 << bench.config.address_width
+    axi = bench.ports.axi
     for turn in range(bench.count(50)):
-        power, beyond, region = 4 + turn // 2 % 25, turn % 2, bench.integers(0, 3)
-        size = min((1 << max(13, power + 1)) + bench.integers(0, (1 << bench.integers(14, 32)) - 1), (1 << 32) - 16)
-        bench.windows = [Window(0, 0) for _ in range(4)]
-        bench.windows[region] = Window(bench.integers(0, (space - size) // 16) * 16, size)
+        access = large_access(bench, turn)
+        bench.windows = access.windows
         set_windows(bench.ports.regions, bench.windows)
-        count = min((1 << power) + bench.integers(-15, 64), (1 << 28) - 1)
-        offset, base = size - count + beyond, bench.windows[region].base
         bench.content = Everywhere(bench)
         bench.ask()
-        name = bench.choose(*ASKERS)
-        asker, taken = bench.askers[name], []
-        asker.ask(region, offset, count)
-        bench.ports.axi.arready.set(1)
+        asker, taken = bench.askers[bench.choose(*ASKERS)], []
+        asker.ask(access.region, access.offset, access.count)
+        axi.arready.set(1)
         for _ in range(16):
             await bench.clocks()
-            if bench.ports.axi.arvalid.get():
-                taken.append((bench.ports.axi.araddr.get(), bench.ports.axi.arlen.get() + 1))
-        wanted = [] if beyond else splits(bench, base, offset, count, len(taken) or 1)
-        assert taken == wanted and (len(taken) > 3 or beyond or taken == splits(bench, base, offset, count))
-        error = (ErrorCode.OUTSIDE_REGION, (base + offset) % space) if beyond else None
-        assert asker.error == error, f"{asker.error} instead of {error} for {count} bytes of {bench.windows[region]}"
+            if axi.arvalid.get():
+                taken.append((axi.araddr.get(), axi.arlen.get() + 1))
+        access.check(bench, taken, asker.error)
         await bench.restart()
 
 

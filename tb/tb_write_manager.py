@@ -10,7 +10,7 @@ from common.axi import AxiMemory
 from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
-from common.regions import Window, anywhere, random_access, set_windows, splits
+from common.regions import Window, anywhere, large_access, random_access, set_windows, splits
 from common.streams import Source
 
 from tensaw.spec.registers import ErrorCode
@@ -319,29 +319,22 @@ async def answers(bench: WriteBench) -> None:
 async def large_requests(bench: WriteBench) -> None:
     """Of requests of any size, up to the last byte of a window of any size, the first bursts; one byte more is
     refused."""
-    space = 1 << bench.config.address_width
+    axi, store = bench.ports.axi, bench.ports.store
     for turn in range(bench.count(50)):
-        power, beyond, region = 4 + turn // 2 % 25, turn % 2, bench.integers(0, 3)
-        size = min((1 << max(13, power + 1)) + bench.integers(0, (1 << bench.integers(14, 32)) - 1), (1 << 32) - 16)
-        bench.windows = [Window(0, 0) for _ in range(4)]
-        bench.windows[region] = Window(bench.integers(0, (space - size) // 16) * 16, size)
+        access = large_access(bench, turn)
+        bench.windows = access.windows
         set_windows(bench.ports.regions, bench.windows)
-        count = min((1 << power) + bench.integers(-15, 64), (1 << 28) - 1)
-        offset, base = size - count + beyond, bench.windows[region].base
-        requests = Source(bench, bench.ports.store.request, make_pace(bench.rng, "never"))
-        requests.send({"region": region, "offset": offset, "bytes": count})
-        bench.ports.axi.awready.set(1)
+        requests = Source(bench, store.request, make_pace(bench.rng, "never"))
+        requests.send({"region": access.region, "offset": access.offset, "bytes": access.count})
+        axi.awready.set(1)
         taken, error = [], None
         for _ in range(16):
             await bench.clocks()
-            if bench.ports.axi.awvalid.get():
-                taken.append((bench.ports.axi.awaddr.get(), bench.ports.axi.awlen.get() + 1))
-            if bench.ports.store.error.valid.get():
-                error = bench.ports.store.error.code.get(), bench.ports.store.error.address.get()
-        wanted = [] if beyond else splits(bench, base, offset, count, len(taken) or 1)
-        assert taken == wanted and (len(taken) > 3 or beyond or taken == splits(bench, base, offset, count))
-        refused = (ErrorCode.OUTSIDE_REGION, (base + offset) % space) if beyond else None
-        assert error == refused, f"{error} instead of {refused} for {count} bytes of {bench.windows[region]}"
+            if axi.awvalid.get():
+                taken.append((axi.awaddr.get(), axi.awlen.get() + 1))
+            if store.error.valid.get():
+                error = store.error.code.get(), store.error.address.get()
+        access.check(bench, taken, error)
         await bench.restart()
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tensaw.spec.registers import ErrorCode
+
 from .bench import Bench
 
-__all__ = ["Window", "anywhere", "random_access", "set_windows", "splits"]
+__all__ = ["LargeAccess", "Window", "anywhere", "large_access", "random_access", "set_windows", "splits"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,46 @@ def random_access(bench: Bench, window: Window, longest: int = 600) -> tuple[int
         page = (window.base + integers(0, window.size)) // 4096 * 4096 - window.base
         offset = max(0, min(room, page - bench.choose(0, 1, beat, count, count + 1, integers(0, count))))
     return offset, count
+
+
+@dataclass(frozen=True)
+class LargeAccess:
+    """An access, the windows that it is to (one of which is not empty), and whether it ends a byte ``beyond`` that."""
+
+    region: int
+    offset: int
+    count: int
+    windows: list[Window]
+    beyond: bool
+    space: int
+
+    @property
+    def address(self) -> int:
+        """Of its first byte on the bus."""
+        return (self.windows[self.region].base + self.offset) % self.space
+
+    def check(self, bench: Bench, taken: list[tuple[int, int]], error: tuple[int, int] | None) -> None:
+        """Compare the first bursts, as (address, beats), and the error, as (code, address)."""
+        base = self.windows[self.region].base
+        first = [] if self.beyond else splits(bench, base, self.offset, self.count, len(taken) or 1)
+        assert taken == first, f"{taken} instead of {first} for {self}"
+        assert self.beyond or len(taken) > 3 or taken == splits(bench, base, self.offset, self.count), (
+            f"{taken}: {self}"
+        )
+        refused = (ErrorCode.OUTSIDE_REGION, self.address) if self.beyond else None
+        assert error == refused, f"{error} instead of {refused} for {self}"
+
+
+def large_access(bench: Bench, turn: int) -> LargeAccess:
+    """An access of any size, up to the last byte of a window of any size at any place, or a byte further: in ``turn``
+    after turn of every power of two."""
+    integers, space = bench.integers, 1 << bench.config.address_width
+    power, beyond, region = 4 + turn // 2 % 25, turn % 2, integers(0, 3)
+    size = min((1 << max(13, power + 1)) + integers(0, (1 << integers(14, 32)) - 1), (1 << 32) - 16)
+    windows = [Window(0, 0) for _ in range(4)]
+    windows[region] = Window(integers(0, (space - size) // 16) * 16, size)
+    count = min((1 << power) + integers(-15, 64), (1 << 28) - 1)
+    return LargeAccess(region, size - count + beyond, count, windows, bool(beyond), space)
 
 
 def splits(bench: Bench, base: int, offset: int, count: int, most_bursts: int | None = None) -> list[tuple[int, int]]:
