@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tensaw.verify.bench import main
 from tensaw.verify.blocks import BLOCKS, bench_config, block_named
 from tensaw.verify.elaborate import elaborate
 from tensaw.verify.results import BenchRun, BenchTest, merge, missing
-from tensaw.verify.simulate import run_bench
+from tensaw.verify.simulate import library_path, run_bench
 
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
 
@@ -114,3 +115,10 @@ def test_a_run_without_tests_has_not_passed() -> None:
     assert not BenchRun("pe", "nano", "icarus", 0, "", 0.0).passed
     failed = BenchRun("pe", "nano", "icarus", 0, "", 0.0, (BenchTest("a", "", 0, 0), BenchTest("b", "oh", 0, 0)))
     assert not failed.passed and failed.failure == "b: oh"
+
+
+def test_simulators_find_the_libraries_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in the cache may have been built by another environment, which is gone."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/elsewhere")
+    own, other = library_path().split(os.pathsep)
+    assert list(Path(own).glob("libcocotbvpi_*.so")) and other == "/elsewhere"

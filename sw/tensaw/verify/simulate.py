@@ -25,7 +25,7 @@ from tensaw.verify.blocks import Block, bench_config
 from tensaw.verify.elaborate import elaborate
 from tensaw.verify.results import BenchRun, Coverage, read_tests
 
-__all__ = ["CLOCK_NS", "SIMULATORS", "bench_directory", "run_bench"]
+__all__ = ["CLOCK_NS", "SIMULATORS", "bench_directory", "library_path", "run_bench"]
 
 SIMULATORS = ("icarus", "verilator")
 CLOCK_NS = 10
@@ -112,7 +112,7 @@ def run_bench(
             "COCOTB_REWRITE_ASSERTION_FILES": "",
             "COCOTB_ANSI_OUTPUT": "0",
             "PYTHONDONTWRITEBYTECODE": "1" if verilog else "",
-            "LD_LIBRARY_PATH": _library_path(),
+            "LD_LIBRARY_PATH": library_path(),
         }
         trouble = _simulate(
             block, build, simulator, directory, place, environment, tests, seed, waves is not None, plusargs
@@ -163,7 +163,7 @@ def _cocotb_version() -> str:
         ) from None
 
 
-def _library_path() -> str:
+def library_path() -> str:
     """Where this environment's cocotb has its libraries: a simulator in the cache may have been built by another one,
     which is gone."""
     from cocotb_tools.config import libs_dir
