@@ -42,6 +42,16 @@ def test_synthesis_puts_rams_where_the_attributes_say(name, tmp_path):
         assert not any(cell.startswith(BLOCK[name]) for ram in RAMS[1:] for cell in cells[ram])
 
 
+def test_a_depth_that_is_no_power_of_two_costs_no_choice_among_blocks(tmp_path):
+    (tmp_path / "ram.v").write_text(ram_verilog(3072, 64, 8))
+    script = "read_verilog ram.v; synth_ecp5 -run begin:map_cells; tee -o ram.json stat -json"
+    subprocess.run([find_yosys(), "-q", "-p", script], cwd=tmp_path, check=True)
+    cells = json.loads((tmp_path / "ram.json").read_text())["design"]["num_cells_by_type"]
+    # Twelve of 1024 words of 18 bits, or eight of 2048 words of 9 bits and four of those.
+    assert cells["DP16KD"] == 12
+    assert not [cell for cell in cells if "FF" in cell], cells
+
+
 def test_products_of_two_signals_are_marked():
     one = "// a * b\nmodule one (\n);\n  assign p = a[3:0] * 2'h2;\nendmodule\n"
     text = one + "module two (\n);\n  assign p = a * b;\nendmodule\n"

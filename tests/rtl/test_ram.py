@@ -89,3 +89,51 @@ endmodule
             ["vvp", "./ram"], cwd=tmp_path, check=True, capture_output=True, text=True
         ).stdout
     assert shown == {False: "1234\n1234\n1234\n", True: "1234\n12cb\n1234\n"}
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+@pytest.mark.parametrize("depth", [1024, 1025, 3000, 3072, 7000])
+def test_verilog_of_any_depth_reads_what_was_written_and_holds_it(tmp_path, depth):
+    rng = np.random.default_rng(depth)
+    edges = [row for power in range(9, 13) for row in ((1 << power) - 1, 1 << power, 3 << power) if row < depth]
+    rows = [0, depth - 1, *edges]
+    steps, expected, memory, held = [], [], dict.fromkeys(rows, 0), None
+    for row in rows:  # no row's contents end up in another one's place
+        steps.append((3, row, row, 0, 0))
+        memory[row] = row
+    for _ in range(400):
+        write, enable = int(rng.integers(4)), int(rng.integers(4) != 0)
+        row, other = (rows[int(place)] for place in rng.integers(len(rows), size=2))
+        value = int(rng.integers(1 << 16))
+        enable &= row != other
+        steps.append((write, row, value, enable, other))
+        held = memory[other] if enable else held
+        mask = 0xFF * (write & 1) | 0xFF00 * (write >> 1)
+        memory[row] = memory[row] & ~mask | value & mask
+        if held is not None:
+            expected.append(f"{held:04x}")
+    address = (depth - 1).bit_length()
+    lines = "\n".join(
+        f"    write = {write}; row = {row}; value = {value}; enable = {enable}; other = {other}; "
+        '#1 clk = 1; #1 clk = 0; if (read) $display("%h", data);'
+        for write, row, value, enable, other in steps
+    )
+    bench = f"""
+module bench;
+  reg clk = 0, enable = 0, read = 0;
+  reg [1:0] write = 0;
+  reg [{address - 1}:0] row = 0, other = 0;
+  reg [15:0] value = 0;
+  wire [15:0] data;
+  {ram_module_name(depth, 16, 8)} ram(.clk(clk), .write_enable(write), .write_address(row), .write_data(value),
+    .read_enable(enable), .read_address(other), .read_data(data));
+  always @(posedge clk) if (enable) read <= 1;
+  initial begin
+{lines}
+  end
+endmodule
+"""
+    (tmp_path / "ram.v").write_text(bench + ram_verilog(depth, 16, 8))
+    subprocess.run(["iverilog", "-o", "ram", "ram.v"], cwd=tmp_path, check=True)
+    shown = subprocess.run(["vvp", "./ram"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert shown.split() == expected

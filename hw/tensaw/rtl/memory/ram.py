@@ -14,6 +14,9 @@ from tensaw.rtl.shared import ExportPlatform
 
 __all__ = ["Ram", "ram_module_name", "ram_verilog"]
 
+_BLOCK_ROWS = 1024
+"""No family's block RAM is used with fewer rows than these to good effect."""
+
 
 def _lanes(depth: int, width: int, granularity: int) -> int:
     if depth < 2 or width < 1 or granularity < 1 or width % granularity:
@@ -29,9 +32,23 @@ def ram_module_name(depth: int, width: int, granularity: int) -> str:
     return f"tensaw_ram_{depth}x{width}_{granularity}"
 
 
+def _parts(depth: int) -> list[tuple[int, int]]:
+    """First row and rows of each array of a RAM: powers of two but for the last one, which may be any number of rows up
+    to a block RAM's."""
+    parts, first = [], 0
+    while depth - first > _BLOCK_ROWS and (depth - first).bit_count() > 1:
+        rows = 1 << (depth - first).bit_length() - 1
+        parts.append((first, rows))
+        first += rows
+    return [*parts, (first, depth - first)]
+
+
 def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", poisoned: bool = False) -> str:
     """Verilog text of :func:`ram_module_name`: an array of registers that synthesis infers as block RAM, without
     initial contents (``lib.memory`` would write one ``initial`` line for each row).
+
+    A depth that is no power of two becomes several arrays, of which those that are not read give 0: synthesis would
+    make it of equally deep blocks, with a choice among them all behind their slow outputs.
 
     ``attribute`` stands before the array (tensaw.rtl.technology), beside ``no_rw_check``: without it Yosys adds logic
     for a row that is read while it is written. ``poisoned``: lanes that are read while they are written give the
@@ -39,21 +56,37 @@ def ram_verilog(depth: int, width: int, granularity: int, attribute: str = "", p
     """
     lanes = _lanes(depth, width, granularity)
     address = max(1, ceil_log2(depth))
-    parts = [f"[{(lane + 1) * granularity - 1}:{lane * granularity}]" for lane in range(lanes)]
-    if lanes == 1:
-        write = "    if (write_enable) mem[write_address] <= write_data;"
-    else:
-        write = "\n".join(
-            f"    if (write_enable[{lane}]) mem[write_address]{part} <= write_data{part};"
-            for lane, part in enumerate(parts)
-        )
-    poison = ""
-    if poisoned:
-        same = "read_enable && write_address == read_address"
-        poison = "".join(
-            f"    if ({same} && write_enable[{lane}]) read_data{part} <= ~mem[read_address]{part};\n"
-            for lane, part in enumerate(parts)
-        )
+    parts = _parts(depth)
+    text, outputs = "", []
+    for number, (first, rows) in enumerate(parts):
+        suffix = str(number) if len(parts) > 1 else ""
+        memory, output = f"mem{suffix}", f"data{suffix}" if suffix else "read_data"
+        bits = max(1, ceil_log2(rows))
+        select = f"[{bits - 1}:0]" if suffix else ""
+        here = {
+            side: f" && {side}_address[{address - 1}:{bits}] == {address - bits}'d{first >> bits}" if suffix else ""
+            for side in ("write", "read")
+        }
+        text += f"  (* no_rw_check *) {attribute}reg [{width - 1}:0] {memory} [0:{rows - 1}];\n"
+        if suffix:
+            text += f"  reg [{width - 1}:0] {output};\n"
+        text += "  always @(posedge clk) begin\n"
+        poison = ""
+        for lane in range(lanes):
+            enable = "write_enable" if lanes == 1 else f"write_enable[{lane}]"
+            part = "" if lanes == 1 else f"[{(lane + 1) * granularity - 1}:{lane * granularity}]"
+            text += f"    if ({enable}{here['write']}) {memory}[write_address{select}]{part} <= write_data{part};\n"
+            if poisoned:
+                same = f"read_enable{here['read']} && write_address == read_address"
+                poison += f"    if ({same} && {enable}) {output}{part} <= ~{memory}[read_address{select}]{part};\n"
+        if suffix:
+            text += f"    if (read_enable && !({here['read'][4:]})) {output} <= 0;\n    else"
+        else:
+            text += "   "
+        text += f" if (read_enable) {output} <= {memory}[read_address{select}];\n"
+        text += f"{poison}  end\n"
+        outputs.append(output)
+    joined = "" if len(parts) == 1 else f"  assign read_data = {' | '.join(outputs)};\n"
     return f"""\
 module {ram_module_name(depth, width, granularity)} (
   input clk,
@@ -62,14 +95,9 @@ module {ram_module_name(depth, width, granularity)} (
   input [{width - 1}:0] write_data,
   input read_enable,
   input [{address - 1}:0] read_address,
-  output reg [{width - 1}:0] read_data
+  output {"" if joined else "reg "}[{width - 1}:0] read_data
 );
-  (* no_rw_check *) {attribute}reg [{width - 1}:0] mem [0:{depth - 1}];
-  always @(posedge clk) begin
-{write}
-    if (read_enable) read_data <= mem[read_address];
-{poison}  end
-endmodule
+{text}{joined}endmodule
 """
 
 
