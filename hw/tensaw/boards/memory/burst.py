@@ -37,16 +37,21 @@ def hold_burst(m: Module, interface: Any, channel: str, size: int, take: Value) 
     incoming: dict[str, Value] = {
         "word": port("addr")[low : max((size - 1).bit_length(), low + 1)],
         "left": port("len"),
+        "last": port("len") == 0,
         "identity": port("id"),
         "outside": port("addr") >= size,
     }
     waiting, active = Signal(name=f"{channel}_waiting"), Signal(name=f"{channel}_active")
     following = {name: Signal(len(value), name=f"{channel}_next_{name}") for name, value in incoming.items()}
     present = {name: Signal(len(value), name=f"{channel}_{name}") for name, value in incoming.items()}
-    last = Signal(name=f"{channel}_last")
-    m.d.comb += [port("ready").eq(~waiting), last.eq(present["left"] == 0)]
+    last = present["last"]
+    m.d.comb += port("ready").eq(~waiting)
     with m.If(active & take):
-        m.d.sync += [present["word"].eq(present["word"] + 1), present["left"].eq(present["left"] - 1)]
+        m.d.sync += [
+            present["word"].eq(present["word"] + 1),
+            present["left"].eq(present["left"] - 1),
+            last.eq(present["left"] == 1),
+        ]
     with m.If(~active | take & last):
         m.d.sync += [active.eq(waiting), waiting.eq(0)]
         m.d.sync += [present[name].eq(following[name]) for name in incoming]

@@ -53,7 +53,7 @@ class AxiBeats(wiring.Component):
     read, write : In(AXI4 channels)
         INCR bursts of whole words; IDs are given back.
     beats : Out(stream of beat_layout)
-        A write that has been taken counts as done.
+        A write that has been taken counts as done. ``ready`` only in cycles with ``valid``.
     data : In(8 * bus_bytes), tag : In(tag_layout), valid : In(1)
         A word that has been read, with the tag of its request; in order. It is always taken: never more words are
         asked for than there is room for.
@@ -93,12 +93,13 @@ class AxiBeats(wiring.Component):
         writes = hold_burst(m, write, "aw", self._size, store)
 
         room = Signal(range(_DEPTH + 1), init=_DEPTH)
+        some_room = Signal()  # however the last cycle's word was counted
         may_fetch, may_store, taken = Signal(), Signal(), Signal()
         m.d.comb += [
-            may_fetch.eq(reads.active & (room != 0)),
+            may_fetch.eq(reads.active & some_room),
             may_store.eq(writes.active & write.wvalid & ~(writes.last & write.bvalid)),
             self.beats.valid.eq(Mux(writing, may_store, may_fetch)),
-            taken.eq(self.beats.valid & self.beats.ready),
+            taken.eq(self.beats.ready),
             fetch.eq(taken & ~writing),
             store.eq(taken & writing),
             write.wready.eq(store),
@@ -142,5 +143,5 @@ class AxiBeats(wiring.Component):
             queue.r_en.eq(read.rready),
             gone.eq(read.rvalid & read.rready),
         ]
-        m.d.sync += room.eq(room + gone - fetch)
+        m.d.sync += [room.eq(room + gone - fetch), some_room.eq(room > 1)]
         return m

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, ResetSignal, Signal
+from amaranth import Cat, Module, Mux, ResetSignal, Signal
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -140,47 +140,73 @@ class SdramMemory(wiring.Component):
             "turn": chip.cas + length + 2,
         }
         timers = {name: Signal(range(most + 1), name=name) for name, most in times.items()}
-        for timer in timers.values():
-            with m.If(timer != 0):
-                m.d.sync += timer.eq(timer - 1)
+        waiting = {name: Signal(name=f"{name}_waiting") for name in times}  # the timer is not 0
+        for name, timer in timers.items():
+            with m.If(waiting[name]):
+                m.d.sync += [timer.eq(timer - 1), waiting[name].eq(timer != 1)]
 
-        def wait(name: str, count: int) -> Any:
+        def wait(name: str, count: int) -> list[Any]:
             """The next command that depends on it comes ``count`` cycles after this one at the earliest."""
-            return timers[name].eq(max(count - 1, 0))
+            return [timers[name].eq(max(count - 1, 0)), waiting[name].eq(int(count > 1))]
 
         interval = int(chip.refresh * clock / 1e9)
-        since, due = Signal(range(interval)), Signal()
+        # A refresh that is due lets no new access begin; from the next cycle on it has the commands for itself.
+        since, due, refreshing = Signal(range(interval)), Signal(), Signal()
         m.d.sync += since.eq(Mux(since == interval - 1, 0, since + 1))
         with m.If(since == interval - 1):
             m.d.sync += due.eq(1)
+        m.d.sync += refreshing.eq(due)
 
-        open_banks = Signal(1 << chip.bank_bits)
-        rows = Array(Signal(chip.row_bits, name=f"row{number}") for number in range(1 << chip.bank_bits))
-        # The comparison with the open row takes a cycle of its own, during which nothing changes but by a restart.
-        looked, is_open, hit, issue = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [
+        open_banks, none_open = Signal(1 << chip.bank_bits), Signal()
+        rows = [Signal(chip.row_bits, name=f"row{number}") for number in range(1 << chip.bank_bits)]
+        # The comparison with the open row takes a cycle of its own, during which nothing changes but by a restart: then
+        # either the word can be accessed, or its bank must be closed, or its row opened.
+        running, paused = self.ready, waiting["pause"]
+        access, close, activate, issue = Signal(), Signal(), Signal(), Signal()
+        looking, is_open, hit = Signal(), Signal(), Signal()
+        m.d.comb += [
+            looking.eq(beats.beats.valid & running & ~issue & ~due & ~restart),
             is_open.eq(open_banks.bit_select(bank, 1)),
-            hit.eq(open_banks.bit_select(bank, 1) & (rows[bank] == row)),
-            looked.eq(beats.beats.valid & ~issue),
+            hit.eq(
+                Cat(opened & (there == row) for opened, there in zip(open_banks, rows, strict=True)).bit_select(bank, 1)
+            ),
+        ]
+        m.d.sync += [
+            access.eq(looking & hit),
+            close.eq(looking & is_open & ~hit),
+            activate.eq(looking & ~is_open),
+            none_open.eq(open_banks == 0),
         ]
 
+        # What stands beside a NOP is of no matter, so that little hangs on whether a command is sent. What closes banks
+        # looks at bit 10 of the address alone, which no column has: 1 for all banks, as a refresh needs it.
         sent = Signal(Command, init=Command.NOP)
         m.d.comb += pins.command.eq(sent)
-        m.d.sync += [sent.eq(Command.NOP), pins.mask.eq(0), pins.address.eq(column)]
-        out_data, out_mask, out_left = Signal(len(beat.data)), Signal(len(beat.strobe)), Signal(range(length + 1))
+        m.d.sync += [
+            sent.eq(Command.NOP),
+            pins.mask.eq(0),
+            pins.bank.eq(bank),
+            pins.address.eq(Mux(activate, row, column)),
+        ]
+        with m.If(refreshing):
+            m.d.sync += pins.address[10].eq(1)
+        out_data, out_mask = Signal(len(beat.data), reset_less=True), Signal(len(beat.strobe), reset_less=True)
+        out_left, driven = Signal(range(length + 1)), Signal()
         words = chip.data_bits
-        m.d.comb += [pins.out.eq(out_data[:words]), pins.enable.eq(out_left != 0)]
-        with m.If(out_left != 0):
+        m.d.comb += [pins.out.eq(out_data[:words]), pins.enable.eq(driven)]
+        m.d.sync += [
+            out_data.eq(Mux(paused, out_data >> words, beat.data)),
+            out_mask.eq(Mux(paused, out_mask >> words // 8, ~beat.strobe)),
+        ]
+        with m.If(driven):
             m.d.sync += [
                 out_left.eq(out_left - 1),
-                out_data.eq(out_data >> words),
-                out_mask.eq(out_mask >> words // 8),
+                driven.eq(out_left != 1),
                 pins.mask.eq(Mux(out_left == 1, 0, out_mask[words // 8 : 2 * (words // 8)] if length > 1 else 0)),
             ]
 
         power_up = Signal(range(cycles("init") + 1), init=cycles("init"))
         refreshes = Signal(range(9))
-        all_banks = 1 << 10
         mode = (length - 1).bit_length() | chip.cas << 4
         with m.FSM():
             with m.State("POWER_UP"):
@@ -188,64 +214,60 @@ class SdramMemory(wiring.Component):
                 with m.If(power_up == 0):
                     m.next = "PRECHARGE"
             with m.State("PRECHARGE"):
-                m.d.sync += [sent.eq(Command.PRECHARGE), pins.address.eq(all_banks), wait("pause", cycles("trp"))]
+                m.d.sync += [sent.eq(Command.PRECHARGE), pins.address[10].eq(1), *wait("pause", cycles("trp"))]
                 m.next = "REFRESH"
             with m.State("REFRESH"):
-                with m.If(timers["pause"] == 0):
-                    m.d.sync += [sent.eq(Command.REFRESH), refreshes.eq(refreshes + 1), wait("pause", cycles("trfc"))]
+                with m.If(~paused):
+                    m.d.sync += [sent.eq(Command.REFRESH), refreshes.eq(refreshes + 1), *wait("pause", cycles("trfc"))]
                     with m.If(refreshes == 7):
                         m.next = "MODE"
             with m.State("MODE"):
-                with m.If(timers["pause"] == 0):
-                    m.d.sync += [sent.eq(Command.MODE), pins.bank.eq(0), pins.address.eq(mode), due.eq(0)]
-                    m.d.sync += [wait("pause", chip.tmrd_cycles), self.ready.eq(1)]
+                m.d.sync += [pins.bank.eq(0), pins.address.eq(mode)]
+                with m.If(~paused):
+                    m.d.sync += [sent.eq(Command.MODE), due.eq(0), *wait("pause", chip.tmrd_cycles), running.eq(1)]
                     m.next = "RUN"
             with m.State("RUN"):
-                closable = Signal()
-                m.d.comb += closable.eq((timers["active"] == 0) & (timers["written"] == 0))
-                with m.If(timers["pause"] != 0):
-                    pass
-                with m.Elif(due):
-                    with m.If(open_banks == 0):
-                        m.d.comb += issue.eq(1)
-                        m.d.sync += [sent.eq(Command.REFRESH), due.eq(0), wait("pause", cycles("trfc"))]
-                    with m.Elif(closable):
-                        m.d.comb += issue.eq(1)
-                        m.d.sync += [sent.eq(Command.PRECHARGE), pins.address.eq(all_banks), open_banks.eq(0)]
-                        m.d.sync += wait("pause", cycles("trp"))
-                with m.Elif(~looked | ~beats.beats.valid):
-                    pass
-                with m.Elif(hit & beat.write):
-                    with m.If(timers["turn"] == 0):
-                        m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
-                        m.d.sync += [
-                            sent.eq(Command.WRITE),
-                            pins.bank.eq(bank),
-                            pins.mask.eq(~beat.strobe[: words // 8]),
-                            out_data.eq(beat.data),
-                            out_mask.eq(~beat.strobe),
-                            out_left.eq(length),
-                            wait("pause", length),
-                            wait("written", length + cycles("twr")),
-                        ]
-                with m.Elif(hit):
-                    m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
-                    m.d.sync += [sent.eq(Command.READ), pins.bank.eq(bank), wait("pause", length)]
-                    m.d.sync += wait("turn", chip.cas + length + 2)
-                with m.Elif(is_open):
-                    with m.If(closable):
-                        m.d.comb += issue.eq(1)
-                        m.d.sync += [sent.eq(Command.PRECHARGE), pins.bank.eq(bank), pins.address.eq(0)]
-                        m.d.sync += [open_banks.bit_select(bank, 1).eq(0), wait("pause", cycles("trp"))]
-                with m.Else():
-                    m.d.comb += issue.eq(1)
-                    m.d.sync += [sent.eq(Command.ACTIVATE), pins.bank.eq(bank), pins.address.eq(row)]
-                    m.d.sync += [open_banks.bit_select(bank, 1).eq(1), rows[bank].eq(row)]
-                    m.d.sync += [wait("pause", cycles("trcd")), wait("active", times["active"])]
+                pass
+
+        closable = Signal()
+        m.d.comb += closable.eq(~waiting["active"] & ~waiting["written"])
+        with m.If(paused):
+            pass
+        with m.Elif(access & beat.write):
+            with m.If(~waiting["turn"]):
+                m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
+                m.d.sync += [
+                    sent.eq(Command.WRITE),
+                    pins.mask.eq(~beat.strobe[: words // 8]),
+                    out_left.eq(length),
+                    driven.eq(1),
+                    *wait("pause", length),
+                    *wait("written", length + cycles("twr")),
+                ]
+        with m.Elif(access):
+            m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
+            m.d.sync += [sent.eq(Command.READ), *wait("pause", length), *wait("turn", chip.cas + length + 2)]
+        with m.Elif(close):
+            with m.If(closable):
+                m.d.comb += issue.eq(1)
+                m.d.sync += [sent.eq(Command.PRECHARGE), open_banks.bit_select(bank, 1).eq(0)]
+                m.d.sync += wait("pause", cycles("trp"))
+        with m.Elif(activate):
+            m.d.comb += issue.eq(1)
+            m.d.sync += [sent.eq(Command.ACTIVATE), open_banks.bit_select(bank, 1).eq(1), none_open.eq(0)]
+            m.d.sync += [*wait("pause", cycles("trcd")), *wait("active", times["active"])]
+            for number, there in enumerate(rows):
+                with m.If(bank == number):
+                    m.d.sync += there.eq(row)
+        with m.Elif(refreshing & running):
+            with m.If(none_open):
+                m.d.sync += [sent.eq(Command.REFRESH), due.eq(0), refreshing.eq(0), *wait("pause", cycles("trfc"))]
+            with m.Elif(closable):
+                m.d.sync += [sent.eq(Command.PRECHARGE), open_banks.eq(0), *wait("pause", cycles("trp"))]
 
         # Words that were asked for arrive a fixed time later, each in `length` cycles.
         asked = Signal()
-        m.d.comb += asked.eq(beats.beats.ready & beats.beats.valid & ~beat.write)
+        m.d.comb += asked.eq(beats.beats.ready & ~beat.write)
         stage_valid: Any = asked
         stage_tag: Any = beat.tag
         for number in range(1 + self._latency + length):
