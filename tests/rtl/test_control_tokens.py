@@ -19,15 +19,16 @@ def test_random():
 
     async def bench(ctx):
         counts = np.zeros((4, 4), int)
+        took = [False] * 4
         for _ in range(600):
             change = np.zeros((4, 4), int)
             for peer in range(4):
                 port = dut.peers[peer]
                 mask = int(rng.integers(16))
                 ctx.set(port.take_mask, mask)
-                ready = all(counts[giver, peer] for giver in range(4) if mask >> giver & 1)
+                ready = all(counts[giver, peer] for giver in range(4) if mask >> giver & 1) and not took[peer]
                 assert ctx.get(port.take_ready) == ready
-                take = ready and rng.random() < 0.7
+                take = took[peer] = ready and rng.random() < 0.7
                 ctx.set(port.take, bool(take))
                 give, give_mask = rng.random() < 0.4, int(rng.integers(16))
                 ctx.set(port.give, bool(give))

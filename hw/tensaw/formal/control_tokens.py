@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Signal
+from amaranth.hdl import Cat, Signal
 
 from tensaw.formal.bench import Bench, Planted, proof
 from tensaw.rtl.control.tokens import Tokens
@@ -17,18 +17,20 @@ _MOST = 255
     depth=2,
     cover_depth=6,
     planted=(
-        Planted(_MODULE, "with m.If(give & ~take):", "with m.If(give):"),
+        Planted(_MODULE, "with m.If(give ^ take):", "with m.If(give | take):"),
+        Planted(_MODULE, ".all() & ~took[taker]", ".all()"),
         Planted(
             _MODULE,
-            "(count != 0) | ~self.peers[taker].take_mask[giver]",
-            "(count != 0) | ~self.peers[taker].give_mask[giver]",
+            "some | ~self.peers[taker].take_mask[giver]",
+            "some | ~self.peers[taker].give_mask[giver]",
         ),
         Planted(_MODULE, "self.peers[taker].take & self.peers[taker].take_mask[giver]", "self.peers[taker].take"),
     ),
 )
 def tokens(b: Bench) -> None:
-    """Each of the 4 × 4 counters is the number of tokens given and not taken; none falls below 0, since ready is only
-    told when every token wanted is there; none rises above 255 without the error, which stays."""
+    """Each of the 4 × 4 counters is the number of tokens given and not taken, a cycle after a take; none falls below 0,
+    since ready is only told when every token wanted is there, and not in the cycle after a take; none rises above 255
+    without the error, which stays."""
     m = b.m
     dut = b.add(Tokens())
     for number in range(PEERS):
@@ -39,13 +41,14 @@ def tokens(b: Bench) -> None:
         b.drive(peer.take, "take")
         b.assume(~peer.take | peer.take_ready)  # which the units are proved to keep
     lost = Signal()  # a token too many was given
-    with m.If(dut.error.valid | b.inside("dut.lost").any()):
-        b.prove("error", lost, "no error without a token too many")
     told = dut.error.valid | b.inside("dut.lost").any()
+    b.prove("error", lost | ~told, "no error without a token too many")
     b.prove("told", ~lost | told, "a token too many is an error in the next cycle, which stays")
+    took = Signal(PEERS)
+    m.d.sync += took.eq(Cat(peer.take for peer in dut.peers))
     for taker in range(PEERS):
         ready = Signal(name=f"ready_{taker}")
-        m.d.comb += ready.eq(1)
+        m.d.comb += ready.eq(~took[taker])
         for giver in range(PEERS):
             waiting = Signal(9, name=f"waiting_{giver}_{taker}")
             gives = dut.peers[giver].give & dut.peers[giver].give_mask[taker]
@@ -56,8 +59,9 @@ def tokens(b: Bench) -> None:
             with m.Elif(~lost):
                 m.d.sync += waiting.eq(waiting + gives - takes)
             with m.If(~lost):
-                count = b.inside(f"dut.count_{name}")
-                b.prove(f"count_{name}", count == waiting, "the counter counts tokens given and not taken")
+                count, taken = b.inside(f"dut.count_{name}"), b.inside(f"dut.take_{name}")
+                b.prove(f"count_{name}", count == waiting + taken, "the counter counts tokens given and not taken")
+                b.prove(f"some_{name}", b.inside(f"dut.some_{name}") == (count != 0), "whether there are any")
                 b.prove(f"not_below_{name}", ~takes | (waiting != 0), "no token is taken that was not given")
                 b.prove(f"not_above_{name}", waiting <= _MOST, "nor are there more than 255")
             with m.If(dut.peers[taker].take_mask[giver] & (waiting == 0)):
@@ -65,6 +69,7 @@ def tokens(b: Bench) -> None:
         with m.If(~lost):
             right = dut.peers[taker].take_ready == ready
             b.prove(f"ready_{taker}", right, "ready: every token wanted is there")
+            b.prove(f"took_{taker}", b.inside("dut.took")[taker] == took[taker], "and none was just taken")
     first = dut.peers[0]
     b.cover("both", first.take & (first.take_mask == 0b1010), "two tokens are taken at once")
     given = dut.peers[1].give & dut.peers[1].give_mask[0]

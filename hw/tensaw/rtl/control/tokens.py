@@ -23,7 +23,8 @@ class TokenSignature(wiring.Signature):
     take_mask : Out(4)
         Bit p: a token given by peer p is needed (the ``wait`` field).
     take_ready : In(1)
-        All tokens of ``take_mask`` are there (also if the mask is 0). Combinational from ``take_mask``.
+        All tokens of ``take_mask`` are there (also if the mask is 0). Combinational from ``take_mask``. 0 in the cycle
+        after a take.
     take : Out(1)
         Take them in this cycle; only while ``take_ready``.
     give_mask : Out(4)
@@ -57,7 +58,7 @@ class Tokens(wiring.Component):
 
     Timing
     ------
-    All peers may take and give in every cycle.
+    All peers may give in every cycle and take in every other one: a take is counted a cycle later, since it is known late.
     """
 
     peers: Any
@@ -69,29 +70,34 @@ class Tokens(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         overflow = Signal()
-        lost = Signal(PEERS * PEERS)  # in the cycle before: whether tokens are taken is known late
+        lost = Signal(PEERS * PEERS)
+        took = Signal(PEERS)
         with m.If(lost.any()):
             m.d.sync += overflow.eq(1)
         ready: list[list[Any]] = [[] for _ in range(PEERS)]
         m.d.comb += [self.error.valid.eq(overflow), self.error.code.eq(ErrorCode.ILLEGAL_VALUE)]
+        m.d.sync += took.eq(Cat(peer.take for peer in self.peers))
         for giver in range(PEERS):
             for taker in range(PEERS):
-                count = Signal(8, name=f"count_{giver}_{taker}")
+                # 256 for a moment where a token is given and one taken at 255.
+                count = Signal(9, name=f"count_{giver}_{taker}")
+                some = Signal(name=f"some_{giver}_{taker}")  # ``count`` is not 0
                 give = Signal(name=f"give_{giver}_{taker}")
-                take = Signal(name=f"take_{giver}_{taker}")
+                take = Signal(name=f"take_{giver}_{taker}")  # was taken in the cycle before
                 m.d.comb += [
                     give.eq(self.peers[giver].give & self.peers[giver].give_mask[taker]),
-                    take.eq(self.peers[taker].take & self.peers[taker].take_mask[giver]),
+                    lost[PEERS * giver + taker].eq(count[8] & ~take),
                 ]
-                m.d.sync += lost[PEERS * giver + taker].eq(give & ~take & count.all())
-                with m.If(give & ~take):
-                    m.d.sync += count.eq(count + 1)
-                with m.Elif(take & ~give):
-                    m.d.sync += count.eq(count - 1)
-                ready[taker].append((count != 0) | ~self.peers[taker].take_mask[giver])
+                m.d.sync += take.eq(self.peers[taker].take & self.peers[taker].take_mask[giver])
+                with m.If(give ^ take):  # one adder for both directions
+                    m.d.sync += [
+                        count.eq(count + Cat(1, take.replicate(len(count) - 1))),
+                        some.eq(give | (count[1:] != 0)),
+                    ]
+                ready[taker].append(some | ~self.peers[taker].take_mask[giver])
         for taker in range(PEERS):
             peer = self.peers[taker]
-            m.d.comb += peer.take_ready.eq(Cat(ready[taker]).all())
+            m.d.comb += peer.take_ready.eq(Cat(ready[taker]).all() & ~took[taker])
             there = ~peer.take | peer.take_ready
             check(m, platform, there, f"take_{taker}", f"peer {taker} takes tokens that are not there")
         return m
