@@ -18,8 +18,11 @@ _MODULE = "tensaw.rtl.control.run_control"
     cover_depth=24,
     planted=(
         Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
-        Planted(_MODULE, "for port, unit in sources:", "for port, unit in reversed(sources):"),
-        Planted(_MODULE, "done.eq(self.done),", "done.eq(self.done | done),"),
+        Planted(
+            _MODULE, "for name, unit in ERROR_SOURCES.items():", "for name, unit in reversed(ERROR_SOURCES.items()):"
+        ),
+        Planted(_MODULE, "with m.If(port.valid & ~earlier):", "with m.If(port.valid):"),
+        Planted(_MODULE, "done.eq(self.done)]", "done.eq(self.done | done)]"),
         Planted(
             _MODULE,
             "m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]",

@@ -24,10 +24,11 @@ _REST = 4
 @proof(
     "control.sequencer",
     depth=2,
-    cover_depth=16,
+    cover_depth=24,
     planted=(
-        Planted(_SEQUENCER, "fetch.words.ready.eq(queue.w_rdy)", "fetch.words.ready.eq(1)"),
-        Planted(_SEQUENCER, "& ~ended & ~illegal & ~unknown & ~self.halt):", "& ~ended & ~illegal & ~unknown):"),
+        Planted(_SEQUENCER, "ready.append(mine & room)", "ready.append(mine)"),
+        Planted(_SEQUENCER, "looked_at = fetch.words.valid & ~self.halt", "looked_at = fetch.words.valid"),
+        Planted(_SEQUENCER, "& ~((queue.level == depth - 1) & queue.w_en)", ""),
         Planted(_SEQUENCER, "& ~word[end_bits:PAYLOAD_BITS].any()", ""),
         Planted(_SEQUENCER, "queue.r_en.eq(port.ready & ~self.halt)", "queue.r_en.eq(port.ready)"),
         Planted(_SEQUENCER, "ended & self.bus_idle & ~self.units_busy.any()", "ended & ~self.units_busy.any()"),
@@ -45,21 +46,23 @@ def sequencer(b: Bench) -> None:
     fetch = b.cut("dut.fetch")
     b.ignore("program_offset", "program_bytes", "read")
     words, word = fetch.words, fetch.words.payload
+    started = Signal()
     b.assume(b.holds_still(words))
     b.assume(fetch.exhausted | ~b.past(fetch.exhausted))
     b.assume(~(fetch.exhausted & words.valid))
+    b.assume(started | ~(fetch.exhausted | words.valid))
     b.assume(dut.halt | ~b.past(dut.halt) | dut.start)
     queues = {unit: b.cut(f"dut.queue_{unit.name.lower()}") for unit in QUEUED_UNITS}
 
-    started, over, ended = Signal(), Signal(), Signal()
+    over, ended = Signal(), Signal()
     kind = word[60:64]
     known = reduce(or_, (kind == int(unit) for unit in QUEUED_UNITS))
     looked_at = started & words.valid & ~over & ~dut.halt
     with m.If(dut.start):
         m.d.sync += started.eq(1)
+    is_end = (word | 0xFFFF) == (END_WORD | 0xFFFF)  # the tag is free, all else is END's
     with m.If(looked_at & ~known):
-        # The tag is free, all else is END's.
-        m.d.sync += [over.eq(1), ended.eq((word | 0xFFFF) == (END_WORD | 0xFFFF))]
+        m.d.sync += [over.eq(1), ended.eq(is_end)]
     puts = []
     for unit, queue in queues.items():
         name = unit.name.lower()
@@ -67,8 +70,17 @@ def sequencer(b: Bench) -> None:
         b.sink(port)
         put = queue.w_en & queue.w_rdy
         puts.append(put)
-        meant = looked_at & (kind == int(unit))
-        b.prove(f"{name}_put", put == (meant & queue.w_rdy), f"{name} gets its words when there is room")
+        # A queue of depth + 1 places, of which one is outside of its memory.
+        b.assume(queue.level == b.past(queue.level + put - (queue.r_en & queue.r_rdy)))
+        b.assume((queue.level != 0) | ~queue.r_rdy)
+        b.assume(queue.w_rdy | (queue.level >= CONFIG.queue_depth))
+        meant, room = looked_at & (kind == int(unit)), b.inside(f"dut.room_{name}")
+        full = queue.level == CONFIG.queue_depth
+        b.prove(f"{name}_put", put == (meant & room), f"{name} gets its words when there is room")
+        b.prove(f"{name}_full", ~full | ~room, "which a full queue has not")
+        b.prove(f"{name}_level", queue.level <= CONFIG.queue_depth, "it never holds more than its depth")
+        almost = b.past(queue.level >= CONFIG.queue_depth - 1)
+        b.prove(f"{name}_waits", room | full | almost, "and one that was far from full has")
         b.prove(f"{name}_word", ~put | (queue.w_data == word), "as they are")
         offers = queue.r_rdy & ~dut.halt
         b.prove(f"{name}_offers", port.valid == offers, "its queue is offered, but not in a halt")
@@ -97,11 +109,11 @@ def sequencer(b: Bench) -> None:
     # What the block's registers mean.
     counted = b.inside("dut.quiet")
     b.prove("rest", (counted <= 8) & (rest == Mux(counted < _REST, counted, _REST)), "idle cycles are counted")
-    b.prove("started", b.inside("dut.started") == started, "started")
     b.prove("ended", b.inside("dut.ended") == ended, "ended")
     b.prove("over", (b.inside("dut.illegal") | b.inside("dut.unknown")) == (over & ~ended), "or broken off")
     b.prove("ended_over", over | ~ended, "END is over, too")
     b.prove("kept", ~over | words.valid, "the last word stays on offer")
+    b.prove("kept_same", ~over | (~known & (is_end == ended)), "unchanged")
     b.prove("one", ~(b.inside("dut.illegal") & b.inside("dut.unknown")), "for one reason")
     control_word = kind == int(Unit.CONTROL)
     b.prove("illegal_kind", ~b.inside("dut.illegal") | control_word, "CONTROL's words")
@@ -172,7 +184,7 @@ def _fetch(b: Bench, config) -> None:
 
     # What the block's state means.
     b.prove("level", buffer.level == order.inside, "what came and is not handed on is in the buffer")
-    b.prove("credit", promised + order.inside <= buffer.depth, "credit is for what has room")
+    b.prove("credit", promised + order.inside < buffer.depth, "credit is for what has room")
     place = b.inside("dut.buffer.consume") + order.ahead - buffer.r_rdy
     place = Mux(place >= buffer.depth - 1, place - (buffer.depth - 1), place)
     first = buffer.r_rdy & (order.ahead == 0)

@@ -76,7 +76,8 @@ class Fetch(wiring.Component):
         bus_bytes = self.config.bus_bytes
         lane_bits = exact_log2(bus_bytes)
         depth = max(16, 2 * self.config.burst_beats)
-        m.submodules.buffer = buffer = fifo.SyncFIFOBuffered(width=bus_bytes * 8, depth=depth)
+        # One place is outside of its memory, which so has as many rows as there is credit for: a power of two.
+        m.submodules.buffer = buffer = fifo.SyncFIFOBuffered(width=bus_bytes * 8, depth=depth + 1)
 
         requesting = Signal()
         illegal = Signal()

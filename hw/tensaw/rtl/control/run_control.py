@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -97,24 +99,25 @@ class RunControl(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # What may end the run comes from everywhere: registered before it is looked at, all of it alike.
-        sources = [(getattr(self, name), unit) for name, unit in ERROR_SOURCES.items()]
+        # What may end the run comes from everywhere: registered before it is looked at, all of it alike. Of the errors
+        # the first is kept, and 0 in the place of all others, so that nothing has to choose among words so wide.
         failing = Signal()
         stopping = Signal()
         done = Signal()
-        cause = Signal(data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64}))
-        m.d.sync += [
-            failing.eq(Cat(port.valid for port, _ in sources).any()),
-            stopping.eq(self.stop_request),
-            done.eq(self.done),
-        ]
+        layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
+        cause = Signal(layout)
         earlier: Value = Const(0, 1)
-        chosen: Value = Const(0, 92)
-        for port, unit in sources:
-            told = Cat(port.code, Const(unit, 4), port.tag, port.address)
-            chosen = chosen | Mux(port.valid & ~earlier, told, 0)
+        told = []
+        for name, unit in ERROR_SOURCES.items():
+            port = getattr(self, name)
+            error = Signal(layout, name=f"told_{name}")
+            m.d.sync += error.eq(0)
+            with m.If(port.valid & ~earlier):
+                m.d.sync += error.eq(Cat(port.code, Const(unit, 4), port.tag, port.address))
             earlier = earlier | port.valid
-        m.d.sync += cause.eq(chosen)
+            told.append(error.as_value())
+        m.d.sync += [failing.eq(earlier), stopping.eq(self.stop_request), done.eq(self.done)]
+        m.d.comb += cause.eq(reduce(or_, told))
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
         core_reset, halt = Signal(), Signal(init=1)

@@ -110,42 +110,52 @@ class Sequencer(wiring.Component):
             fetch.bytes.eq(self.program_bytes),
         ]
 
+        # The word at the head of the program. One that goes to no queue stays there.
+        word = fetch.words.payload
+        target_unit = word[60:64]
+        looked_at = fetch.words.valid & ~self.halt
+        depth = self.config.queue_depth
         queues = []
+        ready = []
         for index, target in enumerate(QUEUED_UNITS):
-            queue = fifo.SyncFIFOBuffered(width=64, depth=self.config.queue_depth)
-            m.submodules[f"queue_{target.name.lower()}"] = queue
+            name = target.name.lower()
+            # One place more than is ever used: then the word behind ``depth`` - 1 others always has one.
+            queue = fifo.SyncFIFOBuffered(width=64, depth=depth + 1)
+            m.submodules[f"queue_{name}"] = queue
             queues.append(queue)
-            port = getattr(self, target.name.lower())
+            port = getattr(self, name)
+            # Known before the word, whose way into the queue and out of the fetch is long enough.
+            room = Signal(name=f"room_{name}", init=1)
+            mine = target_unit == int(target)
             m.d.comb += [
-                queue.w_data.eq(fetch.words.payload),
+                queue.w_data.eq(word),
+                queue.w_en.eq(looked_at & mine & room),
                 port.payload.eq(queue.r_data),
                 port.valid.eq(queue.r_rdy & ~self.halt),
                 queue.r_en.eq(port.ready & ~self.halt),
                 self.queued[index].eq(queue.level if queue.depth < 256 else Mux(queue.level > 255, 255, queue.level)),
             ]
+            m.d.sync += room.eq((queue.level != depth) & ~((queue.level == depth - 1) & queue.w_en))
+            ready.append(mine & room)
+            check(m, platform, ~queue.w_en | queue.w_rdy, f"room_{name}", "a word is put into a queue without room")
+        m.d.comb += fetch.words.ready.eq(Cat(ready).any() & ~self.halt)
 
-        # The word at the head of the program.
-        word = fetch.words.payload
         end = word_named("CONTROL.END")
         end_bits = word_layout(end).size
         is_end = (word[PAYLOAD_BITS:60] == end.code) & ~word[end_bits:PAYLOAD_BITS].any()
-        started = Signal()
         ended = Signal()
         illegal = Signal()
         unknown = Signal()
         no_end = Signal()
-        with m.If(self.start):
-            m.d.sync += started.eq(1)
-        with m.If(started & fetch.words.valid & ~ended & ~illegal & ~unknown & ~self.halt):
-            with m.Switch(word[60:64]):
-                for target, queue in zip(QUEUED_UNITS, queues, strict=True):
-                    with m.Case(int(target)):
-                        m.d.comb += [queue.w_en.eq(1), fetch.words.ready.eq(queue.w_rdy)]
+        with m.If(looked_at):
+            with m.Switch(target_unit):
+                with m.Case(*(int(target) for target in QUEUED_UNITS)):
+                    pass
                 with m.Case(int(Unit.CONTROL)):
                     m.d.sync += [ended.eq(is_end), illegal.eq(~is_end)]
                 with m.Default():
                     m.d.sync += unknown.eq(1)
-        with m.If(started & fetch.exhausted & ~ended):
+        with m.If(fetch.exhausted & ~ended):
             m.d.sync += no_end.eq(1)
 
         # The end: all idle for a while.

@@ -58,7 +58,8 @@ class Tokens(wiring.Component):
 
     Timing
     ------
-    All peers may give in every cycle and take in every other one: a take is counted a cycle later, since it is known late.
+    All peers may give in every cycle and take in every other one: that something is taken is known late, and counted a
+    cycle later.
     """
 
     peers: Any
