@@ -19,19 +19,19 @@ cover_wrap = COVER.point("wraps", ("upwards", "downwards"))
 
 
 class AccumulatorsBench(Bench):
-    """Plays the feeder: opens a half once it is free, gives control and, three cycles later, sums."""
+    """Plays the feeder: opens a half once it is free, gives control and, two cycles later, sums."""
 
     def prepare(self) -> None:
         self.board = Scoreboard("vectors")
         self.half = 0
-        self.later: list[np.ndarray | None] = [None, None, None]
+        self.later: list[np.ndarray | None] = [None, None]
         self.maximum = 0
 
     def listen(self, style: str) -> None:
         Sink(self, self.ports.vectors, make_pace(self.rng, style), lambda v: self.board.check(v.tolist()))
 
     async def give(self, control: dict[str, int], sums: np.ndarray | None) -> None:
-        """One cycle: this position's control, the sums of the one three cycles before."""
+        """One cycle: this position's control, the sums of the one two cycles before."""
         ports = self.ports
         ports.control.set(control)
         due = self.later.pop(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from operator import add, or_
+from operator import or_
 
 from amaranth.hdl import Mux, Signal, Value, signed
 from amaranth.lib import data
@@ -25,10 +25,11 @@ _HALF = _CONFIG.acc_half
     depth=2,
     cover_depth=16,
     planted=(
-        Planted(_MODULE, "following[2].eq(again(adding))", "following[2].eq(0)"),
-        Planted(_MODULE, "Cat(again(read), again(chosen))", "Cat(again(read), again(adding))"),
-        Planted(_MODULE, "busy_parity = read_sum & (self", "busy_parity = self.control.first & (self"),
-        Planted(_MODULE, "& (promised != _QUEUE)", ""),
+        Planted(_MODULE, "again(adding), again(added)", "again(adding), 0"),
+        Planted(_MODULE, "Cat(again(read), again(adding)", "Cat(again(read), again(added)"),
+        Planted(_MODULE, "Cat(1, read.valid, ~read.first", "Cat(0, read.valid, ~read.first"),
+        Planted(_MODULE, "added.valid & added.last", "adding.valid & adding.last"),
+        Planted(_MODULE, "& room)", ")"),
         Planted(_MODULE, "with m.If(read.first):", "with m.If(read.last):"),
         Planted(_MODULE, "take_half.eq(~take_half)]", "take_half.eq(take_half)]"),
     ),
@@ -36,8 +37,8 @@ _HALF = _CONFIG.acc_half
 def accumulators(b: Bench) -> None:
     """Every entry holds the sum, or the largest, of what was given for it since its first, however soon one follows
     another; finished positions leave once, in the order in which they were finished, with their sums, and none before
-    it is finished. A memory is read for one purpose at a time, and what is read is never what is being written; a half
-    is busy from its opening to its last position's leaving."""
+    it is finished. What is read and used is never what is being written; a half is busy from its opening to its last
+    position's leaving."""
     m = b.m
     layout = accumulate_layout(_CONFIG)
     dut = b.add(Accumulators(_CONFIG))
@@ -68,99 +69,97 @@ def accumulators(b: Bench) -> None:
     with m.If(control.valid & control.final):
         m.d.sync += going.eq(0)
 
+    kinds, kind = Signal(2), b.free(1, "kind")  # of each half: sums, or the largest of what is given
+    with m.If(dut.open):
+        m.d.sync += kinds.bit_select(dut.open_half, 1).eq(kind)
+    b.assume(~control.valid | (control.maximum == kinds.bit_select(filling, 1)))
+
     # Any entry, and what it should hold.
     place = b.constant(data.StructLayout({"half": 1, "index": range(_HALF)}), "place")
     b.assume(place.index < _HALF)
-    stages = [layout(b.inside(f"dut.{name}")) for name in ("adding", "chosen", "read")]
-    adding, chosen, read = stages
+    stages = [layout(b.inside(f"dut.{name}")) for name in ("added", "adding", "read")]
+    added, adding, read = stages
     given, known, tally = dut.sums[0], Signal(), Signal(signed(32))
     value = tally.as_unsigned()
 
     def here(stage: data.View) -> Value:
         return stage.valid & (stage.half == place.half) & (stage.index == place.index)
 
-    total = b.inside("dut.total")[:32]
     with m.If(here(adding)):
         m.d.sync += known.eq(adding.first | known)
         larger = Mux(given > tally, given, tally)
         m.d.sync += tally.eq(Mux(adding.first, given, Mux(adding.maximum, larger, tally + given)))
+    with m.If(dut.open & (dut.open_half == place.half)):
+        m.d.sync += known.eq(0)
+    maximum = kinds.bit_select(place.half, 1)
+    b.prove(
+        "largest", ~(known & maximum) | (tally == tally[: len(given)].as_signed()), "the largest is one of the sums"
+    )
 
     some: Value = known
-    for stage, which in zip(stages, ("adding", "chosen", "read"), strict=True):
+    for stage, which in zip(stages, ("added", "adding", "read"), strict=True):
+        b.prove(f"{which}_kind", ~here(stage) | (stage.maximum == maximum), "all of a block is of one kind")
         b.prove(f"{which}_begun", ~here(stage) | stage.first | some, "what is added to has begun")
         some = some | (here(stage) & stage.first)
     mine = going & (filling == place.half) & begun.bit_select(place.index, 1)
     b.prove("begun", ~mine | some, "in each block")
 
     # The memories.
-    memories = [b.part(f"dut.{name}") for name in ("even", "odd")]
-    entry = (place.index >> 1) + Mux(place.half, _HALF // 2, 0)
-    rows = [b.row(f"dut.{name}", entry) for name in ("even", "odd")]
-    content = Mux(place.index[0], rows[1], rows[0])[:32]
-    shown = Mux(place.index[0], memories[1].read_data, memories[0].read_data)[:32]
-    b.prove("content", ~known | (content == value), "each entry holds its sum")
-    before = b.inside("dut.total_before")[:32]
-    stored = b.inside("dut.stored0").as_unsigned()
-    following1, following2, following3, newer = (
-        b.inside(f"dut.{name}") for name in ("following1", "following2", "following3", "newer")
-    )
-    reads = known & here(read) & ~read.first
-    arriving_sum = Mux(following3, before, shown)
-    with m.If(here(read) & ~read.first):
-        b.prove("one_before", following1[0] == here(chosen), "the one before is the same entry's")
-        b.prove("two_before", following1[1] == here(adding), "so is the one before that")
-    b.prove("three_before", ~reads | (arriving_sum == value), "what is read, or newer, is its sum")
-    picks = known & here(chosen) & ~chosen.first
-    chosen_sum = Mux(newer, before, stored)
-    same = Mux(following2, here(adding), ~here(adding) & (chosen_sum == value))
-    b.prove("chosen", ~picks | same, "a cycle later, too")
-    b.prove(
-        "added",
-        ~(known & here(adding) & ~adding.first) | (b.inside("dut.old0").as_unsigned() == value),
-        "and it is added to",
-    )
-    b.prove("first", ~(here(adding) & adding.first) | (b.inside("dut.old0").as_unsigned() == 0), "or to nothing")
-    fresh = ~(here(chosen) & chosen.first) | (~following2 & ~newer & (stored == 0))
-    b.prove("fresh", fresh, "where it is the first")
-    fresh = ~(here(read) & read.first) | ((following1 == 0) & ~following3)
-    b.prove("fresh_before", fresh, "nothing is forwarded to it")
+    accumulated, output = (b.part(f"dut.{name}") for name in ("accumulated", "output"))
+    entry = place.index + Mux(place.half, _HALF, 0)
+    content = b.row("dut.output", entry)[:32]
+    b.prove("same", b.row("dut.accumulated", entry)[:32] == content, "both memories hold the same")
+    before, earlier = b.inside("dut.before")[:32], b.inside("dut.earlier")[:32]
+    b.prove("content", ~known | (Mux(here(added), before, content) == value), "each entry holds its sum")
+    following, newest, picked = b.inside("dut.following"), b.inside("dut.newest"), b.inside("dut.picked0")
+    further = (read.valid & ~read.first) & here(read)
+    b.prove("one_before", ~further | (following[0] == here(adding)), "the one before is the same entry's")
+    b.prove("two_before", ~further | (following[1] == here(added)), "so is the one before that")
+    shown = Mux(following[1], before, Mux(following[2], earlier, accumulated.read_data[:32]))
+    b.prove("three_before", ~(known & further) | here(adding) | (shown == value), "what is read, or newer, is its sum")
+    adds = known & here(adding) & ~adding.first
+    old = b.inside("dut.old0").as_unsigned()
+    b.prove("added", ~adds | (old == value), "and it is added to")
+    b.prove("first", ~(here(adding) & adding.first) | (old == 0), "or to nothing")
+    b.prove("fresh", ~(adding.valid & adding.first) | ((newest == 0) & (picked == 0)), "where it is the first")
+    b.prove("fresh_before", ~(read.valid & read.first) | (following == 0), "nothing is forwarded to it")
+    b.prove("larger", ~here(adding) | (b.inside("dut.larger") == (maximum & ~adding.first)), "the larger where wanted")
     take, index, half = b.inside("dut.take"), b.inside("dut.take_index"), b.inside("dut.take_half")
-    sums = control.valid & ~control.first
-    b.prove("one_reader", ~(take & sums & (control.index[0] == index[0])), "a memory is read for one purpose at a time")
-    writes = adding.valid & (adding.half == half) & (adding.index == index)
+    writes = added.valid & (added.half == half) & (added.index == index)
     b.prove("no_collision", ~(take & writes), "what leaves is not being written")
-    together = [
-        memory.read_enable & memory.write_enable & (memory.read_address == memory.write_address) for memory in memories
-    ]
-    known_newer = b.past(reduce(or_, together)) & read.valid & ~read.first
-    b.prove("no_old", ~known_newer | following3 | b.past(take), "what is read while it is written is not used")
-    alone = [memory.write_enable for memory in memories]
-    b.prove("one_writer", reduce(add, alone) == adding.valid, "one entry is written at a time")
+    together = (
+        accumulated.read_enable & accumulated.write_enable & (accumulated.read_address == accumulated.write_address)
+    )
+    b.prove("no_old", ~b.past(together) | following[2], "what is read while it is written is not used")
 
     # Positions in the order in which they finish.
-    finishes = adding.valid & adding.last
+    finishes = added.valid & added.last
     queue = b.part("dut.queue")
     order = Order(
         b,
         enters=finishes,
-        entering=total,
+        entering=before,
         offers=dut.vectors.valid,
         leaves=transfer(dut.vectors),
         leaving=dut.vectors.payload[0].as_unsigned(),
-        choice=here(adding),
+        choice=here(added),
         capacity=2 * _HALF + queue.depth,
         behind=5,
     )
     b.prove_stream(dut.vectors, "vectors")
 
     # What the block's registers mean.
-    finished = [b.inside(f"dut.finished{number}") for number in range(2)]
-    complete, promised = b.inside("dut.complete"), b.inside("dut.promised")
-    pending, arrived, odd = (b.inside(f"dut.{name}") for name in ("pending", "arrived", "pending_odd"))
+    ended = b.inside("dut.ended")
+    finished = [Mux(ended[number], 0, b.inside(f"dut.finished{number}")) for number in range(2)]
+    complete, promised = b.inside("dut.complete") & ~ended, b.inside("dut.promised")
+    b.prove("ended", ~(ended.bit_select(half, 1) | ended.all()), "counts end while the other half is read")
+    pending = b.inside("dut.pending")
     available, others = Mux(half, finished[1], finished[0]), Mux(half, finished[0], finished[1])
     waiting = available - index
     b.prove("bounded", promised <= queue.depth, "no more are read than the queue has room for")
-    b.prove("promised", promised == queue.level + pending + arrived, "positions that are read are counted")
+    b.prove("promised", promised == queue.level + pending, "positions that are read are counted")
+    b.prove("room", b.inside("dut.room") == (promised != queue.depth), "whether one more would have is known")
+    b.prove("offered", dut.vectors.valid == (queue.level != 0), "what is in the queue is on offer")
     b.prove("inside", order.inside == promised + waiting + others, "the others are in memory")
     b.prove("index", index <= available, "none is read before it is finished")
     turned = turn == half ^ dut.busy[0] ^ dut.busy[1]
@@ -177,20 +176,24 @@ def accumulators(b: Bench) -> None:
         b.prove(f"{name}_busy", whole, "a half is busy until all its positions have left")
         once = ~(fills & (finals | complete[number])) & ~(finals & complete[number])
         b.prove(f"{name}_once", once, "a block ends once")
+        b.prove(f"{name}_some", ~complete[number] | (finished[number] != 0), "a whole block has positions")
         idle = dut.busy[number] | (finished[number] == 0)
         b.prove(f"{name}_idle", idle & (finished[number] + lasts <= _HALF), "and leaves nothing")
         older = Value.cast(0)
         ended: Value = complete[number]
-        for stage, one, which in zip(stages, mine, ("adding", "chosen", "read"), strict=True):
+        for stage, one, which in zip(stages, mine, ("added", "adding", "read"), strict=True):
             next_one = finished[number] + older
             sound = (stage.index >= next_one) & (~stage.last | (stage.index == next_one)) & (stage.index < _HALF)
             marks = (~stage.final | stage.last) & dut.busy[number] & ~ended
             b.prove(f"{name}_{which}", ~one | (sound & marks), "what is on its way is not finished")
             older = older + (one & stage.last)
             ended = ended | (one & stage.final)
+    left = dut.busy.bit_select(half, 1) & complete.bit_select(half, 1) & (index == available)
+    b.prove("done", ~left, "and then no more")
+    b.prove("following", b.inside("dut.following_index") == index + 1, "the index of the next one is known")
     # The older block's positions are in front of the younger one's.
     young = Value.cast(0)
-    for stage, which in zip(stages, ("adding", "chosen", "read"), strict=True):
+    for stage, which in zip(stages, ("added", "adding", "read"), strict=True):
         old = stage.valid & (stage.half == half)
         b.prove(f"{which}_turn", ~(old & young), "blocks do not overtake each other")
         young = young | (stage.valid & (stage.half != half))
@@ -203,19 +206,16 @@ def accumulators(b: Bench) -> None:
     level = queue.level
     in_queue = order.ahead < level
     b.prove("queued", ~(order.picked & in_queue) | (queued[:32] == order.value), "in the queue")
-    at_arrived = order.picked & arrived & (order.ahead == level)
-    b.prove("arrived", ~at_arrived | (b.inside("dut.arriving")[:32] == order.value), "or in front of it")
-    at_pending = order.picked & pending & (order.ahead == level + arrived)
-    taken = Mux(odd, memories[1].read_data, memories[0].read_data)
-    b.prove("pending", ~at_pending | (taken[:32] == order.value), "or read")
+    at_pending = order.picked & pending & (order.ahead == level)
+    b.prove("pending", ~at_pending | (output.read_data[:32] == order.value), "or read")
     in_memory = order.picked & (order.ahead >= promised)
     behind = order.ahead - promised
     now = behind < waiting
     at_half = Mux(now, half, ~half)
     at_index = Mux(now, index + behind, behind - waiting)[:2]
-    there = (place.half == at_half) & (place.index == at_index) & known & (value == order.value)
+    there = (place.half == at_half) & (place.index == at_index) & (content == order.value)
     b.prove("in_memory", ~in_memory | there, "or in the memory")
-    b.cover("soon", here(read) & here(chosen) & here(adding) & known & ~adding.first, "sums follow each other at once")
+    b.cover("soon", here(read) & here(adding) & here(added) & known & ~adding.first, "sums follow each other at once")
     b.cover(
         "both", dut.busy.all() & transfer(dut.vectors) & b.past(transfer(dut.vectors)), "one half fills, one empties"
     )

@@ -13,7 +13,7 @@ from tensaw.harness.profile import ArrayState
 from tensaw.model.timing_bus import ReadBus, Ring
 from tensaw.model.timing_geometry import Geometry
 from tensaw.model.timing_kernel import Kernel, News, Process, Steps
-from tensaw.model.timing_link import FEEDER, Link, Row, Written, array_latency
+from tensaw.model.timing_link import Link, Row, Written
 from tensaw.model.timing_parameters import ParameterTiming
 from tensaw.model.timing_program import Action, Port, Tokens
 from tensaw.model.timing_scratchpad import ArrayReads, StepReads
@@ -27,8 +27,6 @@ PREPARATION = 2
 """Cycles from the loader's taking a run or table to the first in which the feeder can take it."""
 ENTRY = 2
 """Cycles from the feeder's taking a run to its first position."""
-GAP = 3
-"""Cycles without a position in which the output stage can take a lonely position's accumulators."""
 TABLE_BYTES = 256
 
 
@@ -47,9 +45,6 @@ class ArrayUnit:
         self._last = -1  # cycle of the last position given
         self._tail = 0  # weight row, counted from the start of the program, that the next run begins with
         self._seen = -1  # latest weight row that is known to have been read
-        self._to_accumulators = FEEDER + array_latency(config) - 3
-        self._busy_since = 0  # first cycle of the latest block, -1 if it was not right behind the one before it
-        self._starved = 0  # cycle before which the half that comes next cannot be free
         self._first = 0  # cycle of the first position of the latest step
         self._blocks = 0
         self._row = 0  # lowest input row of the output row before, in a run that follows another one
@@ -213,7 +208,7 @@ class ArrayUnit:
         if number == 0 and self._blocks >= 2:
             while len(link.freed) <= self._blocks - 2:
                 yield link.from_output
-            free = max(first, link.freed[self._blocks - 2], self._starved)
+            free = max(first, link.freed[self._blocks - 2])
             trace.count(tag, ArrayState.WAIT_ACCUMULATORS, free - first)
             first = free
         if loaded > first:
@@ -221,9 +216,6 @@ class ArrayUnit:
             first = loaded
         if number == 0:
             self._blocks += 1
-            # Only without a pause: in any other cycle the output stage could have read.
-            paused = first - self._last > GAP
-            self._busy_since = -1 if paused else first
         self._first = first
         last_step = number == len(shape.steps) - 1
         address = shape.base + tile * shape.input_step + top * shape.pitch + x + right
@@ -253,10 +245,6 @@ class ArrayUnit:
         self._reads.add(reads)
         if last_step:
             link.from_array.tell()
-            # A block of one position reads the same accumulator in every cycle but its first: what the block before has
-            # left in that memory cannot be taken until it ends.
-            single = height == width == 1 and number > 0 and self._last - self._busy_since == number
-            self._starved = self._last + self._to_accumulators + 3 if single else 0
         trace.count(tag, ArrayState.BUSY, height * width)
         trace.count(tag, ArrayState.OVERHEAD, height * (length - width) + shape.joined)
 

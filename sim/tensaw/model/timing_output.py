@@ -14,9 +14,9 @@ __all__ = ["OutputUnit"]
 
 SUMS_TO_QUEUE = 4
 """Cycles from a position's sums to the output stage, through the accumulators."""
-TAKEN_TO_FREE = 2
+TAKEN_TO_FREE = 1
 """Cycles from reading a half's last accumulators to its being free, and to reading the other one's first."""
-TAKEN_TO_QUEUE = 3
+TAKEN_TO_QUEUE = 2
 """Cycles from reading accumulators to their being on offer."""
 QUEUE = 4
 """Positions between accumulators and output stage."""
@@ -159,9 +159,9 @@ class OutputUnit:
                         if final and left + block["width"] >= width:
                             written.rows.append(last + delay)
                             link.from_output.tell()
-                    # The half is free when its last positions are in the queue.
+                    # The half is free when its last positions are in the queue, which come at most one a cycle.
                     popped = last - min(QUEUE, count - 1) * beats * gap
-                    taken = max(end - TAKEN_TO_QUEUE, popped + 1)
+                    taken = max(end - TAKEN_TO_QUEUE, popped + 1, self._next_half - TAKEN_TO_QUEUE + count - 1)
                     link.freed.append(taken + TAKEN_TO_FREE)
                     self._next_half = taken + TAKEN_TO_FREE + TAKEN_TO_QUEUE
                     link.from_output.tell()

@@ -26,7 +26,7 @@ def accumulate_layout(config: NpuConfig) -> data.StructLayout:
 
     ``valid``: keep them; ``half``, ``index``: where; ``first``: overwrite instead of accumulating; ``last``: the
     position is finished by this; ``final``: and is the last one of its block; ``maximum``: keep the larger instead of
-    the sum.
+    the sum, the same for a whole block.
     """
     return data.StructLayout(
         {
@@ -44,9 +44,9 @@ def accumulate_layout(config: NpuConfig) -> data.StructLayout:
 class Accumulators(wiring.Component):
     """``acc_entries`` × ``columns`` × 32 bit.
 
-    The entries of a half are spread over two memories by the parity of their index, so that a read for accumulation and
-    a read for the output stage can happen in one cycle; accumulation goes first. The output stage's reading follows the
-    last kernel step position by position.
+    Two memories hold the same: accumulation reads one, the output stage the other. (Block RAMs are deeper than what
+    the entries of most configurations need, so that one memory would take as many.) The output stage's reading follows
+    the last kernel step position by position.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Accumulators(wiring.Component):
     Members
     -------
     control : In(accumulate_layout)
-        Given three cycles before ``sums`` of the same position.
+        Given two cycles before ``sums`` of the same position.
     sums : In(columns × signed psum_width)
     open : In(1), open_half : In(1)
         A block will be written to this half; it must be free.
@@ -93,24 +93,22 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
-        depth, width = config.acc_entries // 2, 32 * config.columns
-        memories = [Ram(depth, width, width) for _ in range(2)]
-        m.submodules.even, m.submodules.odd = memories
+        width = 32 * config.columns
+        accumulated, output = (Ram(config.acc_entries, width, width) for _ in range(2))
+        m.submodules.accumulated, m.submodules.output = accumulated, output
 
         def entry(half: Value, index: Value) -> Value:
-            """Address within the memory of the index's parity."""
-            places = config.acc_half // 2
+            places = config.acc_half
             if places & (places - 1) == 0:
-                return Cat(index[1:][: exact_log2(places)], half)
-            return (index >> 1) + Mux(half, places, 0)
+                return Cat(index[: exact_log2(places)], half)
+            return index + Mux(half, places, 0)
 
-        # Accumulation: read (control); register what was read (read), then that or what is newer (chosen); add, write
-        # (adding).
+        # Accumulation: read (control); register what was read or is newer (read); add (adding); write (added).
         layout = accumulate_layout(config)
         read = Signal(layout)
-        chosen = Signal(layout)
         adding = Signal(layout)
-        m.d.sync += [read.eq(self.control), chosen.eq(read), adding.eq(chosen)]
+        added = Signal(layout)
+        m.d.sync += [read.eq(self.control), adding.eq(read), added.eq(adding)]
         read_sum = self.control.valid & ~self.control.first
 
         def again(before: data.View) -> Value:
@@ -118,98 +116,96 @@ class Accumulators(wiring.Component):
             return read_sum & before.valid & same
 
         # The positions of the three cycles before are not in the memory yet when it is read.
-        following = [Signal(2, name="following1"), Signal(1, name="following2"), Signal(1, name="following3")]
-        newer = Signal()
+        following = Signal(3)
+        # Copies, each for some columns: what is added to is valid and no first one, which synthesis cannot know.
+        newest = Signal(4)
+        larger = Signal()  # of old and new is wanted; a first one is added to 0
         m.d.sync += [
-            following[0].eq(Cat(again(read), again(chosen))),
-            following[1].eq(following[0][0]),
-            following[2].eq(again(adding)),
-            newer.eq(following[0][1]),
+            following.eq(Cat(again(read), again(adding), again(added))),
+            newest.eq(Mux(following[0], Cat(1, read.valid, ~read.first, read.valid & ~read.first), 0)),
+            larger.eq(read.maximum & ~read.first),
         ]
-        total = Signal(vector_layout(config))
-        total_before = Signal(vector_layout(config))
-        m.d.sync += total_before.eq(total)
+        total, before, earlier = (Signal(vector_layout(config), name=name) for name in ("total", "before", "earlier"))
+        m.d.sync += [before.eq(total), earlier.eq(before)]
         for column in range(config.columns):
-            word = slice(32 * column, 32 * column + 32)
             new = self.sums[column]
-            stored, old = (Signal(signed(32), name=f"{name}{column}") for name in ("stored", "old"))
-            in_memory = Mux(read.index[0], memories[1].read_data[word], memories[0].read_data[word])
-            m.d.sync += [
-                stored.eq(Mux(following[2], total_before[column], in_memory)),
-                old.eq(Mux(following[1], total[column], Mux(newer, total_before[column], stored))),
-            ]
+            picked, old = (Signal(signed(32), name=f"{name}{column}") for name in ("picked", "old"))
+            stored = Mux(following[2], earlier[column], accumulated.read_data[32 * column :][:32])
+            m.d.sync += picked.eq(Mux(following[1], before[column], stored))
             with m.If(read.first):
-                m.d.sync += stored.eq(0)
-            larger = Mux(adding.first | (new > old), new, old)
-            m.d.comb += total[column].eq(Mux(adding.maximum, larger, old + new))
-        for parity, memory in enumerate(memories):
+                m.d.sync += picked.eq(0)
+            m.d.comb += old.eq(Mux(newest[4 * column // config.columns], before[column], picked))
+            # Where the larger is wanted, the old one is one of the sums that were given.
+            given = old[: len(new)].as_signed()
+            largest = Cat(Mux(new > given, new, given)[: len(new) - 1], new[-1] & given[-1]).as_signed()
+            m.d.comb += total[column].eq(Mux(larger, largest, old + new))
+        for memory in (accumulated, output):
             m.d.comb += [
-                memory.write_enable.eq(adding.valid & (adding.index[0] == parity)),
-                memory.write_address.eq(entry(adding.half, adding.index)),
-                memory.write_data.eq(total),
+                memory.write_enable.eq(added.valid),
+                memory.write_address.eq(entry(added.half, added.index)),
+                memory.write_data.eq(before),
             ]
+        m.d.comb += [
+            accumulated.read_enable.eq(read_sum),
+            accumulated.read_address.eq(entry(self.control.half, self.control.index)),
+        ]
 
         # Blocks: how many positions of each half are finished, and whether all are.
         finished = [Signal(range(config.acc_half + 1), name=f"finished{half}") for half in range(2)]
         complete = Signal(2)
         take_half = Signal()
         take_index = Signal(range(config.acc_half + 1))
+        following_index = Signal(range(config.acc_half + 2), init=1)
         for half in range(2):
-            with m.If(adding.valid & adding.last & (adding.half == half)):
+            with m.If(added.valid & added.last & (added.half == half)):
                 m.d.sync += finished[half].eq(finished[half] + 1)
-                with m.If(adding.final):
+                with m.If(added.final):
                     m.d.sync += complete[half].eq(1)
             with m.If(self.open & (self.open_half == half)):
                 m.d.sync += self.busy[half].eq(1)
 
-        # Taking: a read whenever the position is finished, its memory is free this cycle and the queue has room.
+        # Taking: a read whenever the position is finished and the queue has room.
         m.submodules.queue = queue = fifo.SyncFIFO(width=width, depth=_QUEUE)
         promised = Signal(range(_QUEUE + 1))  # read, and not yet taken from the queue
+        still_promised = Signal.like(promised)
+        room = Signal(init=1)  # for one more than what is promised
+        offered = Signal()  # the queue is not empty
         pending = Signal()
-        arrived = Signal()
-        pending_odd = Signal()
-        arriving = Signal(width)
         take = Signal()
         leave = Signal()
-        available = Mux(take_half, finished[1], finished[0])
-        busy_parity = read_sum & (self.control.index[0] == take_index[0])
+        done = Signal()  # the block's last position is taken
+        available = Signal(range(config.acc_half + 1))
         m.d.comb += [
-            take.eq((take_index != available) & ~busy_parity & (promised != _QUEUE)),
-            leave.eq(self.vectors.ready & queue.r_rdy),
-            queue.w_data.eq(arriving),
-            queue.w_en.eq(arrived),
-            self.vectors.payload.eq(queue.r_data),
-            self.vectors.valid.eq(queue.r_rdy),
+            available.eq(Mux(take_half, finished[1], finished[0])),
+            take.eq((take_index != available) & room),
+            leave.eq(self.vectors.ready & offered),
+            output.read_enable.eq(take),
+            output.read_address.eq(entry(take_half, take_index)),
+            queue.w_data.eq(output.read_data),
+            queue.w_en.eq(pending),
             queue.r_en.eq(leave),
+            self.vectors.payload.eq(queue.r_data),
+            self.vectors.valid.eq(offered),
+            still_promised.eq(promised + take - leave),
+            done.eq((following_index == available) & Mux(take_half, complete[1], complete[0]) & room),
         ]
         m.d.sync += [
-            promised.eq(promised + take - leave),
             pending.eq(take),
-            pending_odd.eq(take_index[0]),
-            arrived.eq(pending),
-            arriving.eq(Mux(pending_odd, memories[1].read_data, memories[0].read_data)),
+            offered.eq(pending | Mux(leave, queue.level > 1, offered)),
+            promised.eq(still_promised),
+            room.eq(still_promised != _QUEUE),
         ]
-        for parity, memory in enumerate(memories):
-            sum_here = read_sum & (self.control.index[0] == parity)
-            m.d.comb += [
-                memory.read_enable.eq(sum_here | (take & (take_index[0] == parity))),
-                memory.read_address.eq(
-                    Mux(sum_here, entry(self.control.half, self.control.index), entry(take_half, take_index))
-                ),
-            ]
         with m.If(take):
-            m.d.sync += take_index.eq(take_index + 1)
-        done = Signal()
-        m.d.comb += done.eq(
-            Mux(take_half, complete[1], complete[0]) & self.busy.bit_select(take_half, 1) & (take_index == available)
-        )
+            m.d.sync += [take_index.eq(following_index), following_index.eq(following_index + 1)]
         with m.If(done):
-            m.d.sync += [take_index.eq(0), take_half.eq(~take_half)]
+            m.d.sync += [take_index.eq(0), following_index.eq(1), take_half.eq(~take_half)]
             m.d.sync += self.busy.bit_select(take_half, 1).eq(0)
-            m.d.sync += complete.bit_select(take_half, 1).eq(0)
-            for half in range(2):
-                with m.If(take_half == half):
-                    m.d.sync += finished[half].eq(0)
+        # The counts that are done with end a cycle later, in which the other half's count.
+        ended = Signal(2)
+        m.d.sync += ended.eq(Cat(done & ~take_half, done & take_half))
+        for half in range(2):
+            with m.If(ended[half]):
+                m.d.sync += [finished[half].eq(0), complete[half].eq(0)]
 
         free = ~self.open | ~self.busy.bit_select(self.open_half, 1)
         check(m, platform, free, "open", "a block is opened in a half that still holds one")
@@ -217,6 +213,6 @@ class Accumulators(wiring.Component):
         check(m, platform, opened, "opened", "a position is kept in a half without a block")
         inside = ~self.control.valid | (self.control.index < config.acc_half)
         check(m, platform, inside, "index", "a position lies beyond its half")
-        check(m, platform, ~arrived | queue.w_rdy, "room", "a vector was read for which the queue has no room")
+        check(m, platform, ~pending | queue.w_rdy, "room", "a vector was read for which the queue has no room")
         check(m, platform, take_index <= available, "unfinished", "a position leaves before it is finished")
         return m

@@ -173,7 +173,7 @@ class ArrayUnit(wiring.Component):
             accumulators.sums.eq(array.sums),
         ]
         control = feeder.control.as_value()
-        for cycle in range(SystolicArray.latency(config) - 3):
+        for cycle in range(SystolicArray.latency(config) - 2):
             following = Signal(len(control), name=f"control_d{cycle + 1}")
             m.d.sync += following.eq(control)
             control = following
