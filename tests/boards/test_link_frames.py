@@ -155,7 +155,7 @@ def test_a_frame_written_by_hand():
 
     async def bench(ctx):
         await line.send(ctx, frame)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(80)
         assert bytes(line.found) == header + b"ab"
 
     line.run(bench)
@@ -197,7 +197,7 @@ def test_every_flipped_bit_is_found_and_the_next_request_survives(rng):
             await line.silence(ctx, 3)  # a longer COUNT waits for bytes that never come
             assert not line.found, place
             await line.send(ctx, good)
-            await ctx.tick().repeat(40)
+            await ctx.tick().repeat(80)
             assert bytes(line.found) == good[2:12], place
 
     line.run(bench)
@@ -217,7 +217,7 @@ def test_a_request_broken_off_anywhere_is_forgotten_after_a_silence(rng):
             await line.silence(ctx, 2)
             assert line.damaged == before + (length > 1)
             await line.send(ctx, good)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(80)
         assert bytes(line.found) == good[2:12] * (len(frame) - 1)
 
     line.run(bench)
@@ -231,7 +231,7 @@ def test_a_lost_byte_costs_one_request(rng):
         await line.send(ctx, first)
         await line.send(ctx, second, lose=20)
         await line.send(ctx, third)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(80)
         assert bytes(line.found) == stored(first) + stored(third)
         assert line.damaged == 1
 
@@ -246,7 +246,7 @@ def test_no_room(rng):
     async def bench(ctx):
         for frame in frames:
             await line.send(ctx, frame)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(80)
         assert (line.dropped, line.damaged) == (2, 0)  # the header of the third has room, its payload has not
         line.accept = True
         await ctx.tick().repeat(300)

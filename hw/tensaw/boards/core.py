@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, ResetSignal, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Out
 
@@ -68,8 +68,9 @@ class BoardCore(wiring.Component):
         m = Module()
         identity, config = self._identity, self._identity.config
         link = place(m, platform, "link", HostLink, identity)
-        reset = Signal()
-        m.d.comb += reset.eq(ResetSignal() | link.reset)
+        # A register of its own: so much hangs on it.
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(link.reset)
         npu: Any = place(m, platform, "npu", Npu, config, reset=reset)
         share = place(m, platform, "share", AxiShare, config, reset=reset)
 
@@ -80,7 +81,7 @@ class BoardCore(wiring.Component):
             chip = self._memory.chip
             memory = place(m, platform, "memory", SdramMemory, config, chip, identity.clock, latency)
             wiring.connect(m, memory.pins, wiring.flipped(self.sdram))
-            m.d.comb += [memory.restart.eq(link.reset), ready.eq(memory.ready)]
+            m.d.comb += [memory.restart.eq(reset), ready.eq(memory.ready)]
         elif isinstance(self._memory, SinglePort):
             memory = place(m, platform, "memory", SpramMemory, config, reset=reset)
             m.d.comb += ready.eq(1)

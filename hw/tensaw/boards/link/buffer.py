@@ -36,7 +36,7 @@ class FrameBuffer(wiring.Component):
 
     Timing
     ------
-    A byte is offered two cycles after its ``commit`` at the earliest; one byte in two cycles. Reset: empty.
+    A byte is offered three cycles after its ``commit`` at the earliest; one byte in three cycles. Reset: empty.
     """
 
     write: Signal
@@ -74,7 +74,6 @@ class FrameBuffer(wiring.Component):
             ram.write_address.eq(written & mask),
             ram.write_data.eq(self.byte),
             ram.read_address.eq(taken & mask),
-            self.o.payload.eq(ram.read_data),
         ]
         level = Signal(range(2 * self._depth))
         m.d.comb += level.eq(written - taken)
@@ -85,10 +84,14 @@ class FrameBuffer(wiring.Component):
             m.d.sync += committed.eq(written)
         with m.Elif(self.rollback):
             m.d.sync += written.eq(committed)
+        # Block RAM is slow to answer: its word goes to a register.
+        fetched = Signal()
         with m.If(self.o.valid):
             with m.If(self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
+        with m.Elif(fetched):
+            m.d.sync += [fetched.eq(0), self.o.payload.eq(ram.read_data), self.o.valid.eq(1)]
         with m.Elif(taken != committed):
             m.d.comb += ram.read_enable.eq(1)
-            m.d.sync += [taken.eq(taken + 1), self.o.valid.eq(1)]
+            m.d.sync += [taken.eq(taken + 1), fetched.eq(1)]
         return m

@@ -113,11 +113,23 @@ class RequestExecutor(wiring.Component):
         def is_op(*ops: Op) -> Any:
             return Cat(*(op == int(item) for item in ops)).any()
 
-        registers, once = Signal(), Signal()
-        lane, last_lane, first_lane = Signal(range(width)), Signal(), Signal()
-        m.d.comb += [
+        # What the header says, a cycle after it is there.
+        registers, once, with_payload = Signal(), Signal(), Signal()
+        m.d.sync += [
             registers.eq(is_op(Op.READ_REGISTERS, Op.WRITE_REGISTERS)),
             once.eq(is_op(*sorted(ONCE))),
+            with_payload.eq(is_op(*sorted(WITH_PAYLOAD))),
+        ]
+        # Whether count is 0 or 1, known with it.
+        none_left, one_left = Signal(), Signal()
+
+        def set_count(value: int) -> list[Any]:
+            return [count.eq(value), none_left.eq(int(value == 0)), one_left.eq(int(value == 1))]
+
+        count_down = [count.eq(count - 1), none_left.eq(one_left), one_left.eq(count == 2)]
+
+        lane, last_lane, first_lane = Signal(range(width)), Signal(), Signal()
+        m.d.comb += [
             lane.eq(Mux(registers, address[:2], address[: len(lane)])),
             last_lane.eq(lane == Mux(registers, 3, width - 1)),
             first_lane.eq(lane == 0),
@@ -125,28 +137,21 @@ class RequestExecutor(wiring.Component):
 
         # The answer's header: that of the request, but for the version and the length of the payload.
         length = Signal(16)
-        with m.Switch(op):
-            with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
-                m.d.comb += length.eq(count)
-            with m.Case(int(Op.HELLO)):
-                m.d.comb += length.eq(len(self._identity))
-            with m.Case(int(Op.MARCH)):
-                m.d.comb += length.eq(4 + width)
-            with m.Case(int(Op.COUNTERS)):
-                m.d.comb += length.eq(8)
         refused = Signal()
         m.d.comb += refused.eq(status != Status.OK)
-        answer = Cat(Const(PROTOCOL, 8), op, tag, flags, address, Mux(refused, 0, length))
 
-        # Bytes of the answer: those of the present state, each followed by its part of the CRC.
+        # Bytes of the answer: that of the present state goes to a register, and from there into the CRC. `sent`, in the
+        # next cycle: on to the next one.
         send, byte, covered, sent = Signal(), Signal(8), Signal(), Signal()
-        m.d.comb += [
-            self.o.valid.eq(send & ~crc.busy),
-            self.o.payload.eq(byte),
-            sent.eq(self.o.valid & self.o.ready),
-            crc.byte.eq(byte),
-            crc.start.eq(sent & covered),
-        ]
+        to_crc = Signal()
+        m.d.comb += [crc.byte.eq(self.o.payload), crc.start.eq(sent & to_crc)]
+        m.d.sync += sent.eq(0)
+        with m.If(~self.o.valid):
+            m.d.sync += [self.o.payload.eq(byte), to_crc.eq(covered)]
+            with m.If(send & ~crc.busy):
+                m.d.sync += [self.o.valid.eq(1), sent.eq(1)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
         def send_crc(then: str) -> None:
             """Four bytes of CRC from ``position`` on; ``position`` and CRC are cleared at the end."""
@@ -160,7 +165,9 @@ class RequestExecutor(wiring.Component):
         m.submodules.rom = rom = Memory(shape=8, depth=len(self._identity), init=list(self._identity))
         rom_port = rom.read_port()
         rom_index = Signal(range(len(self._identity)))
+        rom_byte = Signal(8, reset_less=True)  # block RAM is slow to answer
         m.d.comb += rom_port.addr.eq(rom_index)
+        m.d.sync += rom_byte.eq(rom_port.data)
 
         pattern = Signal(8)
         inverse = Signal()
@@ -177,9 +184,10 @@ class RequestExecutor(wiring.Component):
 
         def access(writes: bool, then: str) -> None:
             """Start an access, unless the bus is lost, and wait for its end in the state ``then``."""
-            m.d.comb += [bus.write.eq(int(writes)), bus.start.eq(~lost)]
+            m.d.sync += [bus.write.eq(int(writes)), bus.start.eq(~lost)]
             m.next = then
 
+        m.d.sync += [self.reset.eq(0), bus.start.eq(0)]
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += self.i.ready.eq(1)
@@ -188,7 +196,19 @@ class RequestExecutor(wiring.Component):
                     m.d.sync += [Cat(*header).eq(Cat(Cat(*header)[8:], self.i.payload)), position.eq(position + 1)]
                     with m.If(position == HEADER_BYTES - 1):
                         m.d.sync += position.eq(0)
-                        m.next = "CHECK"
+                        m.next = "DECODE"
+            with m.State("DECODE"):
+                m.d.sync += [none_left.eq(count == 0), one_left.eq(count == 1), length.eq(0)]
+                with m.Switch(op):
+                    with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
+                        m.d.sync += length.eq(count)
+                    with m.Case(int(Op.HELLO)):
+                        m.d.sync += length.eq(len(self._identity))
+                    with m.Case(int(Op.MARCH)):
+                        m.d.sync += length.eq(4 + width)
+                    with m.Case(int(Op.COUNTERS)):
+                        m.d.sync += length.eq(8)
+                m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(~is_op(Op.HELLO) & (version != PROTOCOL)):
                     m.d.sync += status.eq(Status.VERSION)
@@ -204,12 +224,21 @@ class RequestExecutor(wiring.Component):
                     m.d.sync += status.eq(Status.REPEATED)
                 m.next = "ANSWER"
             with m.State("ANSWER"):
+                # The header goes round once, past the place of its first byte.
                 m.d.comb += [
                     crc.clear.eq(position == 0),
                     send.eq(1),
                     covered.eq(position >= len(SYNC_RESPONSE)),
-                    byte.eq(Cat(*(Const(value, 8) for value in SYNC_RESPONSE), answer).word_select(position, 8)),
+                    byte.eq(version),
                 ]
+                for number, value in enumerate((*SYNC_RESPONSE, PROTOCOL)):
+                    with m.If(position == number):
+                        m.d.comb += byte.eq(value)
+                for number in range(2):
+                    with m.If(position == _HEAD - 2 + number):
+                        m.d.comb += byte.eq(Mux(refused, 0, length.word_select(number, 8)))
+                with m.If(sent & covered):
+                    m.d.sync += Cat(*header).eq(Cat(Cat(*header)[8:], version))
                 with m.If(sent):
                     m.d.sync += position.eq(position + 1)
                     with m.If(position == _HEAD - 1):
@@ -235,21 +264,23 @@ class RequestExecutor(wiring.Component):
                         with m.Case(int(Op.MARCH)):
                             m.next = "MARCH"
                         with m.Default():
-                            m.d.sync += [data[:64].eq(self.counters), count.eq(8)]
+                            m.d.sync += [data[:64].eq(self.counters), *set_count(8)]
                             m.next = "COUNTERS"
 
             with m.State("DRAIN"):  # the payload of a refused request
-                with m.If(~is_op(*sorted(WITH_PAYLOAD)) | (count == 0)):
+                with m.If(~with_payload | none_left):
                     m.next = "STATUS"
                 with m.Else():
                     m.d.comb += self.i.ready.eq(1)
                     with m.If(self.i.valid):
-                        m.d.sync += count.eq(count - 1)
+                        m.d.sync += count_down
 
             with m.State("IDENTITY"):
-                m.next = "IDENTITY_BYTE"  # the ROM's latency
+                m.next = "IDENTITY_READ"  # the ROM's latency
+            with m.State("IDENTITY_READ"):
+                m.next = "IDENTITY_BYTE"  # and the register's
             with m.State("IDENTITY_BYTE"):
-                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(rom_port.data)]
+                m.d.comb += [send.eq(1), covered.eq(1), byte.eq(rom_byte)]
                 with m.If(sent):
                     m.d.sync += rom_index.eq(rom_index + 1)
                     m.next = "IDENTITY"
@@ -257,8 +288,7 @@ class RequestExecutor(wiring.Component):
                         m.next = "STATUS"
 
             with m.State("RESET"):
-                m.d.comb += self.reset.eq(1)
-                m.d.sync += position.eq(position + 1)
+                m.d.sync += [self.reset.eq(1), position.eq(position + 1)]
                 with m.If(position == _RESET_CYCLES):
                     m.d.sync += position.eq(0)
                     m.next = "RESET_WAIT"
@@ -269,12 +299,12 @@ class RequestExecutor(wiring.Component):
             with m.State("COUNTERS"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
                 with m.If(sent):
-                    m.d.sync += [data.eq(data[8:]), count.eq(count - 1)]
-                    with m.If(count == 1):
+                    m.d.sync += [data.eq(data[8:]), *count_down]
+                    with m.If(one_left):
                         m.next = "STATUS"
 
             with m.State("READ"):
-                with m.If(count == 0):
+                with m.If(none_left):
                     m.next = "STATUS"
                 with m.Elif(registers & address[ADDRESS_BITS]):
                     m.d.sync += [status.eq(Status.OUTSIDE), position.eq(0)]
@@ -294,18 +324,18 @@ class RequestExecutor(wiring.Component):
             with m.State("READ_BYTE"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
                 with m.If(sent):
-                    m.d.sync += [data.eq(data[8:]), address.eq(address + 1), count.eq(count - 1)]
-                    with m.If(last_lane | (count == 1)):
+                    m.d.sync += [data.eq(data[8:]), address.eq(address + 1), *count_down]
+                    with m.If(last_lane | one_left):
                         m.next = "READ"
 
             with m.State("WRITE"):
-                with m.If(count != 0):
+                with m.If(~none_left):
                     m.d.comb += self.i.ready.eq(1)
                     with m.If(self.i.valid):
                         m.d.sync += [
                             data.eq(Cat(data[8:], self.i.payload)),
                             strobe.eq(Cat(strobe[1:], 1)),
-                            count.eq(count - 1),
+                            *count_down,
                         ]
                         with m.If(last_lane):
                             m.next = "WRITE_START"
@@ -322,22 +352,20 @@ class RequestExecutor(wiring.Component):
                     with m.Else():
                         m.d.sync += address.eq(address + 1)
             with m.State("WRITE_START"):
-                m.d.comb += bus.write.eq(1)
                 with m.If(registers & address[ADDRESS_BITS]):
                     m.d.sync += [status.eq(Status.OUTSIDE), address.eq(address + 1), strobe.eq(0)]
                     m.next = "WRITE"
                 with m.Else():
                     access(True, "WRITE_ACCESS")
             with m.State("WRITE_ACCESS"):
-                m.d.comb += bus.write.eq(1)
                 with m.If(bus.done | lost):
                     m.d.sync += [address.eq(address + 1), strobe.eq(0)]
                     m.next = "WRITE"
 
             with m.State("MARCH"):
                 m.d.comb += inverse.eq(flag[MarchFlag.WRITE_INVERSE])
-                with m.If(refused | (count == 0)):
-                    m.d.sync += count.eq(4)
+                with m.If(refused | none_left):
+                    m.d.sync += set_count(4)
                     m.next = "MARCH_ADDRESS"
                 with m.Elif(flag[MarchFlag.READ]):
                     access(False, "MARCH_READ")
@@ -351,10 +379,10 @@ class RequestExecutor(wiring.Component):
             with m.State("MARCH_COMPARE"):
                 m.d.comb += inverse.eq(flag[MarchFlag.READ_INVERSE])
                 with m.If(refused):
-                    m.d.sync += count.eq(4)
+                    m.d.sync += set_count(4)
                     m.next = "MARCH_ADDRESS"
                 with m.Elif(data != pattern.replicate(width)):
-                    m.d.sync += [status.eq(Status.MISMATCH), count.eq(4)]
+                    m.d.sync += [status.eq(Status.MISMATCH), *set_count(4)]
                     m.next = "MARCH_ADDRESS"
                 with m.Else():
                     m.next = "MARCH_WRITE"
@@ -367,20 +395,19 @@ class RequestExecutor(wiring.Component):
             with m.State("MARCH_START"):
                 access(True, "MARCH_ACCESS")
             with m.State("MARCH_ACCESS"):
-                m.d.comb += bus.write.eq(1)
                 with m.If(bus.done | lost):
                     m.next = "MARCH_NEXT"
             with m.State("MARCH_NEXT"):
-                with m.If(~refused & (count != 1)):
+                with m.If(~refused & ~one_left):
                     m.d.sync += address.eq(address + Mux(flag[MarchFlag.DOWN], -width, width))
-                m.d.sync += count.eq(count - 1)
+                m.d.sync += count_down
                 m.next = "MARCH"
             with m.State("MARCH_ADDRESS"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(address[:8])]
-                with m.If(sent):
-                    m.d.sync += [address.eq(address.rotate_right(8)), count.eq(count - 1)]
-                    with m.If(count == 1):
-                        m.d.sync += count.eq(width)
+                with m.If(sent):  # what comes behind the address is what came there with the header
+                    m.d.sync += [address.eq(Cat(address[8:], count[:8])), *count_down]
+                    with m.If(one_left):
+                        m.d.sync += set_count(width)
                         m.next = "COUNTERS"  # the data register, byte by byte
                 m.d.sync += [last_tag.eq(tag), last_valid.eq(1)]
 

@@ -90,8 +90,7 @@ class HostLink(wiring.Component):
         def tick(bits: int) -> Signal:
             """In one cycle of each 2^bits."""
             before, now = Signal(name=f"before_{bits}"), Signal(name=f"tick_{bits}")
-            m.d.sync += before.eq(cycles[bits - 1])
-            m.d.comb += now.eq(before & ~cycles[bits - 1])
+            m.d.sync += [before.eq(cycles[bits - 1]), now.eq(before & ~cycles[bits - 1])]
             return now
 
         silence = tick(self._silence_bits)

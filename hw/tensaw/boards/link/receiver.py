@@ -80,6 +80,9 @@ class FrameReceiver(wiring.Component):
         count = Signal(16)
         silent = Signal()
         broken_off = Signal()
+        # Of a header that has been read; they may be a cycle old, since its CRC takes longer.
+        no_payload, no_room = Signal(), Signal()
+        m.d.sync += [no_payload.eq(~with_payload | (count == 0)), no_room.eq(count > buffer.room)]
         m.d.comb += [
             buffer.byte.eq(self.byte),
             crc.byte.eq(self.byte),
@@ -130,9 +133,9 @@ class FrameReceiver(wiring.Component):
                 with m.If(~crc.busy):
                     with m.If(~crc.good):
                         m.next = "BAD"
-                    with m.Elif(~with_payload | (count == 0)):
+                    with m.Elif(no_payload):
                         m.next = "COMMIT"
-                    with m.Elif(count > buffer.room):
+                    with m.Elif(no_room):
                         m.next = "FULL"
                     with m.Else():
                         m.d.comb += crc.clear.eq(1)
