@@ -51,6 +51,7 @@ class LaneBench(Bench):
             "shift": np.where(tie, rng.integers(-5, 1, count), shift),
             "rounding": rng.integers(0, 3, count),
             "zero_point": rng.integers(-128, 128, count),
+            "invert": rng.random(count) < 0.2,
             "low": np.where(wide, -128, low),
             "high": np.where(wide, 127, high),
         }  # fmt: skip
@@ -62,6 +63,7 @@ class LaneBench(Bench):
         for rounding in Rounding:
             mine = given["rounding"] == rounding
             results[mine] = multiply(total[mine], given["multiplier"][mine], given["shift"][mine], rounding)
+        results = np.where(given["invert"], -1 - results, results)
         return results, np.clip(results + given["zero_point"], given["low"], given["high"])
 
     def sample(self, given: dict[str, np.ndarray], results: np.ndarray) -> None:
@@ -87,8 +89,14 @@ class LaneBench(Bench):
         count = len(given["value"])
         results: list[int] = []
         found: list[int] = []
-        early = ("value", "addend", "carry", "multiplier", "shift", "rounding")
-        late = ("zero_point", "low", "high")
+        rounding_latency = self.constants["rounding_latency"]
+        early = ("value", "addend", "carry", "multiplier", "left", "right")
+        late = ("zero_point", "low", "high", "least", "most")
+        shift, zero_point = given["shift"], given["zero_point"]
+        given = given | {
+            "left": np.maximum(shift, 0), "right": np.maximum(-shift, 0),
+            "least": given["low"] - zero_point, "most": given["high"] - zero_point,
+        }  # fmt: skip
         step = 0
 
         def offer(names: tuple[str, ...], index: int) -> None:
@@ -104,6 +112,8 @@ class LaneBench(Bench):
             ports.enable.set(int(enable))
             # While the lane is not enabled its inputs are nobody's.
             offer(early, step if enable else -1)
+            offer(("rounding",), step - rounding_latency if enable else -1)
+            offer(("invert",), step - result_latency + 1 if enable else -1)
             offer(late, step - result_latency if enable else -1)
             await self.clocks()
             if not enable:
@@ -138,7 +148,7 @@ async def negative_multipliers(bench: LaneBench) -> None:
     given |= {
         "value": rng.integers(-(1 << 31) + 1, 1 << 31, count),
         "multiplier": rng.integers(-(1 << 31) + 1, 1 << 31, count),
-        **{name: np.zeros(count, int) for name in ("addend", "carry", "shift", "rounding")},
+        **{name: np.zeros(count, int) for name in ("addend", "carry", "shift", "rounding", "invert")},
     }  # fmt: skip
     results, _ = await bench.run(given, "rarely")
     np.testing.assert_array_equal(results, high_multiply(given["value"], given["multiplier"]))

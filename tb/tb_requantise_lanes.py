@@ -14,7 +14,7 @@ from common.pauses import STYLES, Pace, make_pace
 
 from tensaw.compiler.ir import Rounding
 from tensaw.model.requantise import multiply, wrap32
-from tensaw.spec.isa import Operation, Unit
+from tensaw.spec.isa import Operation, OutputKind, Unit
 
 COVER = Cover("requantise_lanes")
 cover_run = COVER.cross("run", tuple(kind.name for kind in Operation), ("no table", "table"), (
@@ -111,6 +111,9 @@ class LanesBench(Bench):
             a = self.results[begin + 10] = scaled(first << 20, run["SCALE_A"], Rounding.DOUBLE)
             b = self.results[begin + 7] = scaled(second << 20, run["SCALE_B"], Rounding.DOUBLE)
             total = a + b if operation == Operation.ADD else b - a if step["reverse"] else a - b
+            if operation == Operation.SUB:  # what is subtracted is made negative already, but for 1
+                subtracted = begin + (10 if step["reverse"] else 7)
+                self.results[subtracted] = -1 - self.results[subtracted]
         self.results[begin + 17] = scaled(int(wrap32(total)), run["SCALE_OUT"], out["rounding"])
 
     async def cycle_of(self, enable: bool, issue: bool, run: Registers) -> bool:
@@ -225,6 +228,7 @@ async def one_beat_a_cycle(bench: LanesBench) -> None:
     for operation, period in ((Operation.NONE, 1), (Operation.ADD, 4)):
         run = bench.run(operation, False, True, True)
         bench.ports.run.set(payload_of(Unit.OUTPUT, run))
+        await bench.cycle_of(True, False, run)
         given = 0
         for _ in range(80):
             given += await bench.cycle_of(True, True, run)
@@ -235,9 +239,11 @@ async def one_beat_a_cycle(bench: LanesBench) -> None:
 @testcase(LanesBench)
 async def direct_use(bench: LanesBench) -> None:
     """softmax's operations: the result after its latency, and, if it is to be written, a byte of the output."""
-    ports, rng, latency = bench.ports, bench.rng, bench.constants["result_latency"]
-    run = bench.run(Operation.NONE, True, False, False)
+    ports, rng, latency = bench.ports, bench.rng, bench.constants["result_latency"] + 1
+    run = bench.run(bench.choose(*Operation), True, True, True)
+    run["RUN"]["kind"] = int(OutputKind.SOFTMAX)
     ports.run.set(payload_of(Unit.OUTPUT, run))
+    await bench.clocks()
     pending: list[int | None] = [None] * latency
     pace = bench.pace("rarely", "often")
     for number in range(bench.count(250)):
@@ -270,6 +276,7 @@ async def reset_in_the_middle(bench: LanesBench) -> None:
     for operation in (Operation.NONE, Operation.ADD, Operation.NONE, Operation.MUL):
         run = bench.run(operation, False, True, True)
         bench.ports.run.set(payload_of(Unit.OUTPUT, run))
+        await bench.cycle_of(True, False, run)
         for _ in range(bench.integers(5, 40)):
             await bench.cycle_of(True, True, run)
         await bench.restart()

@@ -59,7 +59,7 @@ class SoftmaxBench(Bench):
         self.source.send(int.from_bytes(self.memory[at].tobytes(), "little"))
 
     async def lane(self) -> None:
-        ports, latency = self.ports, self.constants["result_latency"]
+        ports, latency = self.ports, self.constants["result_latency"] + 1
         pipe: deque[int | None] = deque([None] * latency)
         while True:
             enable = self.enable()

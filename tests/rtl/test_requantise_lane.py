@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 
 from tensaw.compiler.ir import Rounding
 from tensaw.model.requantise import high_multiply, multiply, wrap32
-from tensaw.rtl.output.requantise import BYTE_LATENCY, RESULT_LATENCY, RequantiseLane
+from tensaw.rtl.output.requantise import BYTE_LATENCY, RESULT_LATENCY, ROUNDING_LATENCY, RequantiseLane
 
 EXTREMES = np.array([0, 1, -1, 2, -2, 3, (1 << 31) - 1, -(1 << 31), 1 << 30, -(1 << 30), (1 << 30) - 1])
 MULTIPLIERS = np.array([0, 1 << 30, (1 << 31) - 1, (1 << 30) + 1, 1518500250])
@@ -32,8 +32,9 @@ def stimuli(rng, count):
     return value, addend, multiplier, shift
 
 
-def run(columns, enables):
-    """Results and bytes of the lane for a list of (value, addend, multiplier, shift, rounding, zero, low, high)."""
+def run(columns, enables, inverted=lambda index: False):
+    """Results and bytes of the lane for a list of (value, addend, multiplier, shift, rounding, zero, low, high);
+    ``inverted``: whose results are."""
     lane = RequantiseLane()
     results, data = [], []
 
@@ -44,18 +45,23 @@ def run(columns, enables):
             enable = bool(enables())
             ctx.set(lane.enable, enable)
             if index < len(columns):
-                value, addend, multiplier, shift, rounding, *_ = columns[index]
+                value, addend, multiplier, shift, *_ = columns[index]
                 ctx.set(lane.value, value)
                 ctx.set(lane.addend, addend)
                 ctx.set(lane.multiplier, multiplier)
-                ctx.set(lane.shift, shift)
-                ctx.set(lane.rounding, rounding)
+                ctx.set(lane.left, max(shift, 0))
+                ctx.set(lane.right, max(-shift, 0))
+            if 0 <= steps - ROUNDING_LATENCY < len(columns):
+                ctx.set(lane.rounding, columns[steps - ROUNDING_LATENCY][4])
+            ctx.set(lane.invert, inverted(steps - RESULT_LATENCY + 1))
             late = steps - RESULT_LATENCY
             if 0 <= late < len(columns):
                 zero_point, low, high = columns[late][5:]
                 ctx.set(lane.zero_point, zero_point)
                 ctx.set(lane.low, low)
                 ctx.set(lane.high, high)
+                ctx.set(lane.least, low - zero_point)
+                ctx.set(lane.most, high - zero_point)
             if enable:
                 if 0 <= late < len(columns):
                     results.append(ctx.get(lane.result))
@@ -95,3 +101,14 @@ def test_high_multiply_of_negative_multipliers():
     columns = [(int(x), 0, int(y), 0, 0, 0, -128, 127) for x, y in zip(a, b, strict=True)]
     results, _ = run(columns, lambda: True)
     np.testing.assert_array_equal(results, high_multiply(a, b))
+
+
+def test_inverts_results():
+    rng = np.random.default_rng(6)
+    a, b = rng.integers(-(1 << 31) + 1, 1 << 31, (2, 200))
+    columns = [(int(x), 0, int(y), 0, 0, 0, -128, 127) for x, y in zip(a, b, strict=True)]
+    results, data = run(columns, lambda: rng.random() < 0.8, lambda index: index % 3 == 0)
+    products = high_multiply(a, b)
+    expected = np.where(np.arange(200) % 3 == 0, -1 - products, products)
+    np.testing.assert_array_equal(results, expected)
+    np.testing.assert_array_equal(data, np.clip(expected, -128, 127))

@@ -76,9 +76,9 @@ def _feeder_latency() -> int:
 
 
 def _lane_latencies() -> dict[str, int]:
-    from tensaw.rtl.output.requantise import BYTE_LATENCY, RESULT_LATENCY
+    from tensaw.rtl.output.requantise import BYTE_LATENCY, RESULT_LATENCY, ROUNDING_LATENCY
 
-    return {"result_latency": RESULT_LATENCY, "byte_latency": BYTE_LATENCY}
+    return {"result_latency": RESULT_LATENCY, "byte_latency": BYTE_LATENCY, "rounding_latency": ROUNDING_LATENCY}
 
 
 def _outstanding_writes() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,29 +12,30 @@ from tensaw.compiler.ir import Rounding
 from tensaw.rtl.control.command import run_layout
 from tensaw.rtl.memory.ram import Ram
 from tensaw.rtl.output.parameters import SHIFT_BITS
-from tensaw.rtl.output.requantise import RESULT_LATENCY, RequantiseLane
+from tensaw.rtl.output.requantise import RESULT_LATENCY, ROUNDING_LATENCY, RequantiseLane
 from tensaw.rtl.output.tables import LOOKUP_WORDS, table_write_layout
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Operation, Unit
+from tensaw.spec.isa import Operation, OutputKind, Unit
 
 __all__ = ["OPERAND_SHIFT", "Lanes", "direct_layout"]
 
 OPERAND_SHIFT = 20
 """ADD and SUB shift operands left by this much before they scale them."""
-_PRODUCT_SHIFTS = 16, 15
-"""MUL: shifts of the factors, which sum to 31, so that the high multiplication gives their product itself."""
+_PRODUCT_SHIFTS = 8, 23
+"""MUL: shifts of the factors, which sum to 31, so that the high multiplication gives their product itself. The second
+one's nine bits are the multiplier's uppermost."""
 _GROUPS = 5
 """Groups of four cycles from a beat's first operation to its last."""
 
 
 class _Step(enum.Enum, shape=2):  # type: ignore[call-arg]
-    """What a lane does with a beat: requantise the accumulator, scale an operand (MUL: multiply both), the result."""
+    """What the lanes take: the accumulator to requantise, the result, or an operand to scale (MUL: to multiply)."""
 
     ACCUMULATOR = 0
-    FIRST = 1
-    SECOND = 2
-    RESULT = 3
+    RESULT = 1
+    FIRST = 2
+    SECOND = 3
 
 
 def direct_layout() -> data.StructLayout:
@@ -45,8 +46,15 @@ def direct_layout() -> data.StructLayout:
     )
 
 
+_SCALE = data.StructLayout({"multiplier": signed(32), "left": 5, "right": 5})
+"""A multiplier and its shift, in either direction."""
 _LATE = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8), "table": 1, "final": 1})
 """What belongs to an operation's last stages."""
+
+
+def _directions(shift: Value) -> tuple[Value, Value]:
+    """Left and right shift by a signed number of bits."""
+    return Mux(shift[-1], 0, shift[:5]), Mux(shift[-1], (-shift)[:5], 0)
 
 
 class Lanes(wiring.Component):
@@ -84,7 +92,7 @@ class Lanes(wiring.Component):
     slot : Out(1), drained : Out(1)
         A beat with a second operand can start now; no such beat is in an early stage.
     direct : In(direct_layout), result : Out(signed 32)
-        Softmax's own use of lane 0, in cycles without beats; the result comes 7 cycles after ``direct``.
+        Softmax's own use of lane 0, in a SOFTMAX run; the result comes 8 cycles after ``direct``.
     table : In(table_write_layout)
     finishing : Out(1)
         ``bytes`` will belong to the next beat in the next enabled cycle.
@@ -92,8 +100,8 @@ class Lanes(wiring.Component):
 
     Timing
     ------
-    ``bytes`` are there 11 cycles after ``issue``, with a second operand 28, after ``direct`` 10. One beat a cycle, with
-    a second operand one in four.
+    ``bytes`` are there 11 cycles after ``issue`` and ``direct``, with a second operand 28 cycles after ``issue``. One
+    beat a cycle, with a second operand one in four.
     """
 
     enable: Signal
@@ -137,83 +145,153 @@ class Lanes(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         run = self.run
-        combine = Signal()  # the run has a second operand
-        product = Signal()  # which is multiplied
-        m.d.sync += [
-            combine.eq(run.operand_step.operation != Operation.NONE),
-            product.eq(run.operand_step.operation == Operation.MUL),
-        ]
+        combine, softmax = Signal(), Signal()  # the run has a second operand, is a SOFTMAX
+        combines = (run.run.kind == OutputKind.DRAIN) & (run.operand_step.operation != Operation.NONE)
+        m.d.sync += [combine.eq(combines), softmax.eq(run.run.kind == OutputKind.SOFTMAX)]
 
-        # Schedule.
-        phase = Signal(2)
+        # Schedule: what the lanes take in this cycle.
+        phase, next_phase = Signal(2), Signal(2)
+        step = Signal(_Step)
+        m.d.comb += next_phase.eq(phase + self.enable)
+        m.d.sync += [phase.eq(next_phase), step.eq(_Step.ACCUMULATOR)]
+        with m.If(combines):
+            with m.Switch(next_phase):
+                for number, kind in ((2, _Step.SECOND), (1, _Step.FIRST), (0, _Step.RESULT)):
+                    with m.Case(number):
+                        m.d.sync += step.eq(kind)
+
+        # What they have taken.
         groups = Signal(_GROUPS)  # bit g: a beat with a second operand is in its group g of four cycles
-        first = Signal()  # a beat's accumulators are in the issue registers
-        step, next_step = Signal(_Step), Signal(_Step)
         slot = Signal()
+        single = Signal()  # a beat that is one operation, or softmax's byte
+        is_result = Signal()
         m.d.comb += [self.slot.eq(slot), self.drained.eq(~groups.any())]
         with m.If(self.enable):
-            m.d.sync += [phase.eq(phase + 1), slot.eq(phase == 2), first.eq(self.issue), step.eq(next_step)]
+            m.d.sync += [
+                slot.eq(phase == 2),
+                single.eq(Mux(softmax, self.direct.valid & self.direct.write, self.issue & ~combine)),
+                is_result.eq(step == _Step.RESULT),
+            ]
             with m.If(self.slot):
                 m.d.sync += groups.eq(Cat(self.issue & combine, groups[:-1]))
-        final = Signal()
-        with m.If(~self.issue):
-            with m.Switch(phase):  # of the cycle before the step
-                with m.Case(2):
-                    m.d.comb += next_step.eq(_Step.SECOND)
-                with m.Case(1):
-                    m.d.comb += next_step.eq(_Step.FIRST)
-                with m.Case(0):
-                    m.d.comb += next_step.eq(_Step.RESULT)
-        m.d.comb += final.eq((step == _Step.RESULT) & groups[4])
 
-        # What goes along with an operation to its end.
-        late = Signal(_LATE)
-        m.d.comb += [
-            late.final.eq(Mux(self.direct.valid, self.direct.write, (first & ~combine) | final)),
-            late.table.eq(run.run.table & ~self.direct.valid),
-        ]
-        for name, direct in (("zero_point", -128), ("low", -128), ("high", 127)):
-            result = Mux(step == _Step.RESULT, run.quant_out[name], run.quant[name])
-            m.d.comb += late[name].eq(Mux(self.direct.valid, direct, result))
-        for cycle in range(RESULT_LATENCY):
-            following = Signal(_LATE, name=f"late{cycle + 1}")
+        late, translated = self._late(m, softmax, single | (is_result & groups[4]), is_result)
+        shared = self._shared(m, step, softmax)
+        for index in range(self._lanes):
+            self._lane(m, platform, index, step, phase, late, translated, shared)
+        return m
+
+    def _delayed(self, m: Module, value: Value, cycles: int, name: str) -> Value:
+        for cycle in range(cycles):
+            following = Signal.like(value, name=f"{name}{cycle + 1}")
             with m.If(self.enable):
-                m.d.sync += following.eq(late)
-            late = following
-        translate, translated = Signal(), Signal()  # the byte goes through the table in this cycle, has gone
+                m.d.sync += following.eq(value)
+            value = following
+        return value
+
+    def _late(
+        self, m: Module, softmax: Signal, final: Value, is_result: Signal
+    ) -> tuple[dict[str, Value], tuple[Signal, Signal]]:
+        """What goes along with an operation to its end: what the lanes want then, and whether the byte goes through
+        the table in this cycle, or has gone."""
+        run = self.run
+        begin = Signal(_LATE)
+        m.d.comb += [begin.final.eq(final), begin.table.eq(run.run.table & ~softmax)]
+        for name, direct in (("zero_point", -128), ("low", -128), ("high", 127)):
+            m.d.comb += begin[name].eq(Mux(softmax, direct, Mux(is_result, run.quant_out[name], run.quant[name])))
+        before = data.View(_LATE, self._delayed(m, begin.as_value(), RESULT_LATENCY - 1, "late"))
+        late = data.View(_LATE, self._delayed(m, before.as_value(), 1, "latest"))
+        least, most = Signal(signed(9)), Signal(signed(9))
+        translate, translated = Signal(), Signal()
         byte_final = Signal()
         with m.If(self.enable):
             m.d.sync += [
+                least.eq(before.low - before.zero_point),
+                most.eq(before.high - before.zero_point),
                 translate.eq(late.table),
                 translated.eq(translate),
                 byte_final.eq(late.final),
                 self.finishing.eq(byte_final),
             ]
+        settings = {name: late[name] for name in ("zero_point", "low", "high")}
+        return settings | {"least": least, "most": most}, (translate, translated)
 
-        shared = self._shared(m, product)
-        for index in range(self._lanes):
-            self._lane(m, platform, index, step, phase, late, translate, translated, product, shared)
-        return m
-
-    def _shared(self, m: Module, product: Value) -> dict[str, Value]:
-        """Values that are the same in all lanes: offsets of the operands, and which of them SUB inverts."""
-        setting = self.run.operand_step
-        offset_a, offset_b = Signal(signed(32)), Signal(signed(32))
-        subtract, invert_a, invert_b = Signal(), Signal(), Signal()
+    def _shared(self, m: Module, step: Signal, softmax: Signal) -> dict[str, Value]:
+        """Values that are the same in all lanes, of the operation that they have taken."""
+        run, setting, direct = self.run, self.run.operand_step, self.direct
+        # Settings of the run.
+        product, subtract, invert_a, invert_b = Signal(), Signal(), Signal(), Signal()
         subtracts = setting.operation == Operation.SUB
         m.d.sync += [
-            offset_a.eq(-(setting.zero_a << Mux(product, _PRODUCT_SHIFTS[0], OPERAND_SHIFT))),
-            offset_b.eq(-(setting.zero_b << OPERAND_SHIFT)),
+            product.eq(setting.operation == Operation.MUL),
             subtract.eq(subtracts),
             invert_a.eq(subtracts & setting.reverse),
             invert_b.eq(subtracts & ~setting.reverse),
         ]
+        scales = {}
+        for name, scale in (("scale", run.scale), ("scale_out", run.scale_out)):
+            scales[name] = Signal(_SCALE, name=name)
+            left, right = _directions(scale.shift)
+            m.d.comb += [scales[name].multiplier.eq(scale.multiplier), scales[name].left.eq(left)]
+            m.d.comb += scales[name].right.eq(right)
+        for name, scale in (("scale_a", run.scale_a), ("scale_b", run.scale_b)):
+            # Both shifts to the left at once. What they take out of 32 bits is multiplied by 0, and so are operands of
+            # MUL, whose `factor` makes the multiplier.
+            scales[name] = Signal(_SCALE, name=name)
+            left, right = _directions(scale.shift)
+            nothing = Signal(name=f"{name}_nothing")
+            m.d.sync += [
+                scales[name].left.eq(Mux(product, _PRODUCT_SHIFTS[0], OPERAND_SHIFT + left)),
+                scales[name].right.eq(Mux(product, 0, right)),
+                nothing.eq(product | (scale.shift >= 32 - OPERAND_SHIFT)),
+            ]
+            m.d.comb += scales[name].multiplier.eq(Mux(nothing, 0, scale.multiplier))
+        left, right = _directions(direct.shift)
+
+        common = Signal(_SCALE)
+        rounding = Signal(2)
+        constant, carry = Signal(8), Signal()
+        bias, scaled, result, factor, inverts = Signal(), Signal(), Signal(), Signal(), Signal()
+        with m.If(self.enable):
+            m.d.sync += [
+                constant.eq(0),
+                carry.eq(0),
+                bias.eq(0),
+                scaled.eq(0),
+                result.eq(0),
+                factor.eq(0),
+                inverts.eq(0),
+                rounding.eq(Rounding.DOUBLE),
+            ]
+            with m.Switch(step):
+                with m.Case(_Step.ACCUMULATOR):
+                    m.d.sync += common.eq(scales["scale"])
+                    with m.If(~softmax):
+                        m.d.sync += [bias.eq(run.quant.bias), scaled.eq(run.quant.scale)]
+                        m.d.sync += rounding.eq(run.quant.rounding)
+                with m.Case(_Step.RESULT):
+                    m.d.sync += [common.eq(scales["scale_out"]), result.eq(1), carry.eq(subtract)]
+                    m.d.sync += rounding.eq(run.quant_out.rounding)
+                # Operands come as value + 128 - 256; the rest of 128 - zero point is the carry.
+                with m.Case(_Step.FIRST):
+                    m.d.sync += [common.eq(scales["scale_a"]), carry.eq(1), inverts.eq(invert_a)]
+                    m.d.sync += constant.eq(Cat(~setting.zero_a[:7], setting.zero_a[7]))
+                with m.Case(_Step.SECOND):
+                    m.d.sync += [common.eq(scales["scale_b"]), carry.eq(1), inverts.eq(invert_b)]
+                    m.d.sync += constant.eq(Cat(~setting.zero_b[:7], setting.zero_b[7]))
+            with m.If(softmax):
+                m.d.sync += [common.multiplier.eq(direct.multiplier), common.left.eq(left), common.right.eq(right)]
         return {
-            "offset_a": offset_a,
-            "offset_b": offset_b,
-            "invert_a": invert_a,
-            "invert_b": invert_b,
-            "subtract": subtract,
+            "bias": bias,
+            "scaled": scaled,
+            "result": result,
+            "constant": constant,
+            "carry": carry,
+            "scale": common,
+            "rounding": self._delayed(m, rounding, ROUNDING_LATENCY, "rounding"),
+            "invert": self._delayed(m, inverts, RESULT_LATENCY - 1, "invert"),
+            "factor": (step == _Step.FIRST) & product,
+            "softmax": softmax,
         }
 
     def _lane(
@@ -223,24 +301,23 @@ class Lanes(wiring.Component):
         index: int,
         step: Signal,
         phase: Signal,
-        late: data.View,
-        translate: Signal,
-        translated: Signal,
-        product: Signal,
-        shared: dict[str, Value],
+        late: dict[str, Value],
+        translated: tuple[Signal, Signal],
+        shared: dict[str, Any],
     ) -> None:
-        run = self.run
         lane: RequantiseLane = place(m, platform, f"lane{index}", RequantiseLane)
         m.submodules[f"lookup{index}"] = lookup = Ram(LOOKUP_WORDS, 32)
 
-        accumulator = Signal(signed(32), name=f"accumulator{index}", reset_less=True)
         # The second operand, in the group of cycles 0, 4 and 8 of its beat; kept results of two steps.
         operands = [Signal(signed(8), name=f"operand{index}_{group}", reset_less=True) for group in range(3)]
         first_byte = Signal(signed(8), name=f"first_byte{index}", reset_less=True)
         second = Signal(signed(32), name=f"second{index}", reset_less=True)
+        value = Signal(signed(32), name=f"value{index}", reset_less=True)
+        factor = Signal(signed(9), name=f"factor{index}", reset_less=True)
+        accumulator = self.accumulators[index]
+        if index == 0:
+            accumulator = Mux(shared["softmax"], self.direct.value, accumulator)
         with m.If(self.enable):
-            with m.If(self.issue):
-                m.d.sync += accumulator.eq(self.accumulators[index])
             with m.If(phase == 3):
                 m.d.sync += [
                     operands[0].eq(self.operand[8 * index :][:8]),
@@ -251,60 +328,35 @@ class Lanes(wiring.Component):
                 m.d.sync += first_byte.eq(lane.byte)
             with m.If(phase == 2):
                 m.d.sync += second.eq(lane.result)
+            # What is taken. Of operands the upper bits are a constant.
+            m.d.sync += value.eq(Mux(step == _Step.RESULT, second, accumulator))
+            with m.If((step == _Step.FIRST) | (step == _Step.SECOND)):
+                operand = Mux(step == _Step.FIRST, first_byte, operands[1])
+                m.d.sync += value.eq(Cat(operand[:7], ~operand[7], Const(-1, 24)))
+            m.d.sync += factor.eq(0)
+            with m.If(shared["factor"]):
+                m.d.sync += factor.eq(operands[2] - self.run.operand_step.zero_b)
 
+        scale, scaled = shared["scale"], shared["scaled"]
+        left, right = _directions(self.shift[index])
+        addend = Mux(shared["bias"], self.bias[index], Mux(shared["result"], lane.result, 0))
         m.d.comb += [
             lane.enable.eq(self.enable),
-            lane.rounding.eq(Rounding.DOUBLE),
-            lane.zero_point.eq(late.zero_point),
-            lane.low.eq(late.low),
-            lane.high.eq(late.high),
+            lane.value.eq(value),
+            lane.addend.eq(addend | shared["constant"]),
+            lane.carry.eq(shared["carry"]),
+            lane.left.eq(Mux(scaled, left, scale.left)),
+            lane.right.eq(Mux(scaled, right, scale.right)),
+            lane.multiplier.eq(Mux(scaled, self.multiplier[index], scale.multiplier | (factor << _PRODUCT_SHIFTS[1]))),
+            lane.rounding.eq(shared["rounding"]),
+            lane.invert.eq(shared["invert"]),
         ]
-        with m.Switch(step):
-            with m.Case(_Step.ACCUMULATOR):
-                m.d.comb += [
-                    lane.value.eq(accumulator),
-                    lane.addend.eq(Mux(run.quant.bias, self.bias[index], 0)),
-                    lane.multiplier.eq(Mux(run.quant.scale, self.multiplier[index], run.scale.multiplier.as_signed())),
-                    lane.shift.eq(Mux(run.quant.scale, self.shift[index], run.scale.shift)),
-                    lane.rounding.eq(run.quant.rounding),
-                ]
-            with m.Case(_Step.FIRST):
-                factor = (operands[2] - run.operand_step.zero_b) << _PRODUCT_SHIFTS[1]
-                m.d.comb += [
-                    lane.value.eq(first_byte << Mux(product, _PRODUCT_SHIFTS[0], OPERAND_SHIFT)),
-                    lane.addend.eq(shared["offset_a"]),
-                    lane.multiplier.eq(Mux(product, factor, run.scale_a.multiplier.as_signed())),
-                    lane.shift.eq(Mux(product, 0, run.scale_a.shift)),
-                ]
-            with m.Case(_Step.SECOND):
-                m.d.comb += [
-                    lane.value.eq(operands[1] << OPERAND_SHIFT),
-                    lane.addend.eq(shared["offset_b"]),
-                    lane.multiplier.eq(run.scale_b.multiplier.as_signed()),
-                    lane.shift.eq(run.scale_b.shift),
-                ]
-            with m.Case(_Step.RESULT):
-                m.d.comb += [
-                    lane.value.eq(lane.result ^ shared["invert_a"].replicate(32).as_signed()),
-                    lane.addend.eq(Mux(product, 0, second ^ shared["invert_b"].replicate(32).as_signed())),
-                    lane.carry.eq(shared["subtract"]),
-                    lane.multiplier.eq(run.scale_out.multiplier.as_signed()),
-                    lane.shift.eq(run.scale_out.shift),
-                    lane.rounding.eq(run.quant_out.rounding),
-                ]
+        m.d.comb += [getattr(lane, name).eq(setting) for name, setting in late.items()]
         if index == 0:
             m.d.comb += self.result.eq(lane.result)
-            with m.If(self.direct.valid):
-                m.d.comb += [
-                    lane.value.eq(self.direct.value),
-                    lane.addend.eq(0),
-                    lane.carry.eq(0),
-                    lane.multiplier.eq(self.direct.multiplier),
-                    lane.shift.eq(self.direct.shift),
-                    lane.rounding.eq(Rounding.DOUBLE),
-                ]
 
         # Table: the byte addresses it in the cycle in which it is ready; one more for the byte that bypasses it.
+        translate, has_been = translated
         passed = Signal(8, name=f"passed{index}", reset_less=True)
         m.d.comb += [
             lookup.write_enable.eq(self.table.lookup),
@@ -316,5 +368,5 @@ class Lanes(wiring.Component):
         with m.If(self.enable):
             m.d.sync += [
                 passed.eq(lane.byte),
-                self.bytes[8 * index :][:8].eq(Mux(translated, lookup.read_data.word_select(passed[:2], 8), passed)),
+                self.bytes[8 * index :][:8].eq(Mux(has_been, lookup.read_data.word_select(passed[:2], 8), passed)),
             ]

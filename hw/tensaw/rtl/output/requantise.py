@@ -10,38 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.compiler.ir import Rounding
 
-__all__ = ["BYTE_LATENCY", "RESULT_LATENCY", "RequantiseLane"]
+__all__ = ["BYTE_LATENCY", "RESULT_LATENCY", "ROUNDING_LATENCY", "RequantiseLane"]
 
+ROUNDING_LATENCY = 3
+"""Enabled cycles from the operands to the use of ``rounding``."""
 RESULT_LATENCY = 7
 """Enabled cycles from the operands to ``result``."""
 BYTE_LATENCY = 8
 """Enabled cycles from the operands to ``byte``."""
-
-
-def _high_part(m: Module, x: Value, multiplier: Value, nudge: Value) -> Signal:
-    """``(x * multiplier + nudge) >> 31`` three registers later; ``nudge`` belongs to the cycle after the operands.
-
-    Four products of 16 × 16 bits, then two additions, each behind its register, as an FPGA's multipliers like it.
-    """
-    x_low, x_high = x[:16], x[16:].as_signed()
-    m_low, m_high = multiplier[:16], multiplier[16:].as_signed()
-    low = Signal(32, reset_less=True)
-    high = Signal(signed(32), reset_less=True)
-    cross_a = Signal(signed(33), reset_less=True)
-    cross_b = Signal(signed(33), reset_less=True)
-    outer = Signal(signed(64), reset_less=True)
-    middle = Signal(signed(34), reset_less=True)
-    result = Signal(signed(32), reset_less=True)
-    m.d.sync += [
-        low.eq(x_low * m_low),
-        high.eq(x_high * m_high),
-        cross_a.eq(x_high * m_low),
-        cross_b.eq(m_high * x_low),
-        outer.eq(Cat(low, high).as_signed() + nudge),
-        middle.eq(cross_a + cross_b),
-        result.eq((outer[16:].as_signed() + middle) >> 15),
-    ]
-    return result
 
 
 def _sum(a: Value, b: Value, carry: Value) -> Value:
@@ -50,13 +26,14 @@ def _sum(a: Value, b: Value, carry: Value) -> Value:
 
 
 class RequantiseLane(wiring.Component):
-    """``byte = clamp(round((value + addend + carry) * multiplier * 2**(shift - 31)) + zero_point)``.
+    """``byte = clamp(round((value + addend + carry) * 2**left * multiplier * 2**(-31 - right)) + zero_point)``.
 
-    The three roundings are those of :class:`tensaw.compiler.ir.Rounding`, made of one product P with a nudge below its
-    bit 31 and one rounding right shift by s = max(-shift, 0):
+    The three roundings are those of :class:`tensaw.compiler.ir.Rounding`. With the product P and s = right, each is one
+    sum and one shift, ((P >> 31) + h) >> s; b being the product's bit 30, h is
 
-    - h = (P + nudge) >> 31 with nudge 2**30 for DOUBLE and for s = 0, else 0; AWAY takes 1 off where P < 0;
-    - result = (h + 2**(s-1)) >> s, DOUBLE taking 1 off the sum where h < 0 (ties away from zero); h for s = 0.
+    - for s = 0: b. For s > 0: 2**(s-1), and for DOUBLE, which has rounded to P's bit 31 before, 2**(s-1) + b;
+    - 1 less where P < 0 and ties go away from zero: for DOUBLE if s > 0, for AWAY if no bit below those that h
+      rounds by is set.
 
     Members
     -------
@@ -64,13 +41,17 @@ class RequantiseLane(wiring.Component):
         All registers advance.
     value, addend : In(signed 32), carry : In(1)
         Added in 32 bits; the sum wraps around, as does its shift to the left.
+    left, right : In(5)
+        One of them is 0.
     multiplier : In(signed 32)
-    shift : In(signed 6)
-        -31 to 30.
     rounding : In(2)
-        DOUBLE also for negative multipliers; SINGLE and AWAY for multipliers that are not negative.
-    zero_point, low, high : In(signed 8)
-        Used :data:`RESULT_LATENCY` cycles later than the operands: give them then.
+        Used :data:`ROUNDING_LATENCY` cycles later than the operands: give it then. DOUBLE also for negative
+        multipliers; SINGLE and AWAY for multipliers that are not negative.
+    invert : In(1)
+        ``result`` is to be -1 - result. Used a cycle before ``result`` is there.
+    zero_point, low, high : In(signed 8), least, most : In(signed 9)
+        ``least`` is low - zero_point, ``most`` is high - zero_point. Used :data:`RESULT_LATENCY` cycles later than the
+        operands.
     result : Out(signed 32)
         Before zero point and clamp.
     byte : Out(signed 8)
@@ -84,12 +65,16 @@ class RequantiseLane(wiring.Component):
     value: Signal
     addend: Signal
     carry: Signal
+    left: Signal
+    right: Signal
     multiplier: Signal
-    shift: Signal
     rounding: Signal
+    invert: Signal
     zero_point: Signal
     low: Signal
     high: Signal
+    least: Signal
+    most: Signal
     result: Signal
     byte: Signal
 
@@ -100,12 +85,16 @@ class RequantiseLane(wiring.Component):
                 "value": In(signed(32)),
                 "addend": In(signed(32)),
                 "carry": In(1),
+                "left": In(5),
+                "right": In(5),
                 "multiplier": In(signed(32)),
-                "shift": In(signed(6)),
                 "rounding": In(2),
+                "invert": In(1),
                 "zero_point": In(signed(8)),
                 "low": In(signed(8)),
                 "high": In(signed(8)),
+                "least": In(signed(9)),
+                "most": In(signed(9)),
                 "result": Out(signed(32)),
                 "byte": Out(signed(8)),
             }
@@ -125,51 +114,106 @@ class RequantiseLane(wiring.Component):
         # Cycle 0: sum. Cycle 1: shift left.
         total = Signal(signed(32), reset_less=True)
         x = Signal(signed(32), reset_less=True)
-        left = Mux(self.shift < 0, 0, self.shift[:5])
-        right = Mux(self.shift < 0, (-self.shift)[:5], 0)
         body.d.sync += [
             total.eq(_sum(self.value, self.addend, self.carry)),
-            x.eq((total << delayed(left, 1, "left"))[:32].as_signed()),
+            x.eq((total << delayed(self.left, 1, "left"))[:32].as_signed()),
         ]
 
-        # Cycles 2 to 4: product. What the nudge needs is known beside the partial products.
+        # Cycles 2 to 4: product.
         multiplier = delayed(self.multiplier, 2, "multiplier")
-        rounding = delayed(self.rounding, 3, "rounding")
-        right = delayed(right, 3, "right")
-        negative = Signal(reset_less=True)
-        body.d.sync += negative.eq((x < 0) & multiplier.any())
-        half = Mux((rounding == Rounding.DOUBLE) | (right == 0), Const(1 << 30, 32), Const(0, 32))
-        nudge = half.as_signed() - (negative & (rounding == Rounding.AWAY))
-        product = _high_part(body, x, multiplier, nudge)
+        product, some_below = self._product(body, x, multiplier)
+        negative = Signal(reset_less=True)  # P < 0, or 0
+        body.d.sync += negative.eq(x[31] ^ multiplier[31])
 
-        # Cycle 5: rounding addend of the right shift, 2**(right-1); for ties away from zero, one less below zero. It is
-        # made of the ones below it, known early, and of a one that is left out.
-        double = delayed(rounding == Rounding.DOUBLE, 2, "double")
-        right = delayed(right, 1, "right_late")
-        below, some = Signal(32, reset_less=True), Signal(reset_less=True)
-        body.d.sync += [below.eq(Cat(right > bit + 1 for bit in range(30))), some.eq(right != 0)]
-        right = delayed(right, 1, "right_later")
+        # Cycles 3 and 4: addend of the rounding, and how its carry is made of the product's bit 30 and those below.
+        right = delayed(self.right, 3, "right")
+        addend, up, down = self._rounding(body, right, negative)
+        right = delayed(right, 3, "right_late")
+
+        # Cycle 5: round. Cycle 6: shift right.
         rounded = Signal(signed(33), reset_less=True)
-        body.d.sync += rounded.eq(_sum(product, below.as_signed(), some & ~(double & (product < 0))))
-
-        # Cycle 6: shift right. Cycle 7: zero point and clamp. Beyond ±256 the sign decides; else the sum is compared
-        # with bounds from which the zero point was taken, not added up first.
         result = Signal(signed(32), reset_less=True)
+        bit, below = product[14], product[:14].any() | some_below
+        carry = Mux(down, Mux(up, bit | below, bit & below), up & bit)
+        body.d.sync += [
+            rounded.eq(_sum(product[15:].as_signed(), addend.as_signed(), carry)),
+            result.eq((rounded >> right) ^ self.invert.replicate(32).as_signed()),
+        ]
+
+        # Cycle 7: zero point and clamp. Beyond ±256 the sign decides; else the sum is compared with bounds from which
+        # the zero point was taken, not added up first.
         byte = Signal(signed(8), reset_less=True)
         near = result[:9].as_signed()
         fits = result[8:].all() | ~result[8:].any()
-        least, most = Signal(signed(9)), Signal(signed(9))
         under, over = Signal(), Signal()
         body.d.comb += [
-            least.eq(self.low - self.zero_point),
-            most.eq(self.high - self.zero_point),
-            under.eq(Mux(fits, near < least, result < 0)),
-            over.eq(Mux(fits, near > most, result >= 0)),
+            under.eq(Mux(fits, near < self.least, result < 0)),
+            over.eq(Mux(fits, near > self.most, result >= 0)),
         ]
-        body.d.sync += [
-            result.eq(rounded >> delayed(right, 1, "right_last")),
-            byte.eq(Mux(under, self.low, Mux(over, self.high, (result[:8] + self.zero_point)[:8]))),
-        ]
+        body.d.sync += byte.eq(Mux(under, self.low, Mux(over, self.high, (result[:8] + self.zero_point)[:8])))
         m.d.comb += [self.result.eq(result), self.byte.eq(byte)]
         m.submodules.pipeline = EnableInserter(self.enable)(body)
         return m
+
+    def _product(self, m: Module, x: Value, multiplier: Value) -> tuple[Signal, Signal]:
+        """Bits 16 to 62 of ``x * multiplier`` three registers later, and whether one of the bits below is set.
+
+        Four products of 16 × 16 bits, then two additions, each behind its register, as an FPGA's multipliers like it.
+        """
+        x_low, x_high = x[:16], x[16:].as_signed()
+        m_low, m_high = multiplier[:16], multiplier[16:].as_signed()
+        low = Signal(32, reset_less=True)
+        high = Signal(signed(32), reset_less=True)
+        cross_a = Signal(signed(33), reset_less=True)
+        cross_b = Signal(signed(33), reset_less=True)
+        outer = Signal(47, reset_less=True)
+        middle = Signal(signed(34), reset_less=True)
+        some, some_below = Signal(reset_less=True), Signal(reset_less=True)
+        product = Signal(47, reset_less=True)
+        m.d.sync += [
+            low.eq(x_low * m_low),
+            high.eq(x_high * m_high),
+            cross_a.eq(x_high * m_low),
+            cross_b.eq(m_high * x_low),
+            outer.eq(Cat(low[16:], high)),
+            middle.eq(cross_a + cross_b),
+            some.eq(low[:16].any()),
+            product.eq(outer + middle),
+            some_below.eq(some),
+        ]
+        return product, some_below
+
+    def _rounding(self, m: Module, right: Value, negative: Value) -> tuple[Value, Signal, Signal]:
+        """Two registers later: the addend of the rounding without a carry, and which carry there is: none, by the bit
+        that is rounded (``up``), by it if one of those below it is set as well (``down``), by one of them all (both).
+
+        The addend is 2**(right-1) or the ones below it, and 0 for right = 0. It comes in groups of eight bits: the
+        lower digits of right - 1 are decoded first, once for all groups.
+        """
+        nothing, away, fewer = Signal(), Signal(), Signal()
+        ones = Signal(reset_less=True)
+        group, unit = Signal(2, reset_less=True), Signal(8, reset_less=True)
+        addend = Signal(31, reset_less=True)
+        m.d.comb += [
+            nothing.eq(right == 0),
+            away.eq(negative & (self.rounding == Rounding.AWAY)),
+            fewer.eq(negative & (self.rounding != Rounding.SINGLE) & ~nothing),
+        ]
+        low, borrow = right[:3], right[:3] == 0
+        m.d.sync += [ones.eq(fewer), group.eq(Cat(right[3] ^ borrow, right[4] ^ (borrow & ~right[3])))]
+        for bit in range(8):
+            more = Const(0) if bit == 7 else borrow if bit == 6 else (low > bit + 1) | borrow
+            m.d.sync += unit[bit].eq(Mux(fewer, more, low == (bit + 1) % 8))
+        for bit in range(31):
+            here = (group == bit // 8) & unit[bit % 8]
+            above = (group > bit // 8) if bit < 24 else Const(0)
+            m.d.sync += addend[bit].eq(here | (ones & above))
+        carry = []
+        for name, value in (
+            ("up", (self.rounding == Rounding.DOUBLE) | (nothing ^ away)),
+            ("down", away),
+        ):
+            first, second = (Signal(name=f"{name}{number}", reset_less=True) for number in (1, 2))
+            m.d.sync += [first.eq(value), second.eq(first)]
+            carry.append(second)
+        return Cat(addend, Const(0, 1)), *carry

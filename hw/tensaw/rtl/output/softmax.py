@@ -144,9 +144,8 @@ class Softmax(wiring.Component):
         exponential = Signal(32)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
         wait = Signal(range(RESULT_LATENCY + 2))
-        operation = Signal(direct_layout())
-        beat = Signal(self.beat.shape())
-        popped, next_beat = Signal(self.beat.shape()), Signal(self.beat.shape())
+        given = Signal()  # the last operation was given in the last cycle
+        popped, beat = Signal(self.beat.shape()), Signal(self.beat.shape())
 
         m.d.comb += [
             self.data.ready.eq(pop),
@@ -154,13 +153,15 @@ class Softmax(wiring.Component):
             exponents.write_enable.eq(self.table.exponent),
             exponents.write_address.eq(self.table.address),
             exponents.write_data.eq(self.table.word),
-            self.direct.eq(operation),
+            self.direct.multiplier.eq(factor),
             self.beat.eq(beat),
+            self.beat.count.eq(1),
+            self.beat.last_tile.eq(1),
         ]
 
         with m.If(self.enable):
-            m.d.sync += [operation.valid.eq(0), operation.write.eq(0), looked_up.eq(exponents.read_enable)]
-            m.d.sync += [known.eq(looked_up), exponential.eq(exponents.read_data), next_beat.eq(popped)]
+            m.d.sync += [given.eq(self.direct.valid), looked_up.eq(exponents.read_enable)]
+            m.d.sync += [known.eq(looked_up), exponential.eq(exponents.read_data), beat.eq(popped)]
             with m.If(pop):
                 m.d.sync += [column.eq(next_column), last.eq(next_column == most_column)]
 
@@ -194,16 +195,10 @@ class Softmax(wiring.Component):
                     m.d.sync += [total.eq(total << 1), leading.eq(leading - 1)]
             with m.State("DIVIDE"):
                 # Products 0: h · (-32/17); 1, 3, 5: h · y; 2, 4, 6: y · (1 - h · y).
+                correction = (product != 0) & ~product[0]
+                m.d.comb += [self.direct.valid.eq(wait == 0), self.direct.value.eq(Mux(correction, y, total[1:]))]
                 with m.If(self.enable):
                     m.d.sync += wait.eq(wait + 1)
-                    with m.If(wait == 0):
-                        correction = (product != 0) & ~product[0]
-                        m.d.sync += [
-                            operation.valid.eq(1),
-                            operation.value.eq(Mux(correction, y, total[1:])),
-                            operation.multiplier.eq(factor),
-                            operation.shift.eq(0),
-                        ]
                     with m.If(wait == RESULT_LATENCY + 1):
                         m.d.sync += [wait.eq(0), product.eq(product + 1)]
                         with m.If(product == 0):
@@ -223,7 +218,7 @@ class Softmax(wiring.Component):
                 with m.If(pop & last):
                     m.next = "OUTPUT_END"
             with m.State("OUTPUT_END"):
-                with m.If(self.enable & ~looked_up & ~known & ~operation.valid):
+                with m.If(self.enable & ~looked_up & ~known & ~given):
                     m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
                     m.next = "MAXIMUM"
                     with m.If(last_row):
@@ -245,14 +240,10 @@ class Softmax(wiring.Component):
                 popped.row_done.eq(last),
                 popped.run_done.eq(last & last_row),
             ]
-        with m.If(self.enable & known & writing):
-            m.d.sync += [
-                operation.valid.eq(1),
-                operation.write.eq(1),
-                operation.value.eq(Mux(leading > 8, Const(0, 32), exponential).as_signed()),
-                operation.multiplier.eq(factor),
-                operation.shift.eq(-23 - leading),
-                beat.eq(next_beat),
-                beat.count.eq(1),
-                beat.last_tile.eq(1),
+        with m.If(writing):
+            m.d.comb += [
+                self.direct.valid.eq(known),
+                self.direct.write.eq(known),
+                self.direct.value.eq(Mux(leading > 8, Const(0, 32), exponential).as_signed()),
+                self.direct.shift.eq(-23 - leading),
             ]
