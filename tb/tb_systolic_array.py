@@ -35,10 +35,16 @@ class ArrayBench(Bench):
     def step(self, lanes: np.ndarray, columns: np.ndarray, groups: np.ndarray, swap: bool) -> None:
         """One cycle's position."""
         ports = self.ports
+        pairs = self.config.taps == 3 and self.chance(0.4)
+        # What takes no part is 0.
+        by_column = np.zeros(self.config.rows, bool)
+        for group in np.flatnonzero(groups):
+            by_column[group * self.config.taps : (group + 1) * self.config.taps] = True
+        lanes = np.where(by_column, 0, lanes)
+        columns = np.where(groups[:, None], columns, 0)
+        seconds = np.where(groups[:, None] & pairs, self.rng.integers(-128, 128, columns.shape), 0)
         ports.lanes.set(lanes)
         ports.columns.set(list(columns))
-        seconds = self.rng.integers(-128, 128, columns.shape)
-        pairs = self.config.taps == 3 and self.chance(0.4)
         cover_pairs("yes" if pairs else "no")
         ports.seconds.set(list(seconds))
         ports.pairs.set(int(pairs))
@@ -164,7 +170,12 @@ async def largest_sum(bench: ArrayBench) -> None:
     config = bench.config
     for row in range(config.rows):
         bench.load(row, np.full(config.columns, -128))
-        bench.step(np.zeros(config.rows, int), np.zeros((config.groups, config.columns), int), np.zeros(3, bool), False)
+        bench.step(
+            np.zeros(config.rows, int),
+            np.zeros((config.groups, config.columns), int),
+            np.zeros(config.groups, bool),
+            False,
+        )
         await bench.clocks()
     for number, value in enumerate((-128, 127, -128)):
         bench.load(None, bench.rng.integers(-128, 128, config.columns))

@@ -47,13 +47,14 @@ class SystolicArray(wiring.Component):
     Members
     -------
     lanes : In(rows × signed 8)
-        Activation of each row (CONV); 0 in rows that take no part.
+        Activation of each row (CONV); 0 in rows that take no part and in those of groups that take ``columns``.
     columns : In(groups × columns × signed 8)
         Activations of each column, for each kernel row (DEPTHWISE, POOL); group g feeds array rows
         taps·g .. taps·g + taps-1. 0 for groups that take no part.
     seconds : In(groups × columns × signed 8), pairs : In(1)
         PAIRS: the second pixels of a position. Of the three rows of a group the first sees ``columns``, the second
-        ``seconds``, the third the next position's ``columns``.
+        ``seconds``, the third the next position's ``columns``. ``seconds`` are 0 for groups that take no part, and all
+        where ``pairs`` is 0.
     by_column : In(groups)
         Bit g: the rows of group g take ``columns`` instead of ``lanes``. Of a group's rows all but the first see the
         columns of later positions: this bit, which is the position's own, keeps those of the next run away from groups
@@ -125,8 +126,8 @@ class SystolicArray(wiring.Component):
             elsewhere = config.requant_lanes * self.LANE_MULTIPLIERS + self.OTHER_MULTIPLIERS
             multipliers = platform.technology.multipliers - elsewhere
         swap = _Delays(m, self.swap, "swap")
-        by_column = [_Delays(m, self.by_column[group], f"by_column{group}") for group in range(config.groups)]
-        pairs = _Delays(m, self.pairs, "pairs")
+        single = [_Delays(m, self.by_column[group] & ~self.pairs, f"single{group}") for group in range(config.groups)]
+        paired = [_Delays(m, self.by_column[group] & self.pairs, f"paired{group}") for group in range(config.groups)]
         select = _Delays(m, self.weight_select, "weight_select")
         lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
 
@@ -141,7 +142,10 @@ class SystolicArray(wiring.Component):
                 vectors.append(_slice_delays(m, self.columns[group], first, last, cycles, f"column{group}_{name}"))
                 second.append(_slice_delays(m, self.seconds[group], first, last, cycles + 1, f"second{group}_{name}"))
                 later = Signal(8 * (last - first), name=f"third{group}_{name}")
-                m.d.sync += later.eq(Cat(*vectors[group]))
+                with m.If(paired[group].after(cycles + 1)):
+                    m.d.sync += later.eq(Cat(*vectors[group]))
+                with m.Else():
+                    m.d.sync += later.eq(0)
                 third.append(_bytes(later, last - first))
             above: list[Value] = [Signal(signed(width), name=f"zero{column}") for column in range(first, last)]
             for row in range(config.rows):
@@ -153,14 +157,13 @@ class SystolicArray(wiring.Component):
                     else:
                         module = "tensaw_processing_element_logic"
                         pe = place(m, platform, name, ProcessingElement, width, True, module=module)
-                    lane = lanes[row].after(row + stage)
-                    x: Value = lane
+                    x: Value = lanes[row].after(row + stage)
+                    # What takes no part is 0; only later positions' columns have to be kept away.
                     if group < config.groups:
-                        x = vectors[group][offset]
+                        vector = vectors[group][offset]
+                        x |= Mux(single[group].after(row + stage), vector, 0) if tap else vector
                         if tap and config.taps == 3:
-                            other = (second if tap == 1 else third)[group][offset]
-                            x = Mux(pairs.after(row + stage), other, x)
-                        x = Mux(by_column[group].after(row + stage), x, lane).as_signed()
+                            x |= (second if tap == 1 else third)[group][offset]
                     m.d.comb += [
                         pe.x.eq(x),
                         pe.swap.eq(swap.after(row + stage)),
