@@ -42,7 +42,7 @@ class StepperBench(Bench):
         beats = (first + count - 1) // unit + 1
         last = (first + count - 1) % unit
         marks = {"end": self.integers(0, 1), "final": self.integers(0, 1)}
-        span = {"address": address, "beats": beats, "first_lane": first, "last_lane": last, "fill": fill}
+        span = {"address": address, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill}
         self.source.send({**span, **marks})
         self.board.expect(*self.steps(address, first, count, unit, fill, marks))
         cover_row((("transfer", "fill")[fill], {1: "1 step", 2: "2 steps"}.get(beats, "more")))
@@ -100,7 +100,7 @@ async def long_rows(bench: StepperBench) -> None:
         beats, last = (first + count - 1) // unit + 1, (first + count - 1) % unit
         bench.begin("never", "never")
         bench.source.send({
-            "address": address, "beats": beats, "first_lane": first, "last_lane": last, "fill": fill, "end": 1,
+            "address": address, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill, "end": 1,
             "final": 1,
         })  # fmt: skip
         steps = bench.steps(address, first, count, unit, fill, {"end": 1, "final": 1})

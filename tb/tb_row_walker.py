@@ -72,7 +72,7 @@ class WalkerBench(Bench):
             yield {
                 "access": None if fill else access,
                 "span": {
-                    "address": address, "beats": (first + count - 1) // unit + 1, "first_lane": first,
+                    "address": address, "more": (first + count - 1) // unit, "first_lane": first,
                     "last_lane": (first + count - 1) % unit, "fill": fill, "end": int(end), "final": int(final),
                 },
             }  # fmt: skip

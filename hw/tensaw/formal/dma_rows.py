@@ -39,11 +39,11 @@ def row_stepper(b: Bench) -> None:
     dut = b.add(RowStepper(CONFIG))
     b.source(dut.span)
     b.sink(dut.step)
-    # Rows as the walker makes them: bytes first_lane to (beats - 1) · word + last_lane, all inside the scratchpad.
+    # Rows as the walker makes them: bytes first_lane to more · word + last_lane, all inside the scratchpad.
     span = dut.span.payload
     few = 1 << 11  # so that sums stay small; the scratchpad is smaller
-    length = ((span.beats - 1)[:11] << 3) + span.last_lane + 1 - span.first_lane
-    b.assume((span.beats != 0) & (span.beats < few) & (span.address < few) & (length.as_signed() > 0))
+    length = (span.more << 3) + span.last_lane + 1 - span.first_lane
+    b.assume((span.more < few - 1) & (span.address < few) & (length.as_signed() > 0))
     b.assume(span.address + length <= CONFIG.scratchpad_bytes)
     b.assume(~span.fill | (span.first_lane == 0))
 
@@ -81,13 +81,14 @@ def row_stepper(b: Bench) -> None:
     kept = span_layout(CONFIG)(b.inside("dut.span"))
     with m.If(working):
         b.prove("some", (row.next < row.behind) & (row.behind < (few << 3) + 8), "there are bytes left")
-        b.prove("beats", ((row.next >> 3) + kept.beats)[:20] == ((row.behind + 7) >> 3)[:20], "words left")
+        b.prove("more", ((row.next >> 3) + kept.more + 1)[:20] == ((row.behind + 7) >> 3)[:20], "words left")
+        b.prove("last", b.inside("dut.last") == (kept.more == 0), "the last one is known")
         b.prove("last_lane", kept.last_lane == (row.behind - 1)[:3], "the last byte")
         b.prove(
             "kept_address", (kept.address == row.address) & (row.address + left <= CONFIG.scratchpad_bytes), "its place"
         )
         flags = (kept.fill == row.fill) & (kept.end == row.end) & (kept.final == row.final)
-        b.prove("flags", flags & (kept.beats < few), "its flags")
+        b.prove("flags", flags & (kept.more < few - 1), "its flags")
     b.cover(
         "three", transfer(dut.step) & b.past(transfer(dut.step)) & b.past(transfer(dut.step), 2) & step.final, "a row"
     )
@@ -100,9 +101,9 @@ def row_stepper(b: Bench) -> None:
     depth=2,
     cover_depth=12,
     planted=(
-        Planted(_WALKER, "end > config.scratchpad_bytes", "end > config.scratchpad_bytes + 1"),
-        Planted(_WALKER, "advance(target, plane_offset, walk.plane_pitch.memory)", "advance(target, target, 8)"),
-        Planted(_WALKER, "base[top] | total[top:].any()", "base[top]"),
+        Planted(_WALKER, "(last >> grain <", "(last >> grain <="),
+        Planted(_WALKER, "advance(offset, plane_offset, walk.plane_pitch.memory)", "advance(offset, offset, 8)"),
+        Planted(_WALKER, "base[top] | total[top] | pitch[top:].any()", "base[top] | pitch[top:].any()"),
         Planted(_WALKER, "(walk.rows.bytes == 0) | (walk.rows.count == 0)", "(walk.rows.count == 0)"),
         Planted(_WALKER, "rows_left.eq(walk.rows.count), planes_left", "rows_left.eq(rows_left), planes_left"),
     ),
@@ -155,8 +156,8 @@ def row_walker(b: Bench) -> None:
         b.prove("bytes", row.access.bytes == size, "it has its bytes")
         lane = Mux(walk.fill, 0, at.memory[:3])
         b.prove("lanes", row.span.first_lane == lane, "its first byte's lane")
-        steps = ((row.span.beats - 1) << 3) + row.span.last_lane + 1 == lane + size
-        b.prove("beats", steps & (row.span.beats != 0), "its steps hold its bytes")
+        steps = (row.span.more << 3) + row.span.last_lane + 1 == lane + size
+        b.prove("steps", steps, "its steps hold its bytes")
         marks = (row.span.end == last_row) & (row.span.final == (last_row & last_plane))
         b.prove("marks", marks & (row.span.fill == walk.fill), "the last row of planes and walk are marked")
     b.prove("finished", dut.finished == (transfer(dut.row) & last_row & last_plane), "the walk ends with its last row")
@@ -181,12 +182,19 @@ def row_walker(b: Bench) -> None:
     b.prove("idle", idle == ~under_way, "idle without a walk")
     stopped = b.state("dut", "STOPPED")
     b.prove("stopped", stopped == stuck, "stopped by a refusal")
+    first_row = b.inside("dut.first_row")
+    measured = b.inside("dut.most") + 1 + (b.inside("dut.over") << len(b.inside("dut.most"))) == size
     with m.If(under_way & some & ~stopped):
+        b.prove("measured", measured, "the bytes of rows are known")
+        b.prove("first_row", first_row == (at.row == 0), "the first row of a plane is marked")
+        b.prove("plane", (at.row != 0) | ((at.memory == first.memory) & (at.pad == first.pad)), "the plane's place")
         with m.If(~walk.fill):
             same("offset", at.memory)
-            same("plane_offset", first.memory)
         same("address", at.pad)
-        same("plane_address", first.pad)
+        with m.If(~first_row | ~b.state("dut", "MEASURE")):
+            with m.If(~walk.fill):
+                same("plane_offset", first.memory)
+            same("plane_address", first.pad)
         b.prove("rows_left", b.inside("dut.rows_left") + at.row == count, "rows left")
         b.prove("planes_left", b.inside("dut.planes_left") + at.plane == planes, "planes left")
         b.prove("counts", (at.row < count) & (at.plane < planes), "which are some")
@@ -197,8 +205,10 @@ def row_walker(b: Bench) -> None:
         b.prove("refused_at_once", stopped & dut.illegal, "a walk without rows is refused")
     with m.If(b.state("dut", "OFFER")):
         lane = Mux(walk.fill, 0, at.memory[:3])
-        b.prove("span", b.inside("dut.span") == (size + lane - 1)[:25], "its bytes from the first word on")
-        b.prove("end", b.inside("dut.end") == b.inside("dut.address") + size, "the byte behind it")
+        span = b.inside("dut.span")
+        b.prove("span", ~inside | (span == (size + lane - 1)[: len(span)]), "its bytes from the first word on")
+        b.prove("fits", b.inside("dut.fits") == inside, "whether it leaves the scratchpad")
+        b.prove("reached", b.inside("dut.reached") == reached, "or the memory")
     b.cover("strided", dut.finished & (count == 2) & (planes == 2) & b.past(transfer(dut.row), 2), "two planes")
     b.cover("overflow", dut.outside & (at.row == 1), "an offset grows too large")
     b.cover("leaves", dut.illegal & some & (at.plane == 1), "a row leaves the scratchpad")

@@ -103,8 +103,11 @@ def _prove(b: Bench, unit: Unit) -> None:
     newest, asking = Signal(16), Signal(16)
     with m.If(tokens.take):
         m.d.sync += newest.eq(run.run.tag)
-    with m.If(request):
-        m.d.sync += asking.eq(newest)
+    if load:
+        with m.If(request):
+            m.d.sync += asking.eq(newest)
+    else:  # which has one run at a time: nothing is told about one that has ended
+        m.d.comb += asking.eq(newest)
     stepping = runs.entries[1].tag if load else oldest.tag
     stepping = Mux(ending == 0, oldest.tag, stepping)
     refused = dut.bus_error.code == ErrorCode.OUTSIDE_REGION

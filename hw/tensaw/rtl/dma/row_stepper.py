@@ -69,7 +69,6 @@ class RowStepper(wiring.Component):
         begin = Signal(range(config.word_bytes))
         end = Signal(range(config.word_bytes))
         m.d.comb += [
-            last.eq(span.beats == 1),
             begin.eq(Mux(first, span.first_lane, 0)),
             end.eq(Mux(last, span.last_lane, Mux(span.fill, config.word_bytes - 1, config.bus_bytes - 1))),
             self.step.valid.eq(working),
@@ -83,14 +82,16 @@ class RowStepper(wiring.Component):
         ]
         with m.If(self.span.ready):
             m.d.sync += [working.eq(self.span.valid), span.eq(self.span.payload), first.eq(1)]
+            m.d.sync += last.eq(self.span.payload.more == 0)
         with m.Elif(self.step.ready):
             m.d.sync += [
                 span.address.eq(span.address + self.step.payload.count),
-                span.beats.eq(span.beats - 1),
+                span.more.eq(span.more - 1),
+                last.eq(span.more == 1),
                 first.eq(0),
             ]
         count = self.step.payload.count
-        check(m, platform, ~working | ((count != 0) & (span.beats != 0)), "count", "a step has no bytes")
+        check(m, platform, ~working | ((count != 0) & (last == (span.more == 0))), "count", "a step has no bytes")
         inside = span.address + count <= config.scratchpad_bytes
         check(m, platform, ~working | inside, "inside", "a step leaves the scratchpad")
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -29,16 +29,30 @@ def walk_layout() -> data.StructLayout:
     )
 
 
+def _address_bits(config: NpuConfig) -> int:
+    """Bits of a byte's place in the scratchpad."""
+    return (config.scratchpad_bytes - 1).bit_length()
+
+
 def span_layout(config: NpuConfig) -> data.StructLayout:
-    """A row in the scratchpad, from byte ``address`` on, in ``beats`` steps.
+    """A row in the scratchpad, from byte ``address`` on, in one step and ``more`` steps.
 
     The first step begins at byte ``first_lane`` of a bus word, the last one ends with byte ``last_lane``. In a fill, a
     step is a scratchpad word and ``first_lane`` is 0. ``end``: the last row of a plane; ``final``: of
     the transfer.
     """
     lane = exact_log2(config.word_bytes)
+    more = range(config.scratchpad_bytes // config.bus_bytes + 1)
     return data.StructLayout(
-        {"address": 24, "beats": 24, "first_lane": lane, "last_lane": lane, "fill": 1, "end": 1, "final": 1}
+        {
+            "address": _address_bits(config),
+            "more": more,
+            "first_lane": lane,
+            "last_lane": lane,
+            "fill": 1,
+            "end": 1,
+            "final": 1,
+        }
     )
 
 
@@ -99,11 +113,13 @@ class RowWalker(wiring.Component):
         config, walk, row = self.config, self.walk, self.row.payload
         lane_bits, word_bits = exact_log2(config.bus_bytes), exact_log2(config.word_bytes)
 
-        # One bit more than the fields have: it stays set once a sum has outgrown them.
+        # Sums have one bit more than what is legal: it stays set once one has outgrown it.
+        inside = _address_bits(config)
         offset = Signal(33)
         plane_offset = Signal(33)
-        address = Signal(25)
-        plane_address = Signal(25)
+        address = Signal(inside + 1)
+        plane_address = Signal(inside + 1)
+        first_row = Signal()
         rows_left = Signal(16)
         planes_left = Signal(16)
         last_row = Signal()
@@ -111,12 +127,19 @@ class RowWalker(wiring.Component):
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
             top = len(target) - 1
-            total = base[:top] + pitch
-            return [target[:top].eq(total), target[top].eq(base[top] | total[top:].any())]
+            total = base[:top] + pitch[:top]
+            return [target[:top].eq(total), target[top].eq(base[top] | total[top] | pitch[top:].any())]
 
-        span = Signal(25)
-        end = Signal(26)
+        # What depends on the bytes of a row alone is made before the first row, what decides whether a row is offered
+        # while it is measured.
+        most = Signal(inside)  # bytes behind a row's first one, of which none are `over`
+        over = Signal(len(walk.rows.bytes) - inside)
+        span = Signal(inside + 1)
+        fits = Signal()
+        reached = Signal()
         lane = Signal(lane_bits)
+        last = address[:inside] + most
+        grain = (config.scratchpad_bytes & -config.scratchpad_bytes).bit_length() - 1
         m.d.comb += [
             lane.eq(Mux(walk.fill, 0, offset[:lane_bits])),
             row.access.region.eq(walk.memory.region),
@@ -129,17 +152,18 @@ class RowWalker(wiring.Component):
             row.span.final.eq(last_row & last_plane),
         ]
         with m.If(walk.fill):
-            m.d.comb += [row.span.beats.eq((span >> word_bits) + 1), row.span.last_lane.eq(span[:word_bits])]
+            m.d.comb += [row.span.more.eq(span >> word_bits), row.span.last_lane.eq(span[:word_bits])]
         with m.Else():
-            m.d.comb += [row.span.beats.eq((span >> lane_bits) + 1), row.span.last_lane.eq(span[:lane_bits])]
+            m.d.comb += [row.span.more.eq(span >> lane_bits), row.span.last_lane.eq(span[:lane_bits])]
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
                     offset.eq(walk.memory.offset),
-                    plane_offset.eq(walk.memory.offset),
-                    address.eq(walk.scratchpad.address),
-                    plane_address.eq(walk.scratchpad.address),
+                    address[:inside].eq(walk.scratchpad.address),
+                    address[inside].eq(walk.scratchpad.address[inside:].any()),
+                    first_row.eq(1),
+                    Cat(most, over).eq(walk.rows.bytes - 1),
                     rows_left.eq(walk.rows.count),
                     planes_left.eq(walk.planes.count),
                 ]
@@ -149,14 +173,21 @@ class RowWalker(wiring.Component):
                         m.d.sync += self.illegal.eq(1)
                         m.next = "STOPPED"
             with m.State("MEASURE"):
-                m.d.sync += [span.eq(walk.rows.bytes + lane - 1), end.eq(address + walk.rows.bytes)]
+                m.d.sync += [
+                    span.eq(most + lane),
+                    # The scratchpad's size is a multiple of 2 ** grain.
+                    fits.eq(~(address[inside] | over.any()) & (last >> grain < config.scratchpad_bytes >> grain)),
+                    reached.eq(walk.fill | ~offset[32]),
+                ]
+                with m.If(first_row):
+                    m.d.sync += [plane_offset.eq(offset), plane_address.eq(address)]
                 m.d.sync += [last_row.eq(rows_left == 1), last_plane.eq(planes_left == 1)]
                 m.next = "OFFER"
             with m.State("OFFER"):
-                with m.If(end > config.scratchpad_bytes):
+                with m.If(~fits):
                     m.d.sync += self.illegal.eq(1)
                     m.next = "STOPPED"
-                with m.Elif(offset[32] & ~walk.fill):
+                with m.Elif(~reached):
                     m.d.sync += self.outside.eq(1)
                     m.next = "STOPPED"
                 with m.Else():
@@ -164,14 +195,13 @@ class RowWalker(wiring.Component):
                     with m.If(self.row.ready):
                         m.d.comb += self.finished.eq(last_row & last_plane)
                         m.next = "MEASURE"
+                        m.d.sync += first_row.eq(last_row)
                         with m.If(last_row & last_plane):
                             m.next = "IDLE"
                         with m.If(last_row):
                             m.d.sync += [rows_left.eq(walk.rows.count), planes_left.eq(planes_left - 1)]
-                            for target in (offset, plane_offset):
-                                m.d.sync += advance(target, plane_offset, walk.plane_pitch.memory)
-                            for target in (address, plane_address):
-                                m.d.sync += advance(target, plane_address, walk.plane_pitch.scratchpad)
+                            m.d.sync += advance(offset, plane_offset, walk.plane_pitch.memory)
+                            m.d.sync += advance(address, plane_address, walk.plane_pitch.scratchpad)
                         with m.Else():
                             m.d.sync += rows_left.eq(rows_left - 1)
                             m.d.sync += advance(offset, offset, walk.row_pitch.memory)

@@ -140,16 +140,20 @@ class Transfer(wiring.Component):
         for name in ("memory", "scratchpad", "rows", "row_pitch", "planes", "plane_pitch"):
             m.d.comb += walker.walk[name].eq(run[name])
         m.d.sync += [count.eq(left + tokens.take), giving.eq(self.complete), given.eq(oldest.signal)]
-        with m.If(self.complete & (left != 0)):
-            m.d.sync += oldest.eq(behind)
-        with m.If(tokens.take):
-            m.d.sync += [walking.eq(1), filling.eq(fill)]
-            with m.If(left == 0):
+        if self.unit is Unit.LOAD:
+            with m.If(self.complete & (left != 0)):
+                m.d.sync += oldest.eq(behind)
+            with m.If(tokens.take):
+                m.d.sync += [filling.eq(fill), value.eq(run.run.value)]
+                with m.If(left == 0):
+                    m.d.sync += oldest.eq(taken)
+                with m.Else():
+                    m.d.sync += behind.eq(taken)
+        else:
+            with m.If(tokens.take):
                 m.d.sync += oldest.eq(taken)
-            with m.Else():
-                m.d.sync += behind.eq(taken)
-            if self.unit is Unit.LOAD:
-                m.d.sync += value.eq(run.run.value)
+        with m.If(tokens.take):
+            m.d.sync += walking.eq(1)
         with m.Elif(walker.finished):
             m.d.sync += walking.eq(0)
 
@@ -173,17 +177,18 @@ class Transfer(wiring.Component):
         asked_tag = Signal(16)
         latest_tag = Signal(16)
         step_tag = Signal(16)
-        stepped = Signal(range(most + 1))
-        final = self.step.valid & self.step.ready & self.step.payload.final
-        m.d.sync += stepped.eq(stepped + final - self.complete)
         if most == 1:
-            m.d.comb += step_tag.eq(oldest.tag)
-        else:  # bad data is told a cycle after it came
+            m.d.comb += [tag.eq(oldest.tag) for tag in (asked_tag, latest_tag, step_tag)]
+        else:
+            stepped = Signal(range(most + 1))
+            final = self.step.valid & self.step.ready & self.step.payload.final
+            m.d.sync += stepped.eq(stepped + final - self.complete)
+            # Bad data is told a cycle after it came.
             m.d.sync += step_tag.eq(Mux(stepped == 0, oldest.tag, behind.tag))
-        with m.If(tokens.take):
-            m.d.sync += latest_tag.eq(taken.tag)
-        with m.If(self.request.valid & self.request.ready):
-            m.d.sync += asked_tag.eq(latest_tag)
+            with m.If(tokens.take):
+                m.d.sync += latest_tag.eq(taken.tag)
+            with m.If(self.request.valid & self.request.ready):
+                m.d.sync += asked_tag.eq(latest_tag)
 
         active = count != 0
         m.d.comb += [
