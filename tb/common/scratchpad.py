@@ -92,7 +92,11 @@ class PadReads:
             waiting = None if ready else address
             if ready:
                 self.addresses.append(address)
-                content = self._memory[(address + lane) % len(self._memory)]
+                # Between its size and the next power of two there is nothing.
+                places = (address + lane) % (1 << (len(self._memory) - 1).bit_length())
+                content = np.frombuffer(bench.rng.bytes(len(lane)), np.uint8).copy()
+                there = places < len(self._memory)
+                content[there] = self._memory[places[there]]
                 pending[-1] = int.from_bytes(content.tobytes(), "little")
 
 

@@ -35,14 +35,14 @@ def _cut_transfer(b: Bench, most: int) -> tuple[Transfer, Signal]:
     planted=(
         Planted(_STORE, "read.valid.eq(steps.o.valid & (reserved != _BUFFER))", "read.valid.eq(steps.o.valid)"),
         Planted(_STORE, "ending & (reserved == 0) & write.done", "ending & write.done"),
-        Planted(_STORE, "buffer.w_data.eq(beat << (lane << 3))", "buffer.w_data.eq(beat << (step.lane << 3))"),
+        Planted(_STORE, "transfer.step.payload.address - transfer.step.payload.lane", "transfer.step.payload.address"),
         Planted(_STORE, "with m.If(taken & step.final):", "with m.If(taken):"),
     ),
 )
 def store(b: Bench) -> None:
-    """Of every step one beat goes to the bus, with the bytes from the step's address on at the lanes where the bus
-    wants them, in the order of the steps; none is read without room for it. A run ends when its last beat has gone and
-    all writes have been acknowledged."""
+    """Of every step one beat goes to the bus: the byte at the step's address at the step's lane, and those behind it
+    at the lanes behind it, in the order of the steps; none is read without room for it. A run ends when its last beat
+    has gone and all writes have been acknowledged."""
     m = b.m
     dut = b.add(StoreDma(CONFIG))
     b.drive(dut.halt, "halt")
@@ -52,9 +52,12 @@ def store(b: Bench) -> None:
     b.ignore("write")
     b.sink(dut.write.data)
 
-    # A scratchpad that shows something that depends on the address.
+    # A scratchpad that shows something that depends on the address. The byte at a step's address is that of its lane.
     def shown(address: Value) -> Value:
         return Cat(address, ~address)[:48]
+
+    def begins(address: Value, lane: Value) -> Value:
+        return (address - lane)[:24]
 
     coming = [b.past(shown(dut.read.address), cycles + 1) for cycles in range(READ_LATENCY)]
     m.d.comb += dut.read.data.eq(coming[-1])
@@ -63,16 +66,13 @@ def store(b: Bench) -> None:
     step, first = moves.step.payload, steps.o.payload
     taken = transfer(dut.read)
 
-    def beat(address: Value, lane: Value) -> Value:
-        return (shown(address) << (lane << 3))[:64]
-
     order = Order(
         b,
         enters=transfer(moves.step),
-        entering=beat(step.address, step.lane),
+        entering=shown(begins(step.address, step.lane)),
         offers=dut.write.data.valid,
         leaves=transfer(dut.write.data),
-        leaving=dut.write.data.payload,
+        leaving=dut.write.data.payload[:48],
         capacity=queue.depth + 2,
         behind=4,
     )
@@ -86,16 +86,14 @@ def store(b: Bench) -> None:
     # What the block's registers mean.
     stages = range(READ_LATENCY + 1)
     valid = [b.inside(f"dut.valid_{stage}") for stage in stages]
-    lane = [b.inside(f"dut.lane_{stage}") for stage in stages]
     on_way = sum(valid, start=Value.cast(0))
     b.prove("reserved", b.inside("dut.reserved") == queue.level + on_way, "beats that are read are counted")
     b.prove("bounded", b.inside("dut.reserved") <= queue.depth, "and have room")
     b.prove("inside", order.inside == queue.level + on_way + steps.level, "steps wait in front of them")
     where = (b.inside("dut.buffer.consume") + order.ahead)[:3]
-    place = b.row("dut.buffer", where)
+    place = b.row("dut.buffer", where)[:48]
     b.prove("queued", ~(order.picked & (order.ahead < queue.level)) | (place == order.value), "in the buffer")
-    words = [*coming, b.inside("dut.beat")]
-    values = [(word << (to << 3))[:64] for word, to in zip(words, lane, strict=True)]
+    values = [*coming, b.inside("dut.beat")[:48]]
     ahead = queue.level
     for stage in reversed(stages):
         here = order.picked & valid[stage] & (order.ahead == ahead)
@@ -104,7 +102,7 @@ def store(b: Bench) -> None:
     spare = first.shape()(b.inside("dut.steps.spare"))
     for number, entry in enumerate((first, spare)):
         here = order.picked & (order.ahead == ahead + number)
-        b.prove(f"step_{number}", ~here | (beat(entry.address, entry.lane) == order.value), "or still to be read")
+        b.prove(f"step_{number}", ~here | (shown(entry.address) == order.value), "or still to be read")
     finals = (steps.o.valid & first.final) + ((steps.level == 2) & spare.final)
     b.prove("final", ending == b.inside("dut.ending") + finals, "the last step is known")
     alone = ~(steps.o.valid & first.final) | (steps.level == 1)

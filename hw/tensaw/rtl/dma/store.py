@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Module, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
@@ -13,7 +13,6 @@ from tensaw.rtl.bus.write_manager import WriteRequestSignature
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
-from tensaw.rtl.dma.row_stepper import step_layout
 from tensaw.rtl.dma.transfer import Transfer
 from tensaw.rtl.interfaces import READ_LATENCY, ErrorSignature, ReadPortSignature
 from tensaw.rtl.shared import place
@@ -92,13 +91,20 @@ class StoreDma(wiring.Component):
         wiring.connect(m, wiring.flipped(write.error), transfer.bus_error)
 
         # A read is made only if the buffer has a place for its beat.
-        m.submodules.steps = steps = SkidBuffer(step_layout(config))
+        m.submodules.steps = steps = SkidBuffer(data.StructLayout({"address": 24, "final": 1}))
         step = steps.o.payload
         reserved = Signal(range(_BUFFER + 1))
         taken = Signal()
         handed = Signal()
         ending = Signal()
-        wiring.connect(m, transfer.step, steps.i)
+        # What is read begins where the bus word does, so that every byte comes at its lane; what comes before the row's
+        # bytes or behind them is nobody's.
+        m.d.comb += [
+            steps.i.valid.eq(transfer.step.valid),
+            steps.i.payload.address.eq(transfer.step.payload.address - transfer.step.payload.lane),
+            steps.i.payload.final.eq(transfer.step.payload.final),
+            transfer.step.ready.eq(steps.i.ready),
+        ]
         m.d.comb += [
             transfer.halt.eq(self.halt),
             read.valid.eq(steps.o.valid & (reserved != _BUFFER)),
@@ -116,17 +122,16 @@ class StoreDma(wiring.Component):
         with m.Elif(transfer.complete):
             m.d.sync += ending.eq(0)
 
-        # The scratchpad's cycles, one register, then to the lane where the bus wants the first byte.
-        valid, lane = taken, step.lane
+        # The scratchpad's cycles and one register.
+        valid = taken
         for stage in range(READ_LATENCY + 1):
             next_valid = Signal(name=f"valid_{stage}")
-            next_lane = Signal.like(step.lane, name=f"lane_{stage}")
-            m.d.sync += [next_valid.eq(valid), next_lane.eq(lane)]
-            valid, lane = next_valid, next_lane
+            m.d.sync += next_valid.eq(valid)
+            valid = next_valid
         beat = Signal(config.bus_bytes * 8)
         m.d.sync += beat.eq(read.data)
         m.d.comb += [
-            buffer.w_data.eq(beat << (lane << 3)),
+            buffer.w_data.eq(beat),
             buffer.w_en.eq(valid),
             write.data.payload.eq(buffer.r_data),
             write.data.valid.eq(buffer.r_rdy),
