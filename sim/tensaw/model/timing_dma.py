@@ -249,6 +249,7 @@ class StoreUnit:
                 self._port.accept(taken)
             lane = offset % bus
             beat, left = offset // bus, (lane + size + bus - 1) // bus
+            address -= lane  # what is read begins where the bus word does
             self.beats += left
             read = max(read, taken + 2)
             begun.append(read - 1)
@@ -263,8 +264,7 @@ class StoreUnit:
                         read += 1
                         yield read
                     moved.append(max(moved[-1] + 1, fired + 3, read + READ + 2))
-                    address += bus - lane
-                    lane = 0
+                    address += bus
                 answers.append(moved[-1] + 1 + self._latency)
                 beat, left = beat + beats, left - beats
             taken += 2
