@@ -33,7 +33,7 @@ def _cut_transfer(b: Bench, most: int) -> tuple[Transfer, Signal]:
     depth=2,
     cover_depth=18,
     planted=(
-        Planted(_STORE, "read.valid.eq(steps.o.valid & (reserved != _BUFFER))", "read.valid.eq(steps.o.valid)"),
+        Planted(_STORE, "read.valid.eq(steps.o.valid & ~full)", "read.valid.eq(steps.o.valid)"),
         Planted(_STORE, "ending & (reserved == 0) & write.done", "ending & write.done"),
         Planted(_STORE, "transfer.step.payload.address - transfer.step.payload.lane", "transfer.step.payload.address"),
         Planted(_STORE, "with m.If(taken & step.final):", "with m.If(taken):"),
@@ -88,6 +88,7 @@ def store(b: Bench) -> None:
     valid = [b.inside(f"dut.valid_{stage}") for stage in stages]
     on_way = sum(valid, start=Value.cast(0))
     b.prove("reserved", b.inside("dut.reserved") == queue.level + on_way, "beats that are read are counted")
+    b.prove("known_full", b.inside("dut.full") == (b.inside("dut.reserved") == queue.depth), "up to the last place")
     b.prove("bounded", b.inside("dut.reserved") <= queue.depth, "and have room")
     b.prove("inside", order.inside == queue.level + on_way + steps.level, "steps wait in front of them")
     where = (b.inside("dut.buffer.consume") + order.ahead)[:3]

@@ -94,6 +94,7 @@ class StoreDma(wiring.Component):
         m.submodules.steps = steps = SkidBuffer(data.StructLayout({"address": 24, "final": 1}))
         step = steps.o.payload
         reserved = Signal(range(_BUFFER + 1))
+        full = Signal()  # all places are reserved
         taken = Signal()
         handed = Signal()
         ending = Signal()
@@ -107,16 +108,18 @@ class StoreDma(wiring.Component):
         ]
         m.d.comb += [
             transfer.halt.eq(self.halt),
-            read.valid.eq(steps.o.valid & (reserved != _BUFFER)),
+            read.valid.eq(steps.o.valid & ~full),
             read.address.eq(step.address),
             taken.eq(read.valid & read.ready),
-            steps.o.ready.eq(read.ready & (reserved != _BUFFER)),
+            steps.o.ready.eq(read.ready & ~full),
             handed.eq(write.data.valid & write.data.ready),
             transfer.complete.eq(ending & (reserved == 0) & write.done),
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
         m.d.sync += reserved.eq(reserved + taken - handed)
+        with m.If(taken != handed):
+            m.d.sync += full.eq(taken & (reserved == _BUFFER - 1))
         with m.If(taken & step.final):
             m.d.sync += ending.eq(1)
         with m.Elif(transfer.complete):

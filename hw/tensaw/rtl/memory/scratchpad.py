@@ -149,22 +149,24 @@ class Scratchpad(wiring.Component):
         slots = len(self.array.enable)
         users: list[list[tuple[Value, Value]]] = [[] for _ in banks]  # per bank: (wanted, row), first one wins
 
-        taken = Signal(config.banks)
-        hits = []
+        taken: Value = Signal(config.banks, name="array_banks")
+        hits, coming = [], []
         for slot in range(slots):
             address = self.array.address[slot]
             hit = Signal(config.banks, name=f"array_hit{slot}")
             row = Signal(len(address) - bank_bits, name=f"array_row{slot}", reset_less=True)
             bank_number = _after(m, address[:bank_bits], ARRAY_READ_LATENCY - 1, f"array_bank{slot}")
+            banks_of = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))
+            coming.append(banks_of)
             m.d.sync += [
-                hit.eq(Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))),
+                hit.eq(banks_of),
                 row.eq(address[bank_bits:]),
                 self.array.data[slot].eq(_choose(bank_number, words)),
             ]
             hits.append(hit)
             for b in range(config.banks):
                 users[b].append((hit[b], row))
-        m.d.comb += taken.eq(functools.reduce(operator.or_, hits))
+        m.d.sync += taken.eq(functools.reduce(operator.or_, coming))
 
         spans = [self._read_span(number, port.address) for number, port in enumerate(self.reads)]
         for number, (port, span) in enumerate(zip(self.reads, spans, strict=True)):
