@@ -34,7 +34,7 @@ class FetchBench(Bench):
             cover_stall((part, style))
 
     def send(self, count: int) -> None:
-        for address in self.rng.integers(0, 1 << 24, count).tolist():
+        for address in self.rng.integers(0, 1 << self.config.address_bits, count).tolist():
             self.source.send(address)
             at = (address + np.arange(self.config.requant_lanes)) % len(self.memory)
             self.board.expect(self.memory[at].tolist())

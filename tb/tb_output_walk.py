@@ -47,7 +47,13 @@ class WalkBench(Bench):
         smaller = shape["last"] < shape["tile"]
         cover_tiles((("1", "more")[shape["tiles"] > 1], ("last full", "last smaller")[smaller]))
         end = shape["base"] + shape["height"] * shape["pitch"]
-        cover_wrap("wraps" if end > MASK else "pitch 0" if not shape["pitch"] else "plain")
+        cover_wrap(
+            "wraps"
+            if end >> self.config.address_bits != shape["base"] >> self.config.address_bits
+            else "pitch 0"
+            if not shape["pitch"]
+            else "plain"
+        )
 
     async def walk(self, shape: dict[str, int], style: str) -> None:
         ports, pace = self.ports, make_pace(self.rng, style)

@@ -35,6 +35,7 @@ class SoftmaxBench(Bench):
     """Plays operand fetch and lane 0."""
 
     def prepare(self) -> None:
+        self.modulus = 1 << self.config.address_bits
         self.written = Scoreboard("outputs")
         self.fetched = Scoreboard("addresses")
         self.operations = Scoreboard("operations of the lane")
@@ -101,7 +102,7 @@ class SoftmaxBench(Bench):
         for row in range(run["OUT"]["height"]):
             for _ in range(3):
                 for column in range(run["OUT"]["width"]):
-                    yield (run["OPERAND"]["base"] + row * run["OPERAND"]["pitch"] + column) % (1 << 24)
+                    yield (run["OPERAND"]["base"] + row * run["OPERAND"]["pitch"] + column) % self.modulus
 
     def expect(self, run: Registers, rows: int | None = None) -> None:
         """All that a run does, or the outputs and operations of its first rows."""
@@ -109,7 +110,7 @@ class SoftmaxBench(Bench):
         self.fetched.expect(*islice(self.addresses(run), None if rows is None else 3 * rows * width))
         for row in range(height if rows is None else rows):
             at = run["OPERAND"]["base"] + row * run["OPERAND"]["pitch"] + np.arange(width)
-            values = self.memory[at % (1 << 24) % len(self.memory)].astype(np.int64)
+            values = self.memory[at % self.modulus % len(self.memory)].astype(np.int64)
             exponentials = self.table.astype(np.int64)[values.max() - values][None]
             total = exponent_sum(exponentials)
             mantissa, bits = reciprocal(total)
@@ -124,7 +125,7 @@ class SoftmaxBench(Bench):
                 last = column == width - 1
                 flags = {"count": 1, "row_done": int(last), "run_done": int(last and row == height - 1), "last_tile": 1}
                 address = run["TARGET"]["base"] + row * run["TARGET"]["pitch"] + column
-                self.written.expect((address % (1 << 24), byte, flags))
+                self.written.expect((address % self.modulus, byte, flags))
         cover_width({1: "1", 2: "2"}.get(width, "some" if width < 256 else "more than 255"))
         cover_rows(("1", "more")[height > 1])
 

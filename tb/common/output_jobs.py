@@ -179,8 +179,8 @@ def walk_beats(config: NpuConfig, shape: dict[str, int]) -> Iterator[dict[str, i
                 done = first + lanes >= channels
                 tile_done = done and (y, x) == (height - 1, width - 1)
                 yield {
-                    "address": (base + first) % (1 << 24), "count": min(lanes, channels - first), "index": index,
-                    "vector_done": int(done), "row_done": int(done and x == width - 1 and last_tile),
+                    "address": (base + first) % (1 << config.address_bits), "count": min(lanes, channels - first),
+                    "index": index, "vector_done": int(done), "row_done": int(done and x == width - 1 and last_tile),
                     "tile_done": int(tile_done), "run_done": int(tile_done and last_tile),
                     "last_tile": int(last_tile),
                 }  # fmt: skip

@@ -14,9 +14,9 @@ def config_of(columns, lanes):
     return NpuConfig(rows=4, columns=columns, requant_lanes=lanes, weight_bytes=8192, acc_entries=8)
 
 
-def beats(shape, lanes):
+def beats(shape, config):
     """(address, count, index, vector_done, row_done, tile_done, run_done, last_tile) of each beat."""
-    s = shape
+    s, lanes = shape, config.requant_lanes
     for n in range(s["tiles"]):
         last_tile = n == s["tiles"] - 1
         channels = s["last"] if last_tile else s["tile"]
@@ -30,7 +30,7 @@ def beats(shape, lanes):
                             row = done and x == s["width"] - 1
                             tile = row and y == s["height"] - 1
                             yield (
-                                at % (1 << 24), min(lanes, channels - first), first // lanes, done,
+                                at % (1 << config.address_bits), min(lanes, channels - first), first // lanes, done,
                                 row and last_tile, tile, tile and last_tile, last_tile,
                             )  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_beats_in_the_order_of_the_array(columns, lanes, seed):
             ctx.set(walk.start, 1)
             await ctx.tick()
             ctx.set(walk.start, 0)
-            for expected in beats(shape, lanes):
+            for expected in beats(shape, config):
                 while rng.random() < 0.2:
                     ctx.set(walk.next, 0)
                     await ctx.tick()

@@ -27,7 +27,7 @@ class OperandFetch(wiring.Component):
 
     Members
     -------
-    addresses : In(stream of 24)
+    addresses : In(stream of address_bits)
     read : Out(ReadPortSignature(requant_lanes))
     data : Out(stream of requant_lanes bytes)
         The bytes from each address on, in order.
@@ -43,11 +43,12 @@ class OperandFetch(wiring.Component):
     data: Any
 
     def __init__(self, config: NpuConfig, depth: int = 8) -> None:
+        self._bits = config.address_bits
         self._width = 8 * config.requant_lanes
         self._depth = depth
         super().__init__(
             {
-                "addresses": In(stream.Signature(24)),
+                "addresses": In(stream.Signature(self._bits)),
                 "read": Out(ReadPortSignature(config.requant_lanes)),
                 "data": Out(stream.Signature(self._width)),
             }
@@ -55,7 +56,7 @@ class OperandFetch(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.request = asked = SkidBuffer(24)
+        m.submodules.request = asked = SkidBuffer(self._bits)
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self._width, depth=self._depth)
         promised = Signal(range(self._depth + 1))  # accepted and not yet consumed
         arriving = Signal(READ_LATENCY)  # bit 0: data comes in this cycle

@@ -55,7 +55,7 @@ class Softmax(wiring.Component):
         Stable while ``busy``.
     start : In(1), busy : Out(1)
         Starts a run; works until the last operation has been given to the lane.
-    addresses : Out(stream of 24), data : In(stream)
+    addresses : Out(stream of address_bits), data : In(stream)
         Operand fetch; the lowest byte is the element.
     table : In(table_write_layout)
     direct : Out(direct_layout), result : In(signed 32)
@@ -80,13 +80,14 @@ class Softmax(wiring.Component):
     beat: Any
 
     def __init__(self, config: NpuConfig) -> None:
+        self._bits = config.address_bits
         super().__init__(
             {
                 "enable": In(1),
                 "run": In(run_layout(Unit.OUTPUT)),
                 "start": In(1),
                 "busy": Out(1),
-                "addresses": Out(stream.Signature(24)),
+                "addresses": Out(stream.Signature(self._bits)),
                 "data": In(stream.Signature(8 * config.requant_lanes)),
                 "table": In(table_write_layout()),
                 "direct": Out(direct_layout()),
@@ -106,7 +107,7 @@ class Softmax(wiring.Component):
     def _elaborate_addresses(self, m: Module, most_column: Signal) -> None:
         """Every row three times. Nothing depends on the data, so this runs ahead as far as the fetch queue lets it."""
         run = self.run
-        row_base = Signal(24)
+        row_base = Signal(self._bits)
         column, row = Signal(16), Signal(16)
         turn = Signal(range(3))
         active = Signal()
@@ -135,7 +136,7 @@ class Softmax(wiring.Component):
         leading = Signal(4)  # steps of the shift to the left still possible: in the end, total's bits over one
         y, factor = Signal(signed(32)), Signal(signed(32))
         column, row = Signal(16), Signal(16)
-        target = Signal(24)
+        target = Signal(self._bits)
         pop = Signal()
         last, last_row = Signal(), Signal()
         next_column = Mux(last, 0, column + 1)

@@ -82,8 +82,8 @@ class OutputUnit(wiring.Component):
     Corner cases
     ------------
     Within a run operands are read ahead: a byte that one position reads must not be written by an earlier position of
-    the same run, but a position may overwrite its own operand. Addresses wrap modulo 2**24 and then as the scratchpad
-    does. Multipliers and shifts outside their ranges give undefined bytes.
+    the same run, but a position may overwrite its own operand. Addresses wrap modulo 2**address_bits.
+    Multipliers and shifts outside their ranges give undefined bytes.
     """
 
     words: Any
@@ -249,8 +249,11 @@ class OutputUnit(wiring.Component):
             combine.eq(run.operand_step.operation != Operation.NONE),
             streamed.eq(run.quant.bias | run.quant.scale),
         ]
+        # The lanes hold a beat's operand from its slot on: it can leave a cycle later.
+        taken = Signal()
+        m.d.sync += taken.eq(issue & combine)
         m.d.comb += [
-            fetch.data.ready.eq(softmax.data.ready | (issue & combine)),
+            fetch.data.ready.eq(softmax.data.ready | taken),
             issue.eq(
                 enable & walk.valid & self.vectors.valid
                 & (parameters.filled | ~streamed)

@@ -39,7 +39,7 @@ def beat_layout(config: NpuConfig) -> data.StructLayout:
     tile is the last one."""
     return data.StructLayout(
         {
-            "address": 24,
+            "address": config.address_bits,
             "count": range(config.requant_lanes + 1),
             "index": range(max(2, beats_of(config))),
             "vector_done": 1,
@@ -57,6 +57,9 @@ class Walk(wiring.Component):
     Addresses grow by addition only: each kind of step knows where the next position starts, or remembers it from the
     first row of the block, the first block of the row of blocks, the first position of the tile.
 
+    Each counter holds its number and two more: equal to its limit it says that the number after this one is the last,
+    so that flags need not wait for the counter's next value.
+
     Parameters
     ----------
     config : NpuConfig
@@ -64,7 +67,8 @@ class Walk(wiring.Component):
     Members
     -------
     shape : In(walk_layout)
-        Stable from ``start`` to the last beat; all counts at least 1. Addresses are modulo 2**24.
+        Stable from ``start`` to the last beat; all counts at least 1, ``tile`` and ``last`` at most ``columns``.
+        Addresses are modulo 2**address_bits.
     start : In(1)
         The first beat is on offer in the next cycle. Not while ``valid``.
     valid : Out(1), next : In(1)
@@ -96,129 +100,122 @@ class Walk(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        lanes = self._config.requant_lanes
         shape = self.shape
+        go = Signal()  # to the next beat, or to the first
+        vector_done = Signal()
+        last_tile, last_x, last_y = Signal(), Signal(), Signal()
+        end_x, end_y = Signal(), Signal()  # last column, row of a whole block
+        step = Signal()  # to another position
+        m.d.comb += [go.eq(self.start | (self.next & self.valid)), step.eq(go & (vector_done | self.start))]
 
-        # Where we are: counters, each with where it goes next.
-        go = Signal()
-        counters: dict[str, tuple[Signal, Signal]] = {}
-
-        def counter(name: str, width: int) -> tuple[Signal, Signal]:
-            now, then = Signal(width, name=name), Signal(width, name=f"next_{name}")
-            counters[name] = now, then
-            return now, then
-
-        tile, next_tile_number = counter("tile", 12)
-        (y, next_y), (x, next_x) = counter("y", 16), counter("x", 16)
-        block_y, next_block_y = counter("block_y", 16)  # first row and column of the block
-        block_x, next_block_x = counter("block_x", 16)
-        (within_y, next_within_y), (within_x, next_within_x) = counter("within_y", 16), counter("within_x", 16)
-        index, next_index = counter("index", len(self.beat.index))
-        remaining, next_remaining = counter("remaining", 7)  # channels of the vector from this beat on
-        for now, then in counters.values():
-            m.d.comb += then.eq(now)
-            with m.If(go):
-                m.d.sync += now.eq(then)
-
-        # What is last, known beside the counters.
-        last_tile, last_y, last_x, vector_done, last_in_line, last_line = (
-            Signal(name=name) for name in ("last_tile", "last_y", "last_x", "vector_done", "last_in_line", "last_line")
-        )
-        limits = {name: shape[name] for name in ("tiles", "height", "width", "block_height", "block_width")}
-        most = {name: Signal.like(value, name=f"most_{name}") for name, value in limits.items()}
-        m.d.sync += [most[name].eq(value - 1) for name, value in limits.items()]
-
-        def last(name: str, number: Value) -> Value:
-            return Mux(self.start, limits[name] == 1, number == most[name])
-
-        with m.If(go):
-            m.d.sync += [
-                last_tile.eq(last("tiles", next_tile_number)),
-                last_y.eq(last("height", next_y)),
-                last_x.eq(last("width", next_x)),
-                vector_done.eq(next_remaining <= lanes),
-                last_in_line.eq(last("width", next_x) | last("block_width", next_within_x)),
-                last_line.eq(last("height", next_y) | last("block_height", next_within_y)),
-            ]
         line_done = Signal()  # last position of a row of the block
         block_done = Signal()
         blocks_done = Signal()  # last position of a row of blocks
         tile_done = Signal()
         m.d.comb += [
-            line_done.eq(vector_done & last_in_line),
-            block_done.eq(vector_done & last_in_line & last_line),
-            blocks_done.eq(vector_done & last_x & last_line),
+            line_done.eq(vector_done & (last_x | end_x)),
+            block_done.eq(line_done & (last_y | end_y)),
+            blocks_done.eq(vector_done & last_x & (last_y | end_y)),
             tile_done.eq(vector_done & last_x & last_y),
         ]
 
-        # Addresses: of the tile, the row of blocks, the block, the row in the block, the position, the beat.
-        tile_base, blocks_base, block_base = Signal(24), Signal(24), Signal(24)
-        line, pixel, address = Signal(24), Signal(24), Signal(24)
-        next_pixel, next_line, next_tile = Signal(24), Signal(24), Signal(24)
-        right_block, lower_blocks = Signal(24), Signal(24)
+        def counter(name: str, limit: str) -> tuple[Signal, Value]:
+            number = Signal(len(shape[limit]), name=name, init=2)
+            return number, number == shape[limit]
+
+        # Columns and rows; of the block's first column and row the counters, and whether they are the last.
+        (x, next_last_x), (y, next_last_y) = counter("x", "width"), counter("y", "height")
+        (within_x, next_end_x), (within_y, next_end_y) = counter("within_x", "block_width"), counter(
+            "within_y", "block_height"
+        )  # fmt: skip
+        block_x, block_y = Signal.like(x, name="block_x"), Signal.like(y, name="block_y")
+        block_last_x, block_last_y = Signal(), Signal()
+        first_row, first_block = Signal(), Signal()  # of the block, of the row of blocks
+        one = {name: shape[name] == 1 for name in ("width", "height", "block_width", "block_height")}
+        with m.If(step):
+            m.d.sync += [
+                x.eq(x + 1), last_x.eq(next_last_x),
+                within_x.eq(within_x + 1), end_x.eq(next_end_x),
+            ]  # fmt: skip
+            with m.If(line_done):
+                m.d.sync += [
+                    within_x.eq(2), end_x.eq(one["block_width"]),
+                    y.eq(y + 1), last_y.eq(next_last_y),
+                    within_y.eq(within_y + 1), end_y.eq(next_end_y), first_row.eq(0),
+                ]  # fmt: skip
+                with m.If(~block_done):
+                    m.d.sync += [x.eq(block_x), last_x.eq(block_last_x)]
+            with m.If(block_done):
+                m.d.sync += [
+                    block_x.eq(x + 1), block_last_x.eq(next_last_x), first_block.eq(0),
+                    y.eq(block_y), last_y.eq(block_last_y),
+                    within_y.eq(2), end_y.eq(one["block_height"]), first_row.eq(1),
+                ]  # fmt: skip
+            with m.If(blocks_done):
+                m.d.sync += [y.eq(y + 1), last_y.eq(next_last_y), block_y.eq(y + 1), block_last_y.eq(next_last_y)]
+            with m.If(blocks_done | self.start):
+                m.d.sync += [
+                    x.eq(2), last_x.eq(one["width"]),
+                    block_x.eq(2), block_last_x.eq(one["width"]), first_block.eq(1),
+                    within_x.eq(2), end_x.eq(one["block_width"]),
+                    within_y.eq(2), end_y.eq(one["block_height"]), first_row.eq(1),
+                ]  # fmt: skip
+            with m.If(tile_done | self.start):
+                m.d.sync += [
+                    y.eq(2), last_y.eq(one["height"]),
+                    block_y.eq(2), block_last_y.eq(one["height"]),
+                ]  # fmt: skip
+
+        # Tiles: a number ahead, since they may be a single beat.
+        tile = Signal(len(shape.tiles), init=3)
+        next_last_tile = Signal()
+        then_last_tile = Signal()  # the next beat is of the last tile
+        m.d.comb += then_last_tile.eq(Mux(tile_done, next_last_tile, last_tile))
+        with m.If(step & tile_done):
+            m.d.sync += [tile.eq(tile + 1), last_tile.eq(next_last_tile), next_last_tile.eq(tile == shape.tiles)]
+        with m.If(self.start):
+            m.d.sync += [tile.eq(3), last_tile.eq(shape.tiles == 1), next_last_tile.eq(shape.tiles == 2)]
+            m.d.comb += then_last_tile.eq(shape.tiles == 1)
+
+        self._elaborate_vector(m, go, vector_done, last_tile, then_last_tile)
+
+        # Addresses: of the tile, the row of blocks, the block, the row in the block, the position.
+        bits = self._config.address_bits
+        tile_base, blocks_base, block_base = Signal(bits), Signal(bits), Signal(bits)
+        line, pixel = Signal(bits), Signal(bits)
+        next_pixel, next_line, next_position = Signal(bits), Signal(bits), Signal(bits)
         m.d.comb += [
             next_pixel.eq(pixel + shape.pixel_pitch),
             next_line.eq(line + shape.pitch),
-            next_tile.eq(tile_base + shape.tile_step),
-            # Known at the end of the block's first row, and of the last row of the first block in the row of blocks.
-            right_block.eq(Mux(within_y == 0, next_pixel, block_base)),
-            lower_blocks.eq(Mux(block_x == 0, next_line, blocks_base)),
+            next_position.eq(next_pixel),
         ]
-
-        def channels(next_last: Value) -> Value:
-            return Mux(next_last, shape.last, shape.tile)
-
-        def go_to(position: Value) -> None:
-            m.d.sync += [pixel.eq(position), address.eq(position)]
-
-        # The counters' next values do not wait for whether they are wanted: `go` holds the registers.
-        m.d.comb += [
-            go.eq(self.start | (self.next & self.valid)),
-            next_index.eq(index + 1),
-            next_remaining.eq(remaining - lanes),
-        ]
-        with m.If(vector_done):
-            m.d.comb += [next_index.eq(0), next_x.eq(x + 1), next_within_x.eq(within_x + 1)]
-            m.d.comb += next_remaining.eq(channels(last_tile))
+        # Known at the end of the block's first row, and of the last row of the first block in the row of blocks.
         with m.If(line_done):
-            m.d.comb += [next_x.eq(block_x), next_within_x.eq(0), next_y.eq(y + 1), next_within_y.eq(within_y + 1)]
-        with m.If(block_done):
-            m.d.comb += [next_block_x.eq(x + 1), next_x.eq(x + 1), next_y.eq(block_y), next_within_y.eq(0)]
+            m.d.comb += next_position.eq(next_line)
+        with m.If(block_done & ~first_row):
+            m.d.comb += next_position.eq(block_base)
+        with m.If(block_done & first_row):
+            m.d.comb += next_position.eq(next_pixel)
         with m.If(blocks_done):
-            m.d.comb += [next_block_x.eq(0), next_x.eq(0), next_block_y.eq(y + 1), next_y.eq(y + 1)]
+            m.d.comb += next_position.eq(Mux(first_block, next_line, blocks_base))
         with m.If(tile_done):
-            m.d.comb += [next_block_y.eq(0), next_y.eq(0), next_tile_number.eq(tile + 1)]
-            m.d.comb += next_remaining.eq(channels(tile + 2 == shape.tiles))
+            m.d.comb += next_position.eq(tile_base + shape.tile_step)
         with m.If(self.start):
-            m.d.comb += [then.eq(0) for _, then in counters.values()]
-            m.d.comb += next_remaining.eq(channels(shape.tiles == 1))
-
-        with m.If(self.next & self.valid):
-            m.d.sync += address.eq(address + lanes)
-            with m.If(vector_done):
-                go_to(next_pixel)
-            with m.If(line_done):
-                m.d.sync += [line.eq(next_line), block_base.eq(right_block)]
-                go_to(next_line)
-            with m.If(block_done):
-                m.d.sync += [line.eq(right_block), blocks_base.eq(lower_blocks)]
-                go_to(right_block)
-            with m.If(blocks_done):
-                m.d.sync += line.eq(lower_blocks)
-                go_to(lower_blocks)
-            with m.If(tile_done):
-                m.d.sync += [tile_base.eq(next_tile), line.eq(next_tile)]
-                go_to(next_tile)
-                with m.If(last_tile):
-                    m.d.sync += self.valid.eq(0)
-        with m.If(self.start):
-            m.d.sync += [self.valid.eq(1), tile_base.eq(shape.base), line.eq(shape.base)]
-            go_to(shape.base)
+            m.d.comb += next_position.eq(shape.base)
+        with m.If(step):
+            m.d.sync += pixel.eq(next_position)
+            with m.If(line_done | self.start):
+                m.d.sync += line.eq(next_position)
+            with m.If(tile_done | self.start):
+                m.d.sync += tile_base.eq(next_position)
+            with m.If(line_done & first_row):
+                m.d.sync += block_base.eq(next_pixel)
+            with m.If(block_done & first_block):
+                m.d.sync += blocks_base.eq(next_line)
+            m.d.sync += self.valid.eq(self.start | ~(tile_done & last_tile))
+        self._elaborate_address(m, go, vector_done, pixel, next_position)
 
         m.d.comb += [
-            self.beat.address.eq(address),
-            self.beat.index.eq(index),
-            self.beat.count.eq(Mux(vector_done, remaining, lanes)),
             self.beat.vector_done.eq(vector_done),
             self.beat.row_done.eq(vector_done & last_x & last_tile),
             self.beat.tile_done.eq(tile_done),
@@ -226,3 +223,44 @@ class Walk(wiring.Component):
             self.beat.last_tile.eq(last_tile),
         ]
         return m
+
+    def _elaborate_vector(
+        self, m: Module, go: Signal, vector_done: Signal, last_tile: Signal, then_last_tile: Signal
+    ) -> None:
+        """The beats of a vector: their number, how many channels, whether one is the last."""
+        shape, lanes = self.shape, self._config.requant_lanes
+        if beats_of(self._config) == 1:
+            m.d.comb += [vector_done.eq(1), self.beat.count.eq(Mux(last_tile, shape.last, shape.tile))]
+            return
+        index = Signal.like(self.beat.index)
+        remaining = Signal(7)  # channels from this beat on
+        single = Signal()  # the vector's last beat
+        with m.If(go):
+            with m.If(vector_done | self.start):
+                m.d.sync += [
+                    index.eq(0),
+                    remaining.eq(Mux(then_last_tile, shape.last, shape.tile)),
+                    single.eq(Mux(then_last_tile, shape.last <= lanes, shape.tile <= lanes)),
+                ]
+            with m.Else():
+                m.d.sync += [index.eq(index + 1), remaining.eq(remaining - lanes), single.eq(remaining <= 2 * lanes)]
+        m.d.comb += [
+            vector_done.eq(single),
+            self.beat.index.eq(index),
+            self.beat.count.eq(Mux(vector_done, remaining, lanes)),
+        ]
+
+    def _elaborate_address(
+        self, m: Module, go: Signal, vector_done: Signal, pixel: Signal, next_position: Signal
+    ) -> None:
+        """The address of a beat: that of its position, or further on in its vector."""
+        if beats_of(self._config) == 1:
+            m.d.comb += self.beat.address.eq(pixel)
+            return
+        address = Signal.like(pixel)
+        with m.If(go):
+            with m.If(vector_done | self.start):
+                m.d.sync += address.eq(next_position)
+            with m.Else():
+                m.d.sync += address.eq(address + self._config.requant_lanes)
+        m.d.comb += self.beat.address.eq(address)
