@@ -13,7 +13,15 @@ YOSYS = """
 import json, sys
 if "--version" in sys.argv: print("Yosys 0.70 (stand-in)"); sys.exit()
 print("2.1. Executing HIERARCHY pass (managing design hierarchy).")
-json.dump({"creator": "stand-in"}, open("tensaw_board.json", "w"))
+wires = lambda **ports: {name: [bit] for name, bit in ports.items()}
+cells = {
+    "memory": {"type": "DP16KD", "attributes": {}, "connections": wires(DIA0=2, DOA0=3)},
+    "product": {"type": "MULT18X18D", "attributes": {}, "connections": wires(A0=3, P0=4)},
+    "lut": {"type": "LUT4", "attributes": {}, "connections": wires(A=4, Z=2)},
+}
+netlist = {"creator": "stand-in", "modules": {"top": {"attributes": {"top": "1"}, "cells": cells}}}
+for name in ("tensaw_board.json", "all.json"):
+    json.dump(netlist, open(name, "w"))
 json.dump({"design": {"num_cells_by_type": CELLS}}, open("cells.json", "w"))
 """
 NEXTPNR = """
@@ -22,6 +30,15 @@ if "--version" in sys.argv: print("nextpnr-ecp5 -- Version 0.11"); sys.exit()
 option = lambda name: sys.argv[sys.argv.index(name) + 1]
 print("Info: Packing LUTs..")
 print("Info: Routing..")
+if "--write" in sys.argv:  # sites of macros
+    cells = [("DP16KD", "X4/Y9/EBR0"), ("DP16KD", "X9/Y9/EBR1"), ("MULT18X18D", "X5/Y4/MULT18_1")]
+    site = lambda kind, bel: {"type": kind, "attributes": {"NEXTPNR_BEL": bel}}
+    placed = {str(number): site(*cell) for number, cell in enumerate(cells)}
+    json.dump({"modules": {"all": {"attributes": {"top": "1"}, "cells": placed}}}, open(option("--write"), "w"))
+    sys.exit()
+if "--no-tmdriv" not in sys.argv:
+    cells = json.load(open(option("--json")))["modules"]["top"]["cells"].values()
+    assert all("BEL" in cell["attributes"] for cell in cells if cell["type"] != "LUT4")
 seed = int(option("--seed"))
 reached = SPEEDS[seed - 1]
 open(option("--textcfg"), "w").write(f"seed {seed}")

@@ -114,7 +114,13 @@ def test_a_tool_that_fails(stand_ins: Any, tmp_path: Path, capsys: pytest.Captur
     text = refused(capsys, *BUILD, "-o", str(tmp_path / "out"))
     assert "nextpnr-ecp5 failed: ERROR: no room The whole log is in" in text
     assert "ERROR: no room" in (tmp_path / "out" / "build.log").read_text()
-    stand_ins(CELLS, [1.0], **{"nextpnr-ecp5": "print('1.0')\n"})
+    silent = "print('1.0')\n"
+    stand_ins(CELLS, [1.0], **{"nextpnr-ecp5": silent})
+    assert "nextpnr-ecp5 wrote no placed design. The whole log is in" in refused(
+        capsys, *BUILD, "-o", str(tmp_path / "out")
+    )
+    program = stand_ins(CELLS, [1.0]) / "nextpnr-ecp5"  # which leaves after it has told its sites
+    program.write_text(program.read_text().partition("seed =")[0])
     assert "nextpnr-ecp5 wrote no report. The whole log is in" in refused(capsys, *BUILD, "-o", str(tmp_path / "out"))
 
 

@@ -1,0 +1,134 @@
+"""Sites for an ECP5's block RAMs and multipliers, chosen before place and route and written into the netlist."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tensaw.boards.board import Board
+from tensaw.fpga.placement import Graph, Grid, place_macros
+from tensaw.fpga.tools import find_tool, run
+from tensaw.harness.cache import cached, digest
+from tensaw.spec.errors import ToolError
+
+__all__ = ["floorplan"]
+
+_MACROS = {"DP16KD": "block RAM", "MULT18X18D": "DSP"}
+"""Kinds of cells that get sites, and the name of the resource."""
+_AREA = {"LUT4": 1 / 8, "CCU2C": 1 / 4, "TRELLIS_FF": 1 / 16, "TRELLIS_DPR16X4": 3 / 4}
+"""Share of a tile, which has eight LUTs and registers. Half of the registers share their place with a LUT."""
+_TIGHT = {"COUT": 4.0, "PFUMX": 3.0, "L6MUX21": 3.0}
+"""Weight of nets within carry chains and wide functions, whose cells stay together."""
+_MOST_PINS = 400
+"""Nets of more cells say nothing of places: clocks and resets."""
+
+Netlist = dict[str, Any]
+
+
+def floorplan(
+    board: Board, source: Path, target: Path, seed: int, log: Path, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write the netlist ``source`` (Yosys's JSON) to ``target``, its macros with the attribute BEL."""
+    netlist = json.loads(source.read_text())
+    cells = _top(netlist)["cells"]
+    sites = _sites(board, log)
+    names, graph = _graph(cells)
+    grid = _grid(sites)
+    for kind, chosen in place_macros(graph, grid, seed, progress=progress).items():
+        for cell, site in zip(graph.macros[kind], chosen, strict=True):
+            cells[names[cell]]["attributes"]["BEL"] = sites[kind][site]
+    target.write_text(json.dumps(netlist))
+
+
+def _top(netlist: Netlist) -> Netlist:
+    return next(module for module in netlist["modules"].values() if int(module["attributes"].get("top", "0"), 2))
+
+
+def _sites(board: Board, log: Path) -> dict[str, list[str]]:
+    """Names of all sites of each kind, as nextpnr says them for a design that uses every one; cached."""
+    yosys, nextpnr = find_tool("yosys"), find_tool("nextpnr-ecp5")
+    counts = {kind: board.resources[resource] for kind, resource in _MACROS.items()}
+    arguments = [*board.nextpnr, "--json", "all.json", "--lpf-allow-unconstrained", "--no-route", "--no-tmdriv"]
+    ports = {
+        "DP16KD": ".DIA0(d), .CLKA(c), .WEA(d), .CEA(1'b1), .CLKB(c), .DOB0(w[i + {start}])",
+        "MULT18X18D": ".A0(d), .B0(d), .CLK0(c), .P0(w[i + {start}])",
+    }
+    parts, start = [], 0
+    for kind, count in counts.items():
+        connections = ports[kind].format(start=start)
+        parts.append(f"for (i = 0; i < {count}; i = i + 1) begin : g{start} (* keep *) {kind} u ({connections}); end")
+        start += count
+    verilog = (
+        f"module all(input c, input d, output q); wire [{start - 1}:0] w; genvar i;\n"
+        f"generate {' '.join(parts)} endgenerate assign q = ^w; endmodule\n"
+    )
+
+    def make(place: Path) -> None:
+        (place / "all.v").write_text(verilog)
+        run(yosys, ["-q", "-p", "read_verilog all.v; synth_ecp5 -top all -json all.json"], place, log)
+        run(nextpnr, [*arguments, "--write", "placed.json"], place, log)
+        found: dict[str, list[str]] = {kind: [] for kind in counts}
+        try:
+            placed = json.loads((place / "placed.json").read_text())
+        except (OSError, ValueError):
+            raise ToolError(f"{nextpnr.name} wrote no placed design. The whole log is in {str(log)!r}.") from None
+        for cell in _top(placed)["cells"].values():
+            if cell["type"] in found:
+                found[cell["type"]].append(cell["attributes"]["NEXTPNR_BEL"])
+        (place / "sites.json").write_text(json.dumps({kind: sorted(names) for kind, names in found.items()}))
+
+    key = digest({"verilog": verilog, "script": " ".join([*arguments, yosys.version, nextpnr.version])})
+    return json.loads((cached("sites", key, make) / "sites.json").read_text())
+
+
+def _place(site: str) -> tuple[int, int]:
+    match = re.match(r"X(\d+)/Y(\d+)/", site)
+    if match is None:
+        raise ValueError(f"{site!r} is no site")
+    return int(match[1]), int(match[2])
+
+
+def _grid(sites: dict[str, list[str]]) -> Grid:
+    """The device as its sites show it: they reach from side to side, and rows of logic lie between their rows."""
+    places = {kind: np.array([_place(name) for name in names], dtype=np.float64) for kind, names in sites.items()}
+    every = np.concatenate(list(places.values()))
+    taken = sorted({int(row) for row in every[:, 1]})
+    height = taken[-1] + taken[0] + 1
+    room = np.ones(height)
+    room[taken] = 0
+    return Grid(int(every[:, 0].max()) + 5, height, room, places)
+
+
+def _graph(cells: Netlist) -> tuple[list[str], Graph]:
+    """Names of the cells, and what connects them."""
+    names: list[str] = []
+    members: dict[int, set[int]] = defaultdict(set)
+    weights: dict[int, float] = {}
+    macros: dict[str, list[int]] = {kind: [] for kind in _MACROS}
+    area = []
+    for name, cell in cells.items():
+        kind = cell["type"]
+        if kind in macros:
+            macros[kind].append(len(names))
+        for port, bits in cell["connections"].items():
+            for bit in bits:
+                if isinstance(bit, int):
+                    members[bit].add(len(names))
+                    tight = _TIGHT.get(port, _TIGHT.get(kind, 1.0) if len(port) > 1 else 1.0)
+                    weights[bit] = max(weights.get(bit, 1.0), tight)
+        names.append(name)
+        area.append(_AREA.get(kind, 0.0))
+    nets = [(sorted(group), weights[bit]) for bit, group in members.items() if 2 <= len(group) <= _MOST_PINS]
+    return names, Graph(
+        area=np.array(area),
+        macros={kind: np.array(found, dtype=np.int64) for kind, found in macros.items() if found},
+        net=np.repeat(np.arange(len(nets)), [len(group) for group, _ in nets]),
+        cell=np.array([cell for group, _ in nets for cell in group], dtype=np.int64),
+        weight=np.array([weight for _, weight in nets]),
+    )
