@@ -100,7 +100,8 @@ class ArrayUnit:
             while len(runs) <= action.follows:
                 yield news
             followed = runs[action.follows]
-        cursor = taken + 1  # of the loader
+        # Of the loader: behind parameters it has had time to get ready for the first step.
+        cursor = taken + 1 + (not shape.pool and not shape.streamed)
         loaded = 0
         position = self._tail
         started = False

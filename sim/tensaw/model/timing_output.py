@@ -14,8 +14,10 @@ __all__ = ["OutputUnit"]
 
 SUMS_TO_QUEUE = 4
 """Cycles from a position's sums to the output stage, through the accumulators."""
-TAKEN_TO_FREE = 1
-"""Cycles from reading a half's last accumulators to its being free, and to reading the other one's first."""
+TAKEN_TO_FREE = 2
+"""Cycles from reading a half's last accumulators to the array's seeing it free."""
+TAKEN_TO_TAKEN = 1
+"""And to reading the other one's first."""
 TAKEN_TO_QUEUE = 2
 """Cycles from reading accumulators to their being on offer."""
 QUEUE = 4
@@ -163,7 +165,7 @@ class OutputUnit:
                     popped = last - min(QUEUE, count - 1) * beats * gap
                     taken = max(end - TAKEN_TO_QUEUE, popped + 1, self._next_half - TAKEN_TO_QUEUE + count - 1)
                     link.freed.append(taken + TAKEN_TO_FREE)
-                    self._next_half = taken + TAKEN_TO_FREE + TAKEN_TO_QUEUE
+                    self._next_half = taken + TAKEN_TO_TAKEN + TAKEN_TO_QUEUE
                     link.from_output.tell()
             if streamed:
                 link.released.append(last + 1)

@@ -79,8 +79,9 @@ class Feeder(wiring.Component):
     Timing
     ------
     One position a cycle, across steps, blocks and tiles; two cycles lost from a run's last position to the next
-    run's first. A following run loses a cycle in each row while it is close behind the run it follows: where the next
-    position, a row or a kernel step further down, could need a row that is not there yet.
+    run's first. A half of the accumulators is seen free a cycle later, ``halt`` too. A following run loses a cycle in
+    each row while it is close behind the run it follows: where the next position, a row or a kernel step further down,
+    could need a row that is not there yet.
 
     Corner cases
     ------------
@@ -274,7 +275,6 @@ class Feeder(wiring.Component):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
         over, in_work, complete = Signal(), Signal(), Signal()
         reached, ahead = Signal(signed(18)), Signal(signed(18))
-        row_there = Signal()
         m.d.sync += [
             reach_held.eq(reach),
             over.eq(behind >= 0),
@@ -284,15 +284,26 @@ class Feeder(wiring.Component):
             lead.eq(reach_held + Mux(run.step.row > run.kernel_y.rows, run.step.row, run.kernel_y.rows)),
             ahead.eq(written_rows - lead),
         ]
+        # What a position waits for is registered with it; a half that becomes free is seen a cycle later.
+        upcoming = loops.upcoming
         written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
         all_next = in_work & (complete | (ahead > position.row_y))
-        m.d.sync += row_there.eq(loops.active & (over | Mux(issue, all_next, written)))
+        row_there = loops.active & (over | Mux(issue, all_next, written))
         no_weights, no_half, no_row = Signal(), Signal(), Signal()
+        next_no_half, next_no_row = Signal(), Signal()
+        blocked = Signal()
+        m.d.comb += [
+            next_no_half.eq(upcoming.block_start & self.half_busy.bit_select(upcoming.half, 1)),
+            next_no_row.eq(upcoming.follows & ~row_there),
+        ]
+        m.d.sync += [
+            no_half.eq(next_no_half),
+            no_row.eq(next_no_row),
+            blocked.eq(next_no_half | next_no_row | self.halt),
+        ]
         m.d.comb += [
             no_weights.eq(position.takes_weights & ~self.tile_ready),
-            no_half.eq(position.block_start & self.half_busy.bit_select(position.half, 1)),
-            no_row.eq(position.follows & ~row_there),
-            issue.eq(loops.active & ~no_weights & ~no_half & ~no_row & ~self.halt),
+            issue.eq(loops.active & ~no_weights & ~blocked),
             loops.advance.eq(issue),
             self.swap.eq(issue & position.takes_weights),
             self.open.eq(issue & position.block_start),

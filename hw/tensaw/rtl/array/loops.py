@@ -12,7 +12,7 @@ from tensaw.rtl.control.command import run_layout
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Follow, Mode, Unit
 
-__all__ = ["Loops", "position_layout"]
+__all__ = ["Loops", "position_layout", "upcoming_layout"]
 
 
 def position_layout(config: NpuConfig) -> data.StructLayout:
@@ -43,6 +43,11 @@ def position_layout(config: NpuConfig) -> data.StructLayout:
             "overflow": 1,
         }
     )
+
+
+def upcoming_layout() -> data.StructLayout:
+    """Of the position that is there in the next cycle, this one or another: see :func:`position_layout`."""
+    return data.StructLayout({"half": 1, "block_start": 1, "follows": 1})
 
 
 class _Countdown:
@@ -128,6 +133,8 @@ class Loops(wiring.Component):
     active : Out(1)
         ``position`` is one of a run.
     position : Out(position_layout)
+    upcoming : Out(upcoming_layout)
+        What some of its fields will be in the next cycle.
     advance : In(1)
         Go on to the next position, only while ``active``; the last one ends ``busy``.
     held : Out(run_layout(ARRAY))
@@ -150,6 +157,7 @@ class Loops(wiring.Component):
     busy: Signal
     active: Signal
     position: Any
+    upcoming: Any
     advance: Signal
     held: Any
 
@@ -162,6 +170,7 @@ class Loops(wiring.Component):
                 "busy": Out(1),
                 "active": Out(1),
                 "position": Out(position_layout(config)),
+                "upcoming": Out(upcoming_layout()),
                 "advance": In(1),
                 "held": Out(run_layout(Unit.ARRAY)),
             }
@@ -296,8 +305,9 @@ class Loops(wiring.Component):
 
         base = Signal(config.address_bits)
         half = Signal()
+        m.d.comb += self.upcoming.half.eq(half ^ (self.advance & block_end))
+        m.d.sync += half.eq(self.upcoming.half)
         with m.If(self.advance & block_end):
-            m.d.sync += half.eq(~half)
             with m.If(columns.last & rows.last):
                 m.d.comb += tiles.next()
                 m.d.sync += [base.eq(base + run.tiles.input_step), tiles.step()]
@@ -340,9 +350,13 @@ class Loops(wiring.Component):
                 fresh.eq(0),
                 self.position.overflow.eq(next_overflow),
                 self.position.takes_weights.eq(step_end & ((run.run.mode != Mode.POOL) | fresh)),
-                self.position.block_start.eq(block_end),
-                self.position.follows.eq(row_end & (run.run.follow != Follow.NOBODY)),
             ]
+        position, upcoming = self.position, self.upcoming
+        m.d.comb += [
+            upcoming.block_start.eq(Mux(go, block_end, position.block_start)),
+            upcoming.follows.eq(Mux(go, row_end & (run.run.follow != Follow.NOBODY), position.follows)),
+        ]
+        m.d.sync += [position.block_start.eq(upcoming.block_start), position.follows.eq(upcoming.follows)]
         with m.If(self.start):
             m.d.sync += fresh.eq(1)
         m.d.comb += self.position.index.eq(index)

@@ -44,7 +44,7 @@ class WeightLoader(wiring.Component):
     table_done : Out(1)
         Its last row was handed over in the cycle before (one cycle).
     tile_ready : Out(1)
-        The array holds the weights of the next kernel step.
+        The array holds the weights of the next kernel step, or gets the last of them now. From a register.
     swap : In(1)
         The feeder starts that step: its weights become the working ones, the next may be loaded.
     available : In(24)
@@ -62,8 +62,8 @@ class WeightLoader(wiring.Component):
 
     Timing
     ------
-    One row a cycle. A step of n rows follows the previous one without a gap if the feeder swaps in time; at best n
-    cycles a step.
+    One row a cycle, from the cycle after a run was taken on, or without parameters the one after that. A step of n rows
+    follows the previous one without a gap if the feeder swaps in time; at best n cycles a step.
     """
 
     run: stream.Interface
@@ -116,7 +116,6 @@ class WeightLoader(wiring.Component):
             "kernel_x": run.kernel_x,
             "out": run.out,
             "block": run.block,
-            "tiles": run.tiles.count,
             "kind": run.table.kind,
             "part": run.table.part,
         }
@@ -139,12 +138,22 @@ class WeightLoader(wiring.Component):
         last_block = last_rows & last_columns
 
         # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
+        # For these, what they will be is known too, for what is said a cycle ahead.
         read = Signal()
         present = Signal()
         stepping = Signal()  # in state STEPS
+        next_present, next_stepping, next_last_row = (
+            Signal(name=f"next_{name}") for name in ("present", "stepping", "last_row")
+        )
         step_read = Signal()
-        m.d.comb += step_read.eq(stepping & present & ~full)
-        m.d.sync += present.eq(Mux(read, offset + 1 < self.available, offset < self.available))
+        m.d.comb += [
+            step_read.eq(stepping & present & ~full),
+            next_present.eq(Mux(read, offset + 1 < self.available, offset < self.available)),
+            next_stepping.eq(stepping),
+            next_last_row.eq(last_row),
+        ]
+        m.d.sync += [present.eq(next_present), stepping.eq(next_stepping), last_row.eq(next_last_row)]
+        fills = Signal()  # the step's last row is on its way
 
         to_side = Signal()
         to_array = Signal()
@@ -163,57 +172,65 @@ class WeightLoader(wiring.Component):
         # Rows for the output stage pass through a small queue: each is read only when there is room for it.
         side_room = Signal()
 
-        def start_step(rows: Value) -> list[object]:
-            return [row.eq(0), last_row.eq(rows == 1)]
+        out, kernel_y = held["out"], held["kernel_y"]
 
-        def start_chunks(kernel: data.View) -> list[object]:
-            return [chunks_left.eq(kernel.chunks), last_chunk.eq(kernel.chunks == 1)]
+        def start_step() -> None:
+            m.d.sync += row.eq(0)
+            m.d.comb += next_last_row.eq(weights.rows == 1)
 
-        def start_x(kernel: data.View) -> list[object]:
-            return [x_left.eq(kernel.steps), last_x.eq(kernel.steps == 1)]
+        def start_chunks() -> None:
+            m.d.sync += [chunks_left.eq(kernel_x.chunks), last_chunk.eq(kernel_x.chunks == 1)]
 
-        def start_y(steps: Value) -> list[object]:
-            return [y_left.eq(steps), last_y.eq(steps == 1)]
+        def start_x() -> None:
+            m.d.sync += [x_left.eq(kernel_x.steps), last_x.eq(kernel_x.steps == 1)]
 
-        def start_columns(out: data.View, size: data.View) -> list[object]:
-            return [columns_left.eq(out.width), last_columns.eq(out.width <= size.width)]
+        def start_y() -> None:
+            m.d.sync += [y_left.eq(kernel_y), last_y.eq(kernel_y == 1)]
 
-        def start_rows(out: data.View, size: data.View) -> list[object]:
-            return [rows_left.eq(out.height), last_rows.eq(out.height <= size.height)]
+        def start_columns() -> None:
+            m.d.sync += [columns_left.eq(out.width), last_columns.eq(out.width <= block.width)]
 
-        def start_tile() -> list[object]:
-            return [*start_rows(held["out"], block), *start_columns(held["out"], block), *start_step(weights.rows)]
+        def start_tile() -> None:
+            m.d.sync += [rows_left.eq(out.height), last_rows.eq(out.height <= block.height)]
+            start_columns()
+            start_step()
+
+        def start_steps() -> None:
+            """The next state is STEPS."""
+            start_tile()
+            start_y()
+            start_x()
+            start_chunks()
+            m.d.comb += next_stepping.eq(1)
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.run.ready.eq(1)
+                # Whatever is on offer is looked at; only a run that is valid leads on.
+                m.d.comb += [self.run.ready.eq(1), next_present.eq(self.available != 0)]
+                for name, value in keep.items():
+                    m.d.sync += held[name].eq(value)
+                m.d.sync += [
+                    pool.eq(run.run.mode == Mode.POOL),
+                    tiles_left.eq(run.tiles.count),
+                    last_tile.eq(run.tiles.count == 1),
+                    row.eq(Mux((run.run.mode == Mode.POOL) | run.weights.bias, 0, BIAS_ROWS)),
+                    step_base.eq(0),
+                    offset.eq(0),
+                ]
                 with m.If(self.run.valid):
-                    for name, value in keep.items():
-                        m.d.sync += held[name].eq(value)
-                    m.d.sync += [
-                        pool.eq(run.run.mode == Mode.POOL),
-                        tiles_left.eq(run.tiles.count),
-                        last_tile.eq(run.tiles.count == 1),
-                        *start_step(run.weights.rows),
-                        *start_rows(run.out, run.block),
-                        *start_columns(run.out, run.block),
-                        *start_y(run.kernel_y.steps),
-                        *start_x(run.kernel_x),
-                        *start_chunks(run.kernel_x),
-                        step_base.eq(0),
-                        offset.eq(0),
-                        present.eq(self.available != 0),
-                    ]
                     with m.If(run.action == Action.TABLE):
+                        m.d.sync += row.eq(0)
                         m.next = "TABLE-WAIT"
                     with m.Elif(run.run.mode == Mode.POOL):
                         m.next = "UNIT"
                     with m.Elif(run.weights.bias | run.weights.scale):
-                        m.d.sync += row.eq(Mux(run.weights.bias, 0, BIAS_ROWS))
                         m.next = "PARAMETERS"
                     with m.Else():
-                        m.d.sync += stepping.eq(1)
-                        m.next = "STEPS"
+                        m.next = "START"
+
+            with m.State("START"):
+                start_steps()
+                m.next = "STEPS"
 
             with m.State("UNIT"):
                 # POOL: a one in row 0 of every column, zeros in the other rows that see the same bytes.
@@ -221,7 +238,8 @@ class WeightLoader(wiring.Component):
                     m.d.comb += to_array.eq(1)
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == config.taps - 1):
-                        m.d.sync += [full.eq(1), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
+                        m.d.comb += fills.eq(1)
+                        m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
                         with m.If(weights.bias | weights.scale):
                             m.next = "PARAMETERS"
                         with m.Else():
@@ -244,8 +262,7 @@ class WeightLoader(wiring.Component):
                         with m.If(~weights.free):
                             m.d.sync += step_base.eq(offset + 1)
                         with m.If(~pool):
-                            m.d.sync += start_tile()
-                            m.d.sync += stepping.eq(1)
+                            start_steps()
                             m.next = "STEPS"
                         with m.Elif(last_tile):
                             m.next = "PAD"
@@ -258,32 +275,38 @@ class WeightLoader(wiring.Component):
                     m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
                 with m.If(step_read):
                     advance(weights.free & last_block)
-                    m.d.sync += [row.eq(row + 1), last_row.eq(row + 2 == weights.rows)]
+                    m.d.sync += row.eq(row + 1)
+                    m.d.comb += next_last_row.eq(row + 2 == weights.rows)
                     with m.If(last_row):
-                        m.d.sync += [*start_step(weights.rows), full.eq(1)]
+                        start_step()
+                        m.d.comb += fills.eq(1)
                         m.d.sync += [chunks_left.eq(chunks_left - 1), last_chunk.eq(chunks_left == 2)]
                     with m.If(last_row & last_chunk):
-                        m.d.sync += [*start_chunks(kernel_x), x_left.eq(x_left - 1), last_x.eq(x_left == 2)]
+                        start_chunks()
+                        m.d.sync += [x_left.eq(x_left - 1), last_x.eq(x_left == 2)]
                     with m.If(last_row & last_chunk & last_x):
-                        m.d.sync += [*start_x(kernel_x), y_left.eq(y_left - 1), last_y.eq(y_left == 2)]
+                        start_x()
+                        m.d.sync += [y_left.eq(y_left - 1), last_y.eq(y_left == 2)]
                     with m.If(last_row & last_chunk & last_x & last_y):
-                        m.d.sync += start_y(held["kernel_y"])
+                        start_y()
                         with m.If(last_block):
                             m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
                             m.d.sync += step_base.eq(Mux(weights.free, 0, offset + 1))
                             with m.If(last_tile):
-                                m.d.sync += stepping.eq(0)
+                                m.d.comb += next_stepping.eq(0)
                                 m.next = "PAD"
                             with m.Elif(weights.bias | weights.scale):
-                                m.d.sync += [stepping.eq(0), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
+                                m.d.comb += next_stepping.eq(0)
+                                m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
                                 m.next = "PARAMETERS"
                             with m.Else():
-                                m.d.sync += start_tile()
+                                start_tile()
                         with m.Else():
                             # Next block of positions: the same rows again, which are still there.
-                            m.d.sync += [offset.eq(step_base), present.eq(1)]
+                            m.d.sync += offset.eq(step_base)
+                            m.d.comb += next_present.eq(1)
                             with m.If(last_columns):
-                                m.d.sync += start_columns(held["out"], block)
+                                start_columns()
                                 m.d.sync += rows_left.eq(rows_left - block.height)
                                 m.d.sync += last_rows.eq(rows_left <= block.height << 1)
                             with m.Else():
@@ -328,15 +351,12 @@ class WeightLoader(wiring.Component):
                 m.d.comb += self.table_done.eq(1)
                 m.next = "IDLE"
 
-        # The step's last row may be on its way while the feeder already starts the step: what says so comes from
-        # registers by the shortest way, since all of the feeder waits for it.
-        loaded_now = Signal()
-        m.d.comb += [
-            loaded_now.eq(step_read & last_row),
-            self.tile_ready.eq(full | loaded_now),
+        # The step's last row may be read in the cycle in which the feeder already starts the step.
+        reads_last = next_stepping & next_present & next_last_row
+        m.d.sync += [
+            full.eq((full | fills) & ~self.swap),
+            self.tile_ready.eq(((full | fills) & ~self.swap) | reads_last),
         ]
-        with m.If(self.swap):
-            m.d.sync += full.eq(0)
 
         # Rows to the array, ``row_latency`` cycles after they were read.
         select = Signal(config.rows)
