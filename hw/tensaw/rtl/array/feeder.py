@@ -167,18 +167,20 @@ class Feeder(wiring.Component):
         """Tokens and legality; then the loops take the run."""
         offer = self.run.payload
         is_table = offer.action == Action.TABLE
-        # Registered: the run on offer has been looked at, and is one that must be refused.
-        checked, illegal = Signal(), Signal()
-        m.d.sync += [
-            checked.eq(self.run.valid & ~self.run.ready),
-            illegal.eq(self._illegal(offer) & ~is_table),
-        ]
         failed, table_running = Signal(), Signal()
-        can_start = self.run.valid & checked & ~loops.busy & ~failed & ~self.halt
+        # Registered: what is on offer is a RUN that must be refused, one that need not be, a TABLE.
+        illegal, legal, table = Signal(), Signal(), Signal()
+        offered = self.run.valid & ~self.run.ready & ~failed & ~self.halt
+        refused = self._illegal(offer)
+        m.d.sync += [
+            illegal.eq(offered & ~is_table & refused),
+            legal.eq(offered & ~is_table & ~refused),
+            table.eq(offered & is_table),
+        ]
         start, table_start = Signal(), Signal()
         m.d.comb += [
-            start.eq(can_start & ~is_table & self.take_ready & ~illegal),
-            table_start.eq(can_start & is_table & ~table_running & self.take_ready),
+            start.eq(legal & ~loops.busy & self.take_ready),
+            table_start.eq(table & ~loops.busy & ~table_running & self.take_ready),
             loops.setup.eq(offer),
             loops.start.eq(start),
             self.take_mask.eq(Mux(is_table, offer.table.wait, offer.run.wait)),
@@ -195,7 +197,7 @@ class Feeder(wiring.Component):
         overflow = loops.busy & loops.position.overflow
         tag = Signal(16)
         m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, Mux(is_table, offer.table.tag, offer.run.tag)))
-        with m.If(overflow | (can_start & illegal)):
+        with m.If(overflow | (illegal & ~loops.busy)):
             m.d.sync += failed.eq(1)
             with m.If(~failed):
                 m.d.sync += self.error.tag.eq(tag)

@@ -175,7 +175,6 @@ class WeightLoader(wiring.Component):
         out, kernel_y = held["out"], held["kernel_y"]
 
         def start_step() -> None:
-            m.d.sync += row.eq(0)
             m.d.comb += next_last_row.eq(weights.rows == 1)
 
         def start_chunks() -> None:
@@ -196,12 +195,11 @@ class WeightLoader(wiring.Component):
             start_step()
 
         def start_steps() -> None:
-            """The next state is STEPS."""
+            """The next state may be STEPS."""
             start_tile()
             start_y()
             start_x()
             start_chunks()
-            m.d.comb += next_stepping.eq(1)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -230,6 +228,8 @@ class WeightLoader(wiring.Component):
 
             with m.State("START"):
                 start_steps()
+                m.d.sync += row.eq(0)
+                m.d.comb += next_stepping.eq(1)
                 m.next = "STEPS"
 
             with m.State("UNIT"):
@@ -246,6 +246,7 @@ class WeightLoader(wiring.Component):
                             m.next = "PAD"
 
             with m.State("PARAMETERS"):
+                start_steps()  # all along
                 last = Mux(weights.scale, BIAS_ROWS + SCALE_ROWS - 1, BIAS_ROWS - 1)
                 m.d.comb += [
                     read.eq(present & side_room),
@@ -262,7 +263,8 @@ class WeightLoader(wiring.Component):
                         with m.If(~weights.free):
                             m.d.sync += step_base.eq(offset + 1)
                         with m.If(~pool):
-                            start_steps()
+                            m.d.sync += row.eq(0)
+                            m.d.comb += next_stepping.eq(1)
                             m.next = "STEPS"
                         with m.Elif(last_tile):
                             m.next = "PAD"
@@ -279,6 +281,7 @@ class WeightLoader(wiring.Component):
                     m.d.comb += next_last_row.eq(row + 2 == weights.rows)
                     with m.If(last_row):
                         start_step()
+                        m.d.sync += row.eq(0)
                         m.d.comb += fills.eq(1)
                         m.d.sync += [chunks_left.eq(chunks_left - 1), last_chunk.eq(chunks_left == 2)]
                     with m.If(last_row & last_chunk):
