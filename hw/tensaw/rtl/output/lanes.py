@@ -193,7 +193,7 @@ class Lanes(wiring.Component):
         self, m: Module, softmax: Signal, final: Value, is_result: Signal
     ) -> tuple[dict[str, Value], tuple[Signal, Signal]]:
         """What goes along with an operation to its end: what the lanes want then, and whether the byte goes through
-        the table in this cycle, or has gone."""
+        the table in this cycle, or ``bytes`` have gone."""
         run = self.run
         begin = Signal(_LATE)
         m.d.comb += [begin.final.eq(final), begin.table.eq(run.run.table & ~softmax)]
@@ -202,14 +202,15 @@ class Lanes(wiring.Component):
         before = data.View(_LATE, self._delayed(m, begin.as_value(), RESULT_LATENCY - 1, "late"))
         late = data.View(_LATE, self._delayed(m, before.as_value(), 1, "latest"))
         least, most = Signal(signed(9)), Signal(signed(9))
-        translate, translated = Signal(), Signal()
+        translate, looks_up, translated = Signal(), Signal(), Signal()
         byte_final = Signal()
         with m.If(self.enable):
             m.d.sync += [
                 least.eq(before.low - before.zero_point),
                 most.eq(before.high - before.zero_point),
                 translate.eq(late.table),
-                translated.eq(translate),
+                looks_up.eq(translate),
+                translated.eq(looks_up),
                 byte_final.eq(late.final),
                 self.finishing.eq(byte_final),
             ]
@@ -355,9 +356,12 @@ class Lanes(wiring.Component):
         if index == 0:
             m.d.comb += self.result.eq(lane.result)
 
-        # Table: the byte addresses it in the cycle in which it is ready; one more for the byte that bypasses it.
+        # Table: the byte addresses it in the cycle in which it is ready. Memories are slow: there is a register behind
+        # the word's byte, and one for the byte that bypasses it.
         translate, has_been = translated
-        passed = Signal(8, name=f"passed{index}", reset_less=True)
+        passed, bypassed, found = (
+            Signal(8, name=f"{name}{index}", reset_less=True) for name in ("passed", "bypassed", "found")
+        )
         m.d.comb += [
             lookup.write_enable.eq(self.table.lookup),
             lookup.write_address.eq(self.table.address),
@@ -368,5 +372,7 @@ class Lanes(wiring.Component):
         with m.If(self.enable):
             m.d.sync += [
                 passed.eq(lane.byte),
-                self.bytes[8 * index :][:8].eq(Mux(has_been, lookup.read_data.word_select(passed[:2], 8), passed)),
+                bypassed.eq(passed),
+                found.eq(lookup.read_data.word_select(passed[:2], 8)),
             ]
+        m.d.comb += self.bytes[8 * index :][:8].eq(Mux(has_been, found, bypassed))

@@ -147,7 +147,7 @@ class OutputUnit(wiring.Component):
             softmax.table.eq(tables.write),
         ]
 
-        enable = Signal()
+        enable = Signal(init=1)
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
         run = Signal(run_layout(Unit.OUTPUT))
         starting = self._elaborate_start(m, run, enable, unfinished, walk, operand_walk, softmax, lanes, port)
@@ -290,37 +290,46 @@ class OutputUnit(wiring.Component):
         m.submodules.under_way = under_way = fifo.SyncFIFO(width=kept.size, depth=_BEATS_UNDER_WAY)
         pushed = Signal(kept)
         direct = softmax.direct.valid & softmax.direct.write
+        following = Signal()  # the next write takes the place of this one
         m.d.comb += [
             pushed.beat.eq(Mux(direct, softmax.beat, walk.beat)),
             pushed.signal.eq(run.run.signal),
             under_way.w_data.eq(pushed),
             under_way.w_en.eq(issue | (enable & direct)),
-            under_way.r_en.eq(enable & lanes.finishing),
+            under_way.r_en.eq(following),
         ]
 
         check(m, platform, ~under_way.w_en | under_way.w_rdy, "under_way", "the lanes hold more beats than expected")
         ends = ~under_way.r_en | under_way.r_rdy
         check(m, platform, ends, "ends", "the lanes end a beat that never began")
 
-        waiting = Signal()
+        # The lanes go on without being told in the same cycle whether a write is taken: bytes that are not move to
+        # `spare`, and the lanes stand until it is empty again.
+        come, waiting, refused = Signal(), Signal(), Signal()  # the lanes' bytes are a beat's; there is a write
+        spare = Signal(8 * self._config.requant_lanes, reset_less=True)
         written = Signal(kept)
         across = Signal()
         coming = data.View(kept, under_way.r_data).beat
         word_bits = exact_log2(self._config.word_bytes)
         m.d.comb += [
-            enable.eq(~waiting | self.write.ready),
+            waiting.eq(come | ~enable),
+            refused.eq(waiting & ~self.write.ready),
+            following.eq(~refused & Mux(enable, lanes.finishing, come)),
             self.write.valid.eq(waiting),
             self.write.address.eq(written.beat.address),
-            self.write.data.eq(lanes.bytes),
+            self.write.data.eq(Mux(enable, lanes.bytes, spare)),
             self.write.count.eq(written.beat.count),
             self.write.across.eq(across),
         ]
         check_held(
-            m, platform, "write", waiting, self.write.ready, Cat(written.beat.address, self.write.count, lanes.bytes)
-        )
+            m, platform, "write", waiting, self.write.ready,
+            Cat(written.beat.address, self.write.count, self.write.data[: len(spare)]),
+        )  # fmt: skip
+        m.d.sync += enable.eq(~refused)
         with m.If(enable):
+            m.d.sync += [come.eq(lanes.finishing), spare.eq(lanes.bytes)]
+        with m.If(following):
             m.d.sync += [
-                waiting.eq(lanes.finishing),
                 written.eq(under_way.r_data),
                 across.eq(coming.address[:word_bits] + coming.count > self._config.word_bytes),
             ]
