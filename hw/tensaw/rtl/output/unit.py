@@ -147,12 +147,18 @@ class OutputUnit(wiring.Component):
             softmax.table.eq(tables.write),
         ]
 
-        enable = Signal(init=1)
+        enable = Signal(init=1)  # of the lanes
+        stalled = Signal()  # they are not enabled: a register of its own for all others
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
         run = Signal(run_layout(Unit.OUTPUT))
-        starting = self._elaborate_start(m, run, enable, unfinished, walk, operand_walk, softmax, lanes, port)
-        issue = self._elaborate_issue(m, run, enable, walk, parameters, fetch, lanes, softmax, starting)
-        m.d.comb += [softmax.enable.eq(enable), softmax.run.eq(run), softmax.result.eq(lanes.result)]
+        starting = self._elaborate_start(m, run, stalled, unfinished, walk, operand_walk, softmax, lanes, port)
+        issue = self._elaborate_issue(m, run, stalled, walk, parameters, fetch, lanes, softmax, starting)
+        m.d.comb += [
+            lanes.enable.eq(enable),
+            softmax.enable.eq(~stalled),
+            softmax.run.eq(run),
+            softmax.result.eq(lanes.result),
+        ]
         m.d.comb += lanes.direct.eq(softmax.direct)
 
         # Operands: of the walk or of softmax, never at once.
@@ -165,13 +171,13 @@ class OutputUnit(wiring.Component):
             softmax.data.valid.eq(fetch.data.valid & softmax.busy),
         ]
 
-        finished = self._elaborate_writes(m, platform, run, enable, issue, walk, softmax, lanes)
+        finished = self._elaborate_writes(m, platform, run, enable, stalled, issue, walk, softmax, lanes)
         m.d.sync += unfinished.eq(unfinished + starting - finished)
         self._elaborate_status(m, run, unfinished, walk, parameters, port)
         return m
 
     def _elaborate_start(
-        self, m: Module, run: data.View, enable: Signal, unfinished: Signal, walk: Walk, operand_walk: Walk,
+        self, m: Module, run: data.View, stalled: Signal, unfinished: Signal, walk: Walk, operand_walk: Walk,
         softmax: Softmax, lanes: Lanes, port: CommandPort,
     ) -> Signal:  # fmt: skip
         """Takes runs, checks them, starts loops or softmax. Returns: a run was taken in the last cycle."""
@@ -181,7 +187,7 @@ class OutputUnit(wiring.Component):
         # Reading the scratchpad: after all earlier writes.
         reads = (offered.run.kind == OutputKind.SOFTMAX) | (offered.operand_step.operation != Operation.NONE)
         free = (
-            enable & ~starting & ~walk.valid & ~softmax.busy & lanes.drained
+            ~stalled & ~starting & ~walk.valid & ~softmax.busy & lanes.drained
             & (unfinished != _BEATS_UNDER_WAY) & ~(reads & unfinished.any())
         )  # fmt: skip
         illegal, drain, combine, normalise = Signal(), Signal(), Signal(), Signal()
@@ -236,7 +242,7 @@ class OutputUnit(wiring.Component):
         return starting
 
     def _elaborate_issue(
-        self, m: Module, run: data.View, enable: Signal, walk: Walk, parameters: ParameterStore, fetch: OperandFetch,
+        self, m: Module, run: data.View, stalled: Signal, walk: Walk, parameters: ParameterStore, fetch: OperandFetch,
         lanes: Lanes, softmax: Softmax, starting: Signal,
     ) -> Signal:  # fmt: skip
         """Gives a beat to the lanes in each cycle in which all that it needs is there."""
@@ -255,7 +261,7 @@ class OutputUnit(wiring.Component):
         m.d.comb += [
             fetch.data.ready.eq(softmax.data.ready | taken),
             issue.eq(
-                enable & walk.valid & self.vectors.valid
+                ~stalled & walk.valid & self.vectors.valid
                 & (parameters.filled | ~streamed)
                 & ((lanes.slot & fetch.data.valid) | ~combine)
             ),
@@ -264,7 +270,6 @@ class OutputUnit(wiring.Component):
             parameters.enable.eq(issue),
             parameters.beat.eq(walk.beat.index),
             parameters.release.eq(issue & streamed & walk.beat.tile_done),
-            lanes.enable.eq(enable),
             lanes.run.eq(run),
             lanes.issue.eq(issue),
             lanes.operand.eq(fetch.data.payload),
@@ -282,8 +287,8 @@ class OutputUnit(wiring.Component):
         return issue
 
     def _elaborate_writes(
-        self, m: Module, platform: Any, run: data.View, enable: Signal, issue: Signal, walk: Walk, softmax: Softmax,
-        lanes: Lanes,
+        self, m: Module, platform: Any, run: data.View, enable: Signal, stalled: Signal, issue: Signal, walk: Walk,
+        softmax: Softmax, lanes: Lanes,
     ) -> Signal:  # fmt: skip
         """Joins bytes and addresses, writes, and counts what can be read. Returns: a run has just been finished."""
         kept = data.StructLayout({"beat": beat_layout(self._config), "signal": PEERS})
@@ -295,7 +300,7 @@ class OutputUnit(wiring.Component):
             pushed.beat.eq(Mux(direct, softmax.beat, walk.beat)),
             pushed.signal.eq(run.run.signal),
             under_way.w_data.eq(pushed),
-            under_way.w_en.eq(issue | (enable & direct)),
+            under_way.w_en.eq(issue | (~stalled & direct)),
             under_way.r_en.eq(following),
         ]
 
@@ -312,12 +317,12 @@ class OutputUnit(wiring.Component):
         coming = data.View(kept, under_way.r_data).beat
         word_bits = exact_log2(self._config.word_bytes)
         m.d.comb += [
-            waiting.eq(come | ~enable),
+            waiting.eq(come | stalled),
             refused.eq(waiting & ~self.write.ready),
-            following.eq(~refused & Mux(enable, lanes.finishing, come)),
+            following.eq(~refused & Mux(stalled, come, lanes.finishing)),
             self.write.valid.eq(waiting),
             self.write.address.eq(written.beat.address),
-            self.write.data.eq(Mux(enable, lanes.bytes, spare)),
+            self.write.data.eq(Mux(stalled, spare, lanes.bytes)),
             self.write.count.eq(written.beat.count),
             self.write.across.eq(across),
         ]
@@ -325,8 +330,8 @@ class OutputUnit(wiring.Component):
             m, platform, "write", waiting, self.write.ready,
             Cat(written.beat.address, self.write.count, self.write.data[: len(spare)]),
         )  # fmt: skip
-        m.d.sync += enable.eq(~refused)
-        with m.If(enable):
+        m.d.sync += [enable.eq(~refused), stalled.eq(refused)]
+        with m.If(~stalled):
             m.d.sync += [come.eq(lanes.finishing), spare.eq(lanes.bytes)]
         with m.If(following):
             m.d.sync += [
