@@ -150,7 +150,8 @@ def test_a_bug_that_cannot_be_planted_is_told() -> None:
 
 def test_groups_are_chosen_by_name() -> None:
     assert [proof.name for proof in choose(["bus.burst_splitter"])] == [
-        "bus.burst_splitter.read", "bus.burst_splitter.write",
+        "bus.burst_splitter.read_0", "bus.burst_splitter.read_1", "bus.burst_splitter.read_2",
+        "bus.burst_splitter.write",
     ]  # fmt: skip
     with pytest.raises(
         InputError, match=r"^There is no proof 'bu'; the proofs are array\.accumulators, bus\.axi_lite, "

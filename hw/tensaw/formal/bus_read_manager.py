@@ -12,6 +12,7 @@ from tensaw.formal.configs import CONFIG
 from tensaw.formal.shadow import Shadow
 from tensaw.rtl.bus.read_manager import ASKERS, ReadManager
 from tensaw.spec.isa import Turn
+from tensaw.spec.registers import ErrorCode
 
 _MODULE = "tensaw.rtl.bus.read_manager"
 _BUFFERS = {"fetch": 8, "weight": 5}
@@ -25,11 +26,13 @@ _BUFFERS = {"fetch": 8, "weight": 5}
     planted=(
         Planted(_MODULE, "now.eq(port.credit - promised)", "now.eq(port.credit)"),
         Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
-        Planted(_MODULE, "ar.i.ready & order.w_rdy & ~self.halt", "ar.i.ready & ~self.halt"),
+        Planted(_MODULE, "(~ar_valid | axi.arready) & order.w_rdy", "(~ar_valid | axi.arready)"),
+        Planted(_MODULE, "m.d.sync += may_issue.eq((~ar_valid | axi.arready) &", "m.d.sync += may_issue.eq("),
         Planted(_MODULE, "(turn == Turn.SHARED) & shared_turn", "(turn == Turn.SHARED) & 0"),
-        Planted(_MODULE, "grants[1] & ~shared_turn", "grants[1]"),
+        Planted(_MODULE, "(room[:few] >= beats)", "(room[:few] + 1 >= beats)"),
         Planted(_MODULE, "entry.asker.eq(index)", "entry.asker.eq(0)"),
-        Planted(_MODULE, "self.idle.eq(~order.r_rdy & (ar", "self.idle.eq((ar"),
+        Planted(_MODULE, "self.idle.eq(~order.r_rdy)", "self.idle.eq(~ar_valid)"),
+        Planted(_MODULE, "told_address.eq(Mux(bad, oldest", "told_address.eq(Mux(told.any(), oldest"),
     ),
 )
 def read_manager(b: Bench) -> None:
@@ -42,12 +45,12 @@ def read_manager(b: Bench) -> None:
     m = b.m
     dut = b.add(ReadManager(CONFIG))
     axi, capacity = dut.axi, CONFIG.outstanding_reads
-    order, ar, r = b.part("dut.order"), b.part("dut.ar"), b.part("dut.r")
+    order, r = b.part("dut.order"), b.part("dut.r")
     constant_regions(b, CONFIG, dut.regions)
     b.drive(dut.halt, "halt")
     b.assume(dut.halt | ~b.past(dut.halt))
     b.drive(axi.arready, "arready")
-    splitters = [assume_splitter(b, f"dut.splitter_{asker}", "read") for asker in ASKERS]
+    splitter = assume_splitter(b, "dut.splitter")
     ports = [getattr(dut, asker) for asker in ASKERS]
     grants = [b.inside(f"dut.grant_{asker}") for asker in ASKERS]
 
@@ -57,8 +60,8 @@ def read_manager(b: Bench) -> None:
         {"asker": 2, "address": CONFIG.address_width, "beats": few, "come": few, "leave": few, "fired": 1}
     )
     pushed = Signal(layout)
-    for index, (grant, splitter) in enumerate(zip(grants, splitters, strict=True)):
-        burst = splitter.bursts.payload
+    for index, grant in enumerate(grants):
+        burst = splitter.bursts[index].payload
         with m.If(grant):
             m.d.comb += [pushed.asker.eq(index), pushed.address.eq(burst.address)]
             m.d.comb += [getattr(pushed, name).eq(burst.beats) for name in ("beats", "come", "leave")]
@@ -107,7 +110,7 @@ def read_manager(b: Bench) -> None:
     b.prove("ar", ~axi.arvalid | ((waits != 0) & same), "AR shows each burst once, in order")
     b.prove("page", ~axi.arvalid | ((axi.araddr & 0xFFF) + ((axi.arlen + 1) << 3) <= 0x1000), "no burst crosses 4 KiB")
     b.prove("one_grant", sum(grants, start=Value.cast(0)) <= 1, "one burst is issued at a time")
-    b.prove("halted", ~(dut.halt & Cat(grants).any()), "nothing is issued in a halt")
+    b.prove("halted", ~(b.past(dut.halt) & Cat(grants).any()), "nothing is issued in a halt, from its second cycle on")
     b.prove("idle", dut.idle == (bursts.count == 0), "idle: no burst is under way")
     gets = [transfer(port.data) for port in ports]
     with m.If(taken):
@@ -121,23 +124,31 @@ def read_manager(b: Bench) -> None:
         code, address = b.past(Mux(r.o.payload.resp == 2, 1, 2)), b.past(oldest.address)
         told = port.error.valid & (port.error.code == code) & (port.error.address == address)
         b.prove(f"{asker}_error", ~bad | told, f"an error response is told to {asker} a cycle later, with its address")
-        b.prove(f"{asker}_no_error", bad | (port.error.valid == splitters[index].error.valid), "and no other")
+        refused = b.past(splitter.refused[index] & ~(r.o.valid & r.o.payload.resp[1]))
+        outside = port.error.address == b.past(splitter.refused_address)
+        outside = port.error.valid & (port.error.code == ErrorCode.OUTSIDE_REGION) & outside
+        b.prove(f"{asker}_refused", ~refused | outside, "a refusal likewise, when there is no such response")
+        b.prove(f"{asker}_no_error", bad | refused | ~port.error.valid, "and no other")
     overtaken = Signal(range(4))
     fetch, load, weight = grants
-    offered, turn = b.inside("dut.offer_weight"), splitters[2].bursts.payload.turn
+    offered, turn = b.inside("dut.offer_weight"), splitter.bursts[2].payload.turn
     with m.If(weight | ~offered):
         m.d.sync += overtaken.eq(0)
     with m.Elif(load & (overtaken != 3)):
         m.d.sync += overtaken.eq(overtaken + 1)
     waits_long = load & offered & (turn == Turn.SHARED) & (overtaken == 3)
     b.prove("patience", ~waits_long, "load overtakes a burst of weight that may go at most three times")
-    b.prove("overtaken", overtaken == b.inside("dut.overtaken"), "which is counted")
+    counted = b.inside("dut.overtaken")
+    b.prove("overtaken", overtaken == sum(counted, start=Value.cast(0)), "which is counted")
+    b.prove("ones", (counted & (counted + 1)) == 0, "in ones")
     b.prove("first", ~(load & offered & (turn == Turn.FIRST)), "or not at all where weight goes first")
     b.prove("last", ~(weight & b.inside("dut.offer_load") & (turn == Turn.LAST)), "weight may have to go last")
 
     # What the block's state means.
     b.prove("order_level", order.level == bursts.count, "the queue holds the bursts under way")
-    b.prove("ar_level", ar.level == waits, "bursts not yet taken are in AR's buffer")
+    b.prove("ar_valid", axi.arvalid == waits, "a burst not yet taken is in AR's register")
+    may = b.inside("dut.may_issue")
+    b.prove("may", ~may | (~axi.arvalid & (bursts.count < capacity)), "which has room if one may be issued")
     inside = sum((Mux(bursts.valid(i), e.leave - e.come, 0) for i, e in enumerate(entries)), start=Value.cast(0))
     b.prove("r_level", r.level == inside, "beats that came and did not leave are in R's buffer")
     b.prove("r_last", ~r.o.valid | (r.o.payload.last == (oldest.leave == 1)), "the last beat of a burst is marked")
@@ -145,7 +156,6 @@ def read_manager(b: Bench) -> None:
     second = Mux(oldest.leave == 1, entries[1].leave == 1, oldest.leave == 2)
     b.prove("r_spare", (r.level != 2) | (spare.last == second), "so in the second place")
     consume = b.inside("dut.order.consume")
-    spare_ar = b.inside("dut.ar.spare")
     for i, e in enumerate(entries):
         with m.If(bursts.valid(i)):
             whole = (e.address[:3] == 0) & (e.address[3:12] + e.beats <= 512)
@@ -161,24 +171,24 @@ def read_manager(b: Bench) -> None:
                 ordered = (e.leave == e.beats) & ((e.come == e.beats) | (before.come == 0)) & (before.fired | ~e.fired)
                 b.prove(f"ordered_{i}", ordered, "bursts go one after the other")
             with m.If(~e.fired):
-                ahead = sum((bursts.valid(j) & ~entries[j].fired for j in range(i)), start=Value.cast(0))
-                kept = Mux(ahead == 0, ar.o.payload.as_value(), spare_ar)
-                b.prove(f"ar_{i}", kept == (e.address | e.beats << CONFIG.address_width), "it waits in AR's buffer")
-    for index, (asker, grant, splitter) in enumerate(zip(ASKERS, grants, splitters, strict=True)):
+                kept = b.inside("dut.ar") == (e.address | e.beats << CONFIG.address_width)
+                b.prove(f"ar_{i}", kept, "it waits in AR's register")
+    for index, (asker, grant) in enumerate(zip(ASKERS, grants, strict=True)):
+        burst = splitter.bursts[index]
         due = [Mux(bursts.valid(i) & (e.asker == index), e.leave, 0) for i, e in enumerate(entries)]
         promised, room = b.inside(f"dut.promised_{asker}"), b.inside(f"dut.room_{asker}")
-        plenty = b.inside(f"dut.plenty_{asker}")
-        b.prove(f"{asker}_plenty", plenty == (room >= CONFIG.burst_beats), "whether there is room for any burst")
-        b.prove(f"{asker}_promised", promised == sum(due, start=Value.cast(0)), "what is promised is under way")
+        plenty, late = b.inside(f"dut.plenty_{asker}"), b.inside(f"dut.counted_{asker}")
+        endless = b.past(getattr(dut, asker).credit.all())
+        b.prove(f"{asker}_plenty", plenty == (endless | (room >= CONFIG.burst_beats)), "whether any burst has room")
+        b.prove(f"{asker}_promised", promised == sum(due, late), "what is promised is under way, or came just now")
         if asker in held:
             depth = _BUFFERS[asker]
-            granted = b.past(Mux(grant, splitter.bursts.payload.beats, 0))
-            waits, beats = b.inside(f"dut.enough_{asker}"), splitter.bursts.payload.beats
-            b.prove(f"{asker}_waits", ~waits | splitter.bursts.valid, "room is seen for a burst on offer")
+            promised = promised - late
+            granted = b.past(Mux(grant, burst.payload.beats, 0))
+            waits, beats = b.inside(f"dut.enough_{asker}"), burst.payload.beats
+            b.prove(f"{asker}_waits", ~waits | burst.valid, "room is seen for a burst on offer")
             b.prove(f"{asker}_enough", ~waits | (held[asker] + promised + beats <= depth), "which it has")
-            b.prove(
-                f"{asker}_granted", (granted == 0) | ~splitter.bursts.valid, "bursts do not follow each other at once"
-            )
+            b.prove(f"{asker}_granted", (granted == 0) | ~burst.valid, "bursts do not follow each other at once")
             b.prove(f"{asker}_level", held[asker] + promised <= depth, "what is under way has room")
             fresh = room + held[asker] + promised <= depth + granted
             b.prove(f"{asker}_room", fresh, "the room known is the last cycle's")

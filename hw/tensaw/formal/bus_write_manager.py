@@ -11,6 +11,7 @@ from tensaw.formal.bus_burst_splitter import assume_splitter
 from tensaw.formal.configs import CONFIG
 from tensaw.formal.shadow import Shadow
 from tensaw.rtl.bus.write_manager import WriteManager
+from tensaw.spec.registers import ErrorCode
 
 _MODULE = "tensaw.rtl.bus.write_manager"
 _OUTSTANDING = 3
@@ -52,10 +53,10 @@ def write_manager(b: Bench) -> None:
     b.assume(dut.halt | ~b.past(dut.halt))
     for name in ("awready", "wready", "bvalid", "bresp", "bid"):
         b.drive(getattr(axi, name), name)
-    splitter = assume_splitter(b, "dut.splitter", "write")
+    splitter = assume_splitter(b, "dut.splitter")
 
     # Bursts from being issued to being acknowledged: beats that have still to enter W's buffer, and to leave it.
-    burst = splitter.bursts.payload
+    burst = splitter.bursts[0].payload
     layout = data.StructLayout(
         {
             "address": CONFIG.address_width,
@@ -117,7 +118,11 @@ def write_manager(b: Bench) -> None:
     code = Mux(b.past(axi.bresp) == 2, 3, 4)
     told = store.error.valid & (store.error.code == code) & (store.error.address == where)
     b.prove("error", ~failed | told, "an error response is told with its code and its burst's address")
-    b.prove("no_error", failed | ~store.error.valid | splitter.error.valid, "no other error is told")
+    refused = b.past(splitter.refused[0] & ~(axi.bvalid & axi.bresp[1]))
+    outside = store.error.address == b.past(splitter.refused_address)
+    outside = store.error.valid & (store.error.code == ErrorCode.OUTSIDE_REGION) & outside
+    b.prove("refused", ~refused | outside, "a refusal with the access's, when there is no such response")
+    b.prove("no_error", failed | refused | ~store.error.valid, "no other error is told")
 
     # What the block's state means.
     to_enter = sum((bursts.valid(i) & (e.enter != 0) for i, e in enumerate(bursts.entries)), start=Value.cast(0))

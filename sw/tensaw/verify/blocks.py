@@ -92,11 +92,11 @@ def _loader_arguments(config: NpuConfig) -> tuple[Any, ...]:
     return (config, _ring_latency(), _feeder_latency() - 1)
 
 
-def _splitter(direction: str) -> Block:
+def _splitter(direction: str, askers: int) -> Block:
     return Block(
         f"{direction}_burst_splitter", "tensaw.rtl.bus.burst_splitter:BurstSplitter",
-        f"tensaw_{direction}_burst_splitter", arguments=lambda config: (config, direction),
-        constants=lambda kind, config: {"reads": int(direction == "read")}, configs=(FAST, "r5c7b16"),
+        f"tensaw_{direction}_burst_splitter", arguments=lambda config: (config, direction, askers),
+        constants=lambda kind, config: {"reads": int(direction == "read"), "askers": askers}, configs=(FAST, "r5c7b16"),
         bench="burst_splitter",
     )  # fmt: skip
 
@@ -195,8 +195,8 @@ BLOCKS: dict[str, Block] = {
             arguments=lambda config: (_register_bits(),), configs=(FAST,), simulators=_BOTH,
         ),
         Block("registers", "tensaw.rtl.control.registers:Registers", "tensaw_registers", configs=(FAST, "r3c10b16")),
-        _splitter("read"),
-        _splitter("write"),
+        _splitter("read", 3),
+        _splitter("write", 1),
         Block("read_manager", "tensaw.rtl.bus.read_manager:ReadManager", "tensaw_read_manager",
               configs=(FAST, "r5c7b16"), simulators=_BOTH),
         Block("write_manager", "tensaw.rtl.bus.write_manager:WriteManager", "tensaw_write_manager",

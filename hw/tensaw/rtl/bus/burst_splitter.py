@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import inside_regions, regions_layout
+from tensaw.rtl.bus.axi4 import regions_layout
 from tensaw.rtl.checks import check
-from tensaw.rtl.interfaces import BusErrorSignature, access_layout
+from tensaw.rtl.interfaces import access_layout
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import REGIONS
-from tensaw.spec.registers import ErrorCode
 
 __all__ = ["BurstSplitter", "burst_layout"]
 
@@ -40,7 +39,7 @@ def burst_layout(config: NpuConfig) -> data.StructLayout:
 
 
 class BurstSplitter(wiring.Component):
-    """Checks accesses against their region and cuts them into INCR bursts.
+    """Checks accesses against their region and cuts them into INCR bursts, for several askers independently.
 
     Parameters
     ----------
@@ -48,140 +47,195 @@ class BurstSplitter(wiring.Component):
         ``bus_bytes``, ``address_width``, ``burst_beats``.
     direction : str
         ``"read"`` or ``"write"``: the permission that a region must grant.
+    askers : int
+        How many ask. The sums over an access are made in one place for all of them, one access every other cycle.
 
     Members
     -------
     regions : In(regions_layout(config))
-    request : In(stream of access_layout())
+    requests : In(stream of access_layout()) × askers
         ``bytes`` must be 1 or more.
-    bursts : Out(stream of burst_layout(config))
-        At most ``config.burst_beats`` beats, none crosses 4 KiB.
-    error : Out(BusErrorSignature)
-        OUTSIDE_REGION with the bus address of the access, held until reset: no such region, not allowed, or not wholly
-        inside. Nothing of that access or of later ones is issued.
-    busy : Out(1)
-        An access is in work.
+    bursts : Out(stream of burst_layout(config)) × askers
+        Of each asker, in the order of its accesses. At most ``config.burst_beats`` beats, none crosses 4 KiB.
+    refused : Out(askers), refused_address : Out(address_width)
+        OUTSIDE_REGION for an access of that asker, with the bus address of the access, held until reset: no such
+        region, not allowed, or not wholly inside. Nothing of that access is issued and none is taken after it.
+    busy : Out(askers)
+        An access of that asker is in work.
 
     Timing
     ------
-    First burst three cycles after its access was taken; then a burst every other cycle, also from access to access.
+    First burst two cycles after its access was taken; an access of an only asker is taken at once, one of several a
+    cycle after it was offered. Then a burst every other cycle of each asker, also from access to access. No asker waits
+    for bursts of another one to be taken.
     The sum of base and offset is cut to ``address_width`` bits: regions must lie inside the address space.
     """
 
     regions: Any
-    request: Any
+    requests: Any
     bursts: Any
-    error: Any
+    refused: Signal
+    refused_address: Signal
     busy: Signal
 
-    def __init__(self, config: NpuConfig, direction: str) -> None:
+    def __init__(self, config: NpuConfig, direction: str, askers: int = 1) -> None:
         if direction not in ("read", "write"):
             raise ValueError(f"direction must be 'read' or 'write', not {direction!r}")
-        self.config, self.direction = config, direction
+        self.config, self.direction, self.askers = config, direction, askers
         super().__init__(
             {
                 "regions": In(regions_layout(config)),
-                "request": In(stream.Signature(access_layout())),
-                "bursts": Out(stream.Signature(burst_layout(config))),
-                "error": Out(BusErrorSignature()),
-                "busy": Out(1),
+                "requests": In(stream.Signature(access_layout())).array(askers),
+                "bursts": Out(stream.Signature(burst_layout(config))).array(askers),
+                "refused": Out(askers),
+                "refused_address": Out(config.address_width),
+                "busy": Out(askers),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        config = self.config
+        config, askers = self.config, self.askers
         lane_bits = exact_log2(config.bus_bytes)
-        request = self.request.payload
         beat_bits = 29 - lane_bits
 
-        # First stage: sums of the access as asked for.
-        asked = Signal()
+        # An access is taken when its asker has none in work, and checked in the next cycle.
+        checking = Signal(askers)
+        working = Signal(askers)
+        taking = Signal(askers)
+        looking, request = self._look(m, working, checking.any())
+        m.d.comb += taking.eq(Mux(checking.any() | self.refused.any(), 0, looking & ~working))
+        m.d.sync += checking.eq(taking)
+        for index in range(askers):
+            m.d.comb += self.requests[index].ready.eq(taking[index])
+
+        # Sums of the access that is being taken.
         address = Signal(config.address_width)
+        start = Signal(config.address_width)
         end = Signal(33)
         size = Signal(32)
         allowed = Signal()
         beats = Signal(beat_bits)
         last_lane = Signal(lane_bits)
-        asked_turn = Signal(2)
+        legal = Signal()
         region = self.regions[request.region[: exact_log2(REGIONS)]]
-        lane = request.offset[:lane_bits]
-        span = Signal(29)
-        m.d.comb += [span.eq(request.bytes + lane - 1), self.request.ready.eq(~asked)]
-        with m.If(self.request.valid & ~asked):
+        span = Signal(29)  # its last byte, counted from the first word's first, and a word more
+        m.d.comb += [
+            start.eq(region.base + request.offset),
+            span.eq(request.bytes + (request.offset[:lane_bits] + (config.bus_bytes - 1))),
+            beats.eq(span[lane_bits:]),
+            last_lane.eq(span[:lane_bits]),
+            legal.eq(allowed & (end <= size)),
+            self.refused_address.eq(address),
+        ]
+        with m.If(taking.any()):
             m.d.sync += [
-                asked.eq(1),
-                address.eq(region.base + request.offset),
+                address.eq(start),
                 end.eq(request.offset + request.bytes),
                 size.eq(region.size),
                 allowed.eq((request.region < REGIONS) & region[self.direction]),
-                beats.eq(span[lane_bits:] + 1),
-                last_lane.eq(span[:lane_bits]),
-                asked_turn.eq(request.turn),
             ]
 
-        # Second stage: what remains of the access in work. ``burst.beats`` takes a cycle of its own.
-        working = Signal()
-        measured = Signal()
-        turn = Signal(2)
-        remaining = Signal(beat_bits)
-        beat_address = Signal(config.address_width - lane_bits)
-        first_lane = Signal(lane_bits)
-        end_lane = Signal(lane_bits)
-        burst = self.bursts.payload
-        length, final = Signal(9), Signal()
-        to_boundary = Signal(range(_BOUNDARY // config.bus_bytes + 1))
-        limit = Signal(9)
-        fire = Signal()
-        failed = Signal()
-        m.d.comb += [
-            to_boundary.eq(_BOUNDARY // config.bus_bytes - beat_address[: 12 - lane_bits]),
-            limit.eq(Mux(to_boundary < config.burst_beats, to_boundary, config.burst_beats)),
-            burst.address.eq(beat_address << lane_bits),
-            burst.beats.eq(length),
-            burst.last.eq(final),
-            burst.turn.eq(turn),
-            burst.first_lane.eq(first_lane),
-            burst.last_lane.eq(Mux(final, end_lane, config.bus_bytes - 1)),
-            self.bursts.valid.eq(measured),
-            fire.eq(measured & self.bursts.ready),
-            self.busy.eq(asked | working),
-            self.error.valid.eq(failed),
-            self.error.code.eq(ErrorCode.OUTSIDE_REGION),
-            self.error.address.eq(address),
-        ]
-        with m.If(working & ~measured):
-            m.d.sync += [measured.eq(1), final.eq(remaining <= limit), length.eq(limit)]
-            with m.If(remaining <= limit):
-                m.d.sync += length.eq(remaining)
-        with m.If(fire):
-            m.d.sync += [
-                measured.eq(0),
-                beat_address.eq(beat_address + length),
-                remaining.eq(remaining - length),
-                first_lane.eq(0),
-                working.eq(~final),
-            ]
-        with m.If(asked & ~failed & (~working | (fire & final))):
-            with m.If(allowed & (end <= size)):
-                m.d.sync += [
-                    asked.eq(0),
-                    working.eq(1),
-                    beat_address.eq(address[lane_bits:]),
-                    remaining.eq(beats),
-                    first_lane.eq(address[:lane_bits]),
-                    end_lane.eq(last_lane),
-                    turn.eq(asked_turn),
-                ]
-            with m.Else():
-                m.d.sync += failed.eq(1)
-
-        # Only once it is taken: after a halt software may change the regions under a burst that is never issued.
-        inside = inside_regions(config, self.regions, self.direction, burst.address, length)
-        check(m, platform, ~fire | inside, "window", f"a {self.direction} leaves the regions that allow it")
-        boundary = "a burst crosses a 4 KiB boundary"
-        check(m, platform, ~measured | (length <= to_boundary), "boundary", boundary)
-        legal = (length != 0) & (length <= limit) & (length <= remaining) & (final == (length == remaining))
-        check(m, platform, ~measured | legal, "length", "a burst has no beats, or more than are left")
-        check(m, platform, ~working | (remaining != 0), "remaining", "an access in work has no beats left")
+        for index in range(askers):
+            refused = checking[index] & ~legal
+            with m.If(refused):
+                m.d.sync += self.refused[index].eq(1)
+            sound = ~refused & ~self.refused[index]
+            self._cut(m, platform, index, working[index], taking[index], sound, request, (start, beats, last_lane))
         return m
+
+    def _look(self, m: Module, working: Signal, checking: Value) -> tuple[Value, Any]:
+        """Whose access is looked at (one bit of several at most), and that access."""
+        if self.askers == 1:
+            return self.requests[0].valid, self.requests[0].payload
+        looking = Signal(self.askers)
+        request = Signal(access_layout())
+        # First those who have nothing in work; but also those who may be done with it in the next cycle.
+        # What is looked at may be taken in this cycle, unless one is being checked.
+        offered = Cat(port.valid for port in self.requests) & ~Mux(checking, 0, looking)
+        free = offered & ~working
+        soon = offered & ~Cat(port.valid for port in self.bursts)
+        candidates = Mux(free.any(), free, soon)
+        m.d.sync += looking.eq(candidates & (~candidates + 1))
+        chosen = self.requests[self.askers - 1].payload.as_value()
+        for index in reversed(range(self.askers - 1)):
+            chosen = Mux(candidates[index], self.requests[index].payload, chosen)
+        m.d.sync += request.eq(chosen)
+        return looking, request
+
+    def _cut(
+        self, m: Module, platform: Any, index: int, working: Any, taking: Any, sound: Any, request: Any, first: Any
+    ) -> None:
+        """The bursts of one asker: what remains of its access, and the burst on offer."""
+        config = self.config
+        lane_bits = exact_log2(config.bus_bytes)
+        start, beats, last_lane = first
+        port = self.bursts[index]
+        number = f"_{index}"
+        remaining = Signal(len(beats), name="remaining" + number)
+        beat_address = Signal(config.address_width - lane_bits, name="beat_address" + number)
+        first_lane = Signal(lane_bits, name="first_lane" + number)
+        end_lane = Signal(lane_bits, name="end_lane" + number)
+        turn = Signal(2, name="turn" + number)
+        few = config.burst_beats.bit_length()  # bits of a burst's beats
+        limit = Signal(few, name="limit" + number)
+        measure = Signal(name="measure" + number)
+        final = Signal(name="final" + number)
+        offered = Signal(burst_layout(config), name="offered" + number)
+        valid = Signal(name="valid" + number)
+
+        # As many beats as a burst may have; fewer only before a boundary, which is so many whole bursts away.
+        most, page = config.burst_beats, _BOUNDARY // config.bus_bytes
+        place = beat_address[: exact_log2(page)]
+        if most < page:
+            low, high = place[: exact_log2(most)], place[exact_log2(most) :]
+            m.d.comb += limit.eq(Mux(high.all(), most - low, most))
+        else:
+            m.d.comb += limit.eq(page - place)
+        m.d.comb += [
+            final.eq(~remaining[few:].any() & (remaining[:few] <= limit)),
+            measure.eq(working & ~valid),
+            port.valid.eq(valid),
+            port.payload.eq(offered),
+            self.busy[index].eq(working | valid),
+        ]
+        with m.If(~valid):
+            m.d.sync += [
+                offered.address.eq(beat_address << lane_bits),
+                offered.beats.eq(Mux(final, remaining[:few], limit)),
+                offered.last.eq(final),
+                offered.first_lane.eq(first_lane),
+                offered.last_lane.eq(Mux(final, end_lane, config.bus_bytes - 1)),
+                offered.turn.eq(turn),
+            ]
+        with m.If(valid):
+            m.d.sync += valid.eq(~port.ready)
+        with m.Elif(working & sound):
+            m.d.sync += [valid.eq(1), working.eq(~final)]
+        with m.If(measure):  # of a refused access, too, which stays in work for good
+            m.d.sync += [
+                beat_address.eq(beat_address + limit),
+                remaining.eq(remaining - limit),
+                first_lane.eq(0),
+            ]
+        with m.If(taking):
+            m.d.sync += [
+                working.eq(1),
+                beat_address.eq(start[lane_bits:]),
+                remaining.eq(beats),
+                first_lane.eq(start[:lane_bits]),
+                end_lane.eq(last_lane),
+                turn.eq(request.turn),
+            ]
+
+        whole = (offered.address[: exact_log2(_BOUNDARY)] >> lane_bits) + offered.beats <= page
+        check(m, platform, ~valid | whole, f"boundary_{index}", "a burst crosses a 4 KiB boundary")
+        some = (offered.beats != 0) & (offered.beats <= most)
+        check(m, platform, ~valid | some, f"length_{index}", "a burst has no beats, or too many")
+        check(
+            m,
+            platform,
+            ~working | ~sound | (remaining != 0),
+            f"remaining_{index}",
+            "an access in work has no beats left",
+        )

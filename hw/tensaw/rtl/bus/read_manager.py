@@ -9,10 +9,10 @@ from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import SLVERR, Axi4ReadSignature, regions_layout
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4ReadSignature, inside_regions, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
-from tensaw.rtl.checks import check, check_held
+from tensaw.rtl.checks import FORMAL, check, check_held
 from tensaw.rtl.interfaces import ReadRequestSignature
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
@@ -42,7 +42,8 @@ class ReadManager(wiring.Component):
     regions : In(regions_layout(config))
         Must be stable while requests are under way.
     halt : In(1)
-        No new burst is issued and no data handed on; what is on its way is taken and dropped. Only a reset leads back.
+        No new burst is issued, from the next cycle on, and no data handed on; what is on its way is taken and dropped.
+        Only a reset leads back.
     idle : Out(1)
         Nothing is on its way over the bus: no burst waits on AR or for data.
     beats : Out(1)
@@ -51,13 +52,15 @@ class ReadManager(wiring.Component):
 
     Timing
     ------
-    Request to ``arvalid`` five cycles; a burst a cycle if several askers have some, every other cycle for one asker.
+    Request to ``arvalid`` five cycles; a burst every other cycle.
     Data reaches the asker one cycle after its handshake on R, one beat a cycle. All AXI outputs come from registers.
+
+    An error is told to its asker a cycle after it is known, in one cycle or more; of two at once only the bad beat's.
 
     Which burst goes first: fetch, then load, then weight, but at most three bursts of load in a row while weight waits;
     weight before load where its access says ``Turn.FIRST``, never where it says ``Turn.LAST``.
     A burst goes out only if its asker's ``credit`` covers it and all that was issued before, so that an asker without
-    room never blocks the others. Bursts are INCR, cross no 4 KiB, ID 0; an error response is told to the asker.
+    room never blocks the others. Bursts are INCR, cross no 4 KiB, ID 0.
     """
 
     fetch: Any
@@ -89,19 +92,19 @@ class ReadManager(wiring.Component):
         ports = [getattr(self, asker) for asker in ASKERS]
         address_bits = config.address_width
 
-        m.submodules.ar = ar = SkidBuffer(data.StructLayout({"address": address_bits, "beats": 9}))
+        ar = Signal(data.StructLayout({"address": address_bits, "beats": 9}))
+        ar_valid = Signal()
         m.submodules.r = r = SkidBuffer(data.StructLayout({"data": config.bus_bytes * 8, "resp": 2, "last": 1}))
         order_layout = data.StructLayout({"asker": range(count), "address": address_bits})
         m.submodules.order = order = fifo.SyncFIFO(width=order_layout.size, depth=config.outstanding_reads)
 
         m.d.comb += [
-            axi.araddr.eq(ar.o.payload.address),
-            axi.arlen.eq(ar.o.payload.beats - 1),
+            axi.araddr.eq(ar.address),
+            axi.arlen.eq(ar.beats - 1),
             axi.arsize.eq(exact_log2(config.bus_bytes)),
             axi.arburst.eq(1),
             axi.arcache.eq(0b0011),
-            axi.arvalid.eq(ar.o.valid),
-            ar.o.ready.eq(axi.arready),
+            axi.arvalid.eq(ar_valid),
             r.i.payload.data.eq(axi.rdata),
             r.i.payload.resp.eq(axi.rresp),
             r.i.payload.last.eq(axi.rlast),
@@ -111,103 +114,118 @@ class ReadManager(wiring.Component):
         ]
 
         # Bursts on offer, and whether there is room for their data.
-        splitters = [
-            place(m, platform, f"splitter_{asker}", BurstSplitter, config, "read", module="tensaw_read_burst_splitter")
-            for asker in ASKERS
-        ]
+        name = "tensaw_read_burst_splitter"
+        splitter = place(m, platform, "splitter", BurstSplitter, config, "read", count, module=name)
+        bursts = [splitter.bursts[index] for index in range(count)]
+        m.d.comb += splitter.regions.eq(self.regions)
         offers = [Signal(name=f"offer_{asker}") for asker in ASKERS]
         grants = [Signal(name=f"grant_{asker}") for asker in ASKERS]
         delivered = [Signal(name=f"delivered_{asker}") for asker in ASKERS]
         most = config.outstanding_reads * config.burst_beats
-        for index, (asker, port, splitter) in enumerate(zip(ASKERS, ports, splitters, strict=True)):
+        few = config.burst_beats.bit_length()  # bits of a burst's beats, of which there is a power of two at most
+        for index, (asker, port, burst) in enumerate(zip(ASKERS, ports, bursts, strict=True)):
             promised = Signal(range(most + 1), name=f"promised_{asker}")
             room = Signal(signed(18), name=f"room_{asker}")
             plenty = Signal(name=f"plenty_{asker}")  # room for any burst
             enough = Signal(name=f"enough_{asker}")  # or, seen a cycle later, for the one on offer
-            beats = splitter.bursts.payload.beats
+            beats = burst.payload.beats[:few]
             now = Signal.like(room, name=f"room_now_{asker}")
             m.d.comb += [
-                splitter.regions.eq(self.regions),
-                splitter.request.payload.eq(port.request.payload),
-                splitter.request.valid.eq(port.request.valid),
-                port.request.ready.eq(splitter.request.ready),
-                splitter.bursts.ready.eq(grants[index]),
+                splitter.requests[index].payload.eq(port.request.payload),
+                splitter.requests[index].valid.eq(port.request.valid),
+                port.request.ready.eq(splitter.requests[index].ready),
+                burst.ready.eq(grants[index]),
                 now.eq(port.credit - promised),
-                offers[index].eq(splitter.bursts.valid & (plenty | enough)),
+                offers[index].eq(burst.valid & (plenty | enough)),
             ]
             # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
+            counted = Signal(name=f"counted_{asker}")  # a beat was delivered in the cycle before
             m.d.sync += [
                 room.eq(now),
-                plenty.eq(now >= config.burst_beats),
-                enough.eq(splitter.bursts.valid & ~grants[index] & (room >= beats)),
-                promised.eq(promised + Mux(grants[index], beats, 0) - delivered[index]),
+                plenty.eq(port.credit.all() | (~now[-1] & now[few - 1 : -1].any())),
+                enough.eq(burst.valid & ~grants[index] & ~room[-1] & (room[few:-1].any() | (room[:few] >= beats))),
+                counted.eq(delivered[index]),
+                promised.eq(promised + Mux(grants[index], beats - counted, (-counted).as_signed())),
             ]
-            counted = ~delivered[index] | (promised != 0)
-            check(m, platform, counted, f"promised_{asker}", "a beat is delivered that was not counted")
+            sound = ~counted | (promised != 0)
+            check(m, platform, sound, f"promised_{asker}", "a beat was delivered that was not counted")
 
         fetch, load, weight = offers
-        overtaken = Signal(range(_PATIENCE + 1))
+        overtaken = Signal(_PATIENCE)  # as many ones, from bit 0
         shared_turn, weight_turn = Signal(), Signal()
-        turn = splitters[2].bursts.payload.turn
+        turn = bursts[2].payload.turn
+        # Behind each burst a cycle passes, in which is found out whether there is a place for the next one.
         may_issue = Signal()
+        granted = Signal()
+        chosen = Signal(count)  # one at most
+        m.d.sync += may_issue.eq((~ar_valid | axi.arready) & order.w_rdy & ~granted & ~self.halt)
         m.d.comb += [
-            may_issue.eq(ar.i.ready & order.w_rdy & ~self.halt),
-            shared_turn.eq(overtaken == _PATIENCE),
+            granted.eq(Cat(grants).any()),
+            shared_turn.eq(overtaken[-1]),
             weight_turn.eq((turn == Turn.FIRST) | ((turn == Turn.SHARED) & shared_turn)),
-            grants[0].eq(may_issue & fetch),
-            grants[1].eq(may_issue & ~fetch & load & ~(weight & weight_turn)),
-            grants[2].eq(may_issue & ~fetch & weight & (~load | weight_turn)),
-            order.w_en.eq(Cat(grants).any()),
-            ar.i.valid.eq(Cat(grants).any()),
+            chosen.eq(Cat(fetch, ~fetch & load & ~(weight & weight_turn), ~fetch & weight & (~load | weight_turn))),
+            Cat(grants).eq(Mux(may_issue, chosen, 0)),
+            order.w_en.eq(granted),
         ]
         with m.If(grants[2] | ~weight):
             m.d.sync += overtaken.eq(0)
-        with m.Elif(grants[1] & ~shared_turn):
-            m.d.sync += overtaken.eq(overtaken + 1)
+        with m.Elif(grants[1]):
+            m.d.sync += overtaken.eq(Cat(1, overtaken))
         entry = Signal(order_layout)
-        m.d.comb += order.w_data.eq(entry)
-        for index, (grant, splitter) in enumerate(zip(grants, splitters, strict=True)):
-            with m.If(grant):
+        issued = Signal.like(ar)
+        for index, burst in enumerate(bursts):
+            with m.If(chosen[index]):
                 m.d.comb += [
                     entry.asker.eq(index),
-                    entry.address.eq(splitter.bursts.payload.address),
-                    ar.i.payload.address.eq(splitter.bursts.payload.address),
-                    ar.i.payload.beats.eq(splitter.bursts.payload.beats),
+                    issued.address.eq(burst.payload.address),
+                    issued.beats.eq(burst.payload.beats),
                 ]
+        m.d.comb += [entry.address.eq(issued.address), order.w_data.eq(entry)]
+        with m.If(may_issue):
+            m.d.sync += [ar_valid.eq(granted), ar.eq(issued)]
+        with m.Elif(axi.arready):
+            m.d.sync += ar_valid.eq(0)
 
-        # Data goes to the asker of the oldest burst. A bad beat is told a cycle later.
+        # Data goes to the asker of the oldest burst. A bad beat is told a cycle later, a refusal in all cycles without.
         oldest = data.View(order_layout, order.r_data)
         taken = Signal()
         bad = Signal()
-        told = Signal(order_layout)
+        told = Signal(count)
         told_code = Signal(ErrorCode)
+        told_address = Signal(address_bits)
+        owner = Cat(oldest.asker == index for index in range(count))
         m.d.sync += [
-            bad.eq(r.o.valid & r.o.payload.resp[1]),
-            told.eq(oldest),
-            told_code.eq(Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)),
+            told.eq(Mux(bad, owner, splitter.refused)),
+            told_code.eq(ErrorCode.OUTSIDE_REGION),
+            told_address.eq(Mux(bad, oldest.address, splitter.refused_address)),
         ]
+        with m.If(bad):
+            code = Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)
+            m.d.sync += told_code.eq(code)
         m.d.comb += [
+            bad.eq(r.o.valid & r.o.payload.resp[1]),
             taken.eq(r.o.valid & r.o.ready),
             order.r_en.eq(taken & r.o.payload.last),
-            self.idle.eq(~order.r_rdy & (ar.level == 0) & (r.level == 0)),
+            self.idle.eq(~order.r_rdy),
         ]
-        for index, (port, splitter) in enumerate(zip(ports, splitters, strict=True)):
-            mine = oldest.asker == index
+        for index, port in enumerate(ports):
+            mine = owner[index]
             m.d.comb += [
                 port.data.payload.eq(r.o.payload.data),
                 port.data.valid.eq(r.o.valid & mine & ~self.halt),
                 delivered[index].eq(taken & mine),
-                port.error.valid.eq(splitter.error.valid | (bad & (told.asker == index))),
-                port.error.code.eq(splitter.error.code),
-                port.error.address.eq(splitter.error.address),
+                port.error.valid.eq(told[index]),
+                port.error.code.eq(told_code),
+                port.error.address.eq(told_address),
             ]
             with m.If(mine):
                 m.d.comb += r.o.ready.eq(port.data.ready | self.halt)
-            with m.If(bad & (told.asker == index)):
-                m.d.comb += [port.error.code.eq(told_code), port.error.address.eq(told.address)]
 
+        if platform != FORMAL:  # whose proof of the splitter says so
+            inside = inside_regions(config, self.regions, "read", issued.address, issued.beats)
+            check(m, platform, ~granted | inside, "window", "a read leaves the regions that allow it")
         check(m, platform, ~r.o.valid | order.r_rdy, "asked", "a read beat comes that no burst asked for")
         outstanding = "more bursts are under way than outstanding_reads"
         check(m, platform, order.level <= config.outstanding_reads, "outstanding", outstanding)
-        check_held(m, platform, "ar", axi.arvalid, axi.arready, ar.o.payload)
+        check_held(m, platform, "ar", axi.arvalid, axi.arready, ar)
         return m

@@ -9,10 +9,10 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, regions_layout
+from tensaw.rtl.bus.axi4 import SLVERR, Axi4WriteSignature, inside_regions, regions_layout
 from tensaw.rtl.bus.burst_splitter import BurstSplitter
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
-from tensaw.rtl.checks import check, check_held
+from tensaw.rtl.checks import FORMAL, check, check_held
 from tensaw.rtl.interfaces import BusErrorSignature, access_layout
 from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
@@ -76,7 +76,7 @@ class WriteManager(wiring.Component):
 
     Timing
     ------
-    Request to ``awvalid`` five cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
+    Request to ``awvalid`` four cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
     run ahead of W by up to ``outstanding`` bursts. All AXI outputs come from registers; ``bready`` is always 1.
     """
 
@@ -115,16 +115,17 @@ class WriteManager(wiring.Component):
         m.submodules.owed = owed = fifo.SyncFIFO(width=owed_layout.size, depth=self.outstanding)
         m.submodules.awaited = awaited = fifo.SyncFIFO(width=config.address_width, depth=self.outstanding)
 
-        burst = splitter.bursts.payload
+        bursts = splitter.bursts[0]
+        burst = bursts.payload
         issue = Signal()
         entry = Signal(owed_layout)
         m.d.comb += [
             splitter.regions.eq(self.regions),
-            splitter.request.payload.eq(store.request.payload),
-            splitter.request.valid.eq(store.request.valid),
-            store.request.ready.eq(splitter.request.ready),
-            issue.eq(splitter.bursts.valid & aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
-            splitter.bursts.ready.eq(aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
+            splitter.requests[0].payload.eq(store.request.payload),
+            splitter.requests[0].valid.eq(store.request.valid),
+            store.request.ready.eq(splitter.requests[0].ready),
+            issue.eq(bursts.valid & aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
+            bursts.ready.eq(aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
             aw.i.payload.address.eq(burst.address),
             aw.i.payload.beats.eq(burst.beats),
             aw.i.valid.eq(issue),
@@ -179,23 +180,32 @@ class WriteManager(wiring.Component):
         with m.If(~sending | final):
             m.d.sync += [sending.eq(owed.r_rdy), current.eq(next_burst), left.eq(next_burst.beats), first.eq(1)]
 
-        # Responses.
-        failed = BusErrorSignature().create()
+        # Responses. A bad one is told a cycle later, a refusal in all cycles without.
+        bad, told = Signal(), Signal()
+        told_code = Signal(ErrorCode)
+        told_address = Signal(config.address_width)
         m.d.comb += [
             axi.bready.eq(1),
             awaited.r_en.eq(axi.bvalid),
             self.idle.eq(~awaited.r_rdy),
             store.done.eq(~awaited.r_rdy & ~splitter.busy),
-            store.error.valid.eq(failed.valid | splitter.error.valid),
-            store.error.code.eq(Mux(failed.valid, failed.code, splitter.error.code)),
-            store.error.address.eq(Mux(failed.valid, failed.address, splitter.error.address)),
+            bad.eq(axi.bvalid & axi.bresp[1]),
+            store.error.valid.eq(told),
+            store.error.code.eq(told_code),
+            store.error.address.eq(told_address),
         ]
         m.d.sync += [
-            failed.valid.eq(axi.bvalid & axi.bresp[1]),
-            failed.code.eq(Mux(axi.bresp == SLVERR, ErrorCode.WRITE_SLVERR.value, ErrorCode.WRITE_DECERR.value)),
-            failed.address.eq(awaited.r_data),
+            told.eq(bad | splitter.refused[0]),
+            told_code.eq(ErrorCode.OUTSIDE_REGION),
+            told_address.eq(Mux(bad, awaited.r_data, splitter.refused_address)),
         ]
+        with m.If(bad):
+            code = Mux(axi.bresp == SLVERR, ErrorCode.WRITE_SLVERR.value, ErrorCode.WRITE_DECERR.value)
+            m.d.sync += told_code.eq(code)
 
+        if platform != FORMAL:  # whose proof of the splitter says so
+            inside = inside_regions(config, self.regions, "write", burst.address, burst.beats)
+            check(m, platform, ~issue | inside, "window", "a write leaves the regions that allow it")
         check(m, platform, ~axi.bvalid | awaited.r_rdy, "awaited", "a write response comes that no burst awaits")
         check(m, platform, ~sending | (left != 0), "owed", "a burst has no beats left and is still being sent")
         check_held(m, platform, "aw", axi.awvalid, axi.awready, aw.o.payload)
