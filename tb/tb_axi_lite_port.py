@@ -9,6 +9,8 @@ from common.bench import Bench, testcase
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
 
+from tensaw.rtl.bus.axi_lite import READ_CYCLES
+
 COVER = Cover("axi_lite_port")
 CHANNELS = ("aw", "w", "b", "ar", "r")
 cover_stall = COVER.cross("stall", CHANNELS, STYLES)
@@ -40,14 +42,16 @@ class PortBench(Bench):
             cover_stall((channel, styles.get(channel, "never")))
 
     async def registers(self) -> None:
-        """Answers reads a cycle later, takes writes; both last one cycle."""
+        """Answers reads some cycles later, takes writes; both last one cycle."""
         ports = self.ports
+        coming: list[int | None] = [None] * (READ_CYCLES - 1)
         while True:
             ports.write_error.set(self.refuse)
             await self.edge
             self.randomise(ports.read_data)
-            if ports.read_enable.get():
-                ports.read_data.set(int(self.words[ports.read_address.get()]))
+            coming.append(int(self.words[ports.read_address.get()]) if ports.read_enable.get() else None)
+            if (word := coming.pop(0)) is not None:
+                ports.read_data.set(word)
             if ports.write_enable.get():
                 self.writes += 1
                 address, strobe, data = (
@@ -133,11 +137,11 @@ async def strobes_and_errors(bench: PortBench) -> None:
 async def reset_in_an_access(bench: PortBench) -> None:
     """A reset ends accesses; nothing is answered after it."""
     dut = bench.dut
-    for delay in range(1, 6):
+    for delay in range(1, READ_CYCLES + 5):
         dut.axi__awvalid.value = dut.axi__wvalid.value = dut.axi__arvalid.value = 1
         await bench.clocks(delay)
         await bench.restart()
-        for _ in range(6):
+        for _ in range(READ_CYCLES + 5):
             await bench.clocks()
             assert not int(dut.axi__bvalid.value) and not int(dut.axi__rvalid.value)
         assert not bench.writes

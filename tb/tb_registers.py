@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cocotb.handle import Force, Release
 from common.axi import Registers, watch_channel
 from common.bench import Bench, testcase
+from common.counting import set_counters
 from common.coverage import Cover
 from common.pauses import STYLES, make_pace
 
@@ -280,8 +280,9 @@ async def every_bit_of_an_address(bench: RegistersBench) -> None:
     await bench.clocks(20)
     error.valid.set(0)
     ports.stalls.set([{"state": 15, "wait": 15, "queued": 255, "tag": 0xFFFF}] * 5)
-    for name, _ in COUNTERS:
-        getattr(bench.dut.counters, name.lower()).value = Force((1 << 60) - 1)
+    await bench.axi.write("CONTROL", 2)
+    await bench.clocks(20)
+    await set_counters(bench, bench.dut.counters, [(1 << 60) - 1] * len(COUNTERS))
     values = {}
     for item in REGISTERS:
         if item.access is Access.READ_WRITE:
@@ -299,21 +300,16 @@ async def every_bit_of_an_address(bench: RegistersBench) -> None:
         assert await bench.axi.write_address(address, 0) == SLVERR, f"write at {address:#x}"
     for name, value in values.items():
         assert await bench.axi.read(name) == value, name
-    for name, _ in COUNTERS:
-        getattr(bench.dut.counters, name.lower()).value = Release()
 
 
 @testcase(RegistersBench)
 async def large_counts(bench: RegistersBench) -> None:
-    """All bits of the counters, which get there by force, as no simulation counts so far."""
+    """All bits of the counters, which are put there, as no simulation counts so far."""
     steps = [bench.config.bus_bytes if name.startswith("BYTES") else 1 for name, _ in COUNTERS]
     values = [int.from_bytes(bench.rng.bytes(8), "little") for _ in COUNTERS]
     for _ in range(2):
-        for (name, _), value, step in zip(COUNTERS, values, steps, strict=True):
-            getattr(bench.dut.counters, name.lower()).value = Force(value // step)
+        await set_counters(bench, bench.dut.counters, values)
         for (name, _), value, step in zip(COUNTERS, values, steps, strict=True):
             low, high = await bench.axi.read(f"{name}_LO"), await bench.axi.read(f"{name}_HI")
             assert low | high << 32 == value // step * step, name
         values = [value ^ (1 << 64) - 1 for value in values]
-    for name, _ in COUNTERS:
-        getattr(bench.dut.counters, name.lower()).value = Release()

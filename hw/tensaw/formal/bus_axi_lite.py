@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Signal
+from amaranth.hdl import Cat, Signal
 
 from tensaw.formal.axi import channel
 from tensaw.formal.bench import Bench, Planted, proof
-from tensaw.rtl.bus.axi_lite import AxiLitePort
+from tensaw.rtl.bus.axi_lite import READ_CYCLES, AxiLitePort
 
 _MODULE = "tensaw.rtl.bus.axi_lite"
-_PROMPT = 4
+_PROMPT = READ_CYCLES + 2
 """Most cycles until a request is taken, and from there to the answer, if nothing stands before it."""
 
 
 @proof(
     "bus.axi_lite",
-    depth=6,
-    cover_depth=16,
+    depth=9,
+    cover_depth=24,
     planted=(
         Planted(_MODULE, "with m.If(answering & axi.bready):", "with m.If(answering):"),
         Planted(_MODULE, "data_ready.eq(~have_data & ~answering)", "data_ready.eq(~have_data)"),
-        Planted(_MODULE, "with m.If(waiting):", "with m.If(asked):"),
+        Planted(_MODULE, "with m.If(waiting[-1]):", "with m.If(waiting[-2]):"),
     ),
 )
 def axi_lite(b: Bench) -> None:
@@ -68,7 +68,7 @@ def axi_lite(b: Bench) -> None:
     with m.If(ar.valid & ar.ready):
         m.d.sync += [asked.eq(1), where.eq(axi.araddr[2:])]
         b.prove("read_room", ~asked, "one read at a time")
-    m.d.sync += enabled.eq(dut.read_enable)
+    m.d.comb += enabled.eq(b.past(dut.read_enable, READ_CYCLES))
     with m.If(enabled):
         m.d.sync += fetched.eq(dut.read_data)
     with m.If(dut.read_enable):
@@ -104,10 +104,14 @@ def axi_lite(b: Bench) -> None:
     b.prove("has_data", has_data == b.inside("dut.have_data"), "and the data that wait for each other")
     kept = (dut.write_address == address) & (dut.read_address == where)
     b.prove("kept", kept & (dut.write_data == data) & (dut.write_strobe == strobe), "what was taken is kept")
-    under_way = b.inside("dut.asked") | b.inside("dut.waiting") | b.inside("dut.showing")
+    waits, showing = b.inside("dut.waiting"), b.inside("dut.showing")
+    under_way = b.inside("dut.asked") | waits.any() | showing
     b.prove("asked", asked == under_way, "a read is under way")
-    b.prove("done", done == (b.inside("dut.waiting") | b.inside("dut.showing")), "it has been carried out")
-    b.prove("waiting", b.inside("dut.waiting") == enabled, "its word comes")
+    b.prove("done", done == (waits.any() | showing), "it has been carried out")
+    for cycle in range(READ_CYCLES):
+        b.prove(f"waiting_{cycle}", waits[cycle] == b.past(dut.read_enable, cycle + 1), "its word comes")
+    steps = Cat(b.inside("dut.asked"), waits, showing, b.inside("dut.read_ready"))
+    b.prove("one_step", (steps & (steps - 1))[: len(steps)] == 0, "a read is at one step")
 
     b.cover("late_address", dut.write_enable & b.past(has_data & ~has_address, 3), "data comes before the address")
     b.cover("late_data", dut.write_enable & b.past(~has_data & has_address, 3), "the address comes before the data")

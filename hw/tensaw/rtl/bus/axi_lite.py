@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.axi4 import OKAY, SLVERR, Axi4LiteSignature
 from tensaw.rtl.checks import check
 
-__all__ = ["AxiLitePort"]
+__all__ = ["READ_CYCLES", "AxiLitePort"]
+
+READ_CYCLES = 4
+"""Cycles from ``read_enable`` to ``read_data``."""
 
 
 class AxiLitePort(wiring.Component):
@@ -33,12 +36,12 @@ class AxiLitePort(wiring.Component):
     read_enable : Out(1), read_address : Out(address_bits - 2)
         One cycle for each read.
     read_data : In(32)
-        In the cycle after ``read_enable``. Reads always answer OKAY.
+        :data:`READ_CYCLES` after ``read_enable``. Reads always answer OKAY.
 
     Timing
     ------
     Address and data of a write may come in any order. A write is answered two cycles after the later of them was taken,
-    a read three cycles after its address; one access of each kind at a time. All AXI outputs come from registers.
+    a read six cycles after its address; one access of each kind at a time. All AXI outputs come from registers.
     """
 
     axi: Any
@@ -108,7 +111,7 @@ class AxiLitePort(wiring.Component):
 
         read_ready = Signal()
         asked = Signal()
-        waiting = Signal()
+        waiting = Signal(READ_CYCLES)  # one bit, which moves up
         showing = Signal()
         word = Signal(32)
         m.d.comb += [
@@ -119,19 +122,19 @@ class AxiLitePort(wiring.Component):
             self.read_enable.eq(asked),
         ]
         m.d.sync += [
-            read_ready.eq(~(asked | waiting | showing)),
+            read_ready.eq(~(asked | waiting.any() | showing)),
             asked.eq(axi.arvalid & read_ready),
-            waiting.eq(asked),
+            waiting.eq(Cat(asked, waiting)),
         ]
         with m.If(axi.arvalid & read_ready):
             m.d.sync += [read_ready.eq(0), self.read_address.eq(axi.araddr[2:])]
-        with m.If(waiting):
+        with m.If(waiting[-1]):
             m.d.sync += [word.eq(self.read_data), showing.eq(1)]
         with m.Elif(axi.rready):
             m.d.sync += showing.eq(0)
 
         one_write = ~answering | ~(have_address | have_data | address_ready | data_ready)
         check(m, platform, one_write, "one_write", "a write is taken before the last one was answered")
-        one_read = read_ready + asked + waiting + showing <= 1
+        one_read = read_ready + asked + waiting.any() + showing <= 1
         check(m, platform, one_read, "one_read", "a read is taken before the last one was answered")
         return m

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -15,6 +16,8 @@ from tensaw.spec.registers import COUNTERS
 __all__ = ["Counters", "events_layout"]
 
 _BEATS = ("BYTES_READ", "BYTES_WRITTEN")
+_SPAN_BITS = 6
+"""Events counted between two visits of a counter: they take two cycles, for each counter and each read in between."""
 
 
 def events_layout() -> data.StructLayout:
@@ -24,7 +27,7 @@ def events_layout() -> data.StructLayout:
 
 
 class Counters(wiring.Component):
-    """Counts events of a run in 64 bits each.
+    """Counts events of a run in 64 bits each, which one adder carries on for all of them in turn.
 
     Parameters
     ----------
@@ -38,18 +41,28 @@ class Counters(wiring.Component):
     running : In(1)
         Count; otherwise hold.
     events : In(events_layout())
-    values : Out(64 × counters)
-        In the order of tensaw.spec.registers.COUNTERS.
+    read : In(1), index : In(4), upper : In(1)
+        Show a half of a counter, whose number is its place in tensaw.spec.registers.COUNTERS, less than their count.
+        Every fourth cycle at most; ``index`` and ``upper`` stay for four cycles.
+    word : Out(32)
+        That half from four cycles later on; 0 from the cycle after ``clear`` or ``hide``.
+    hide : In(1)
+        Show nothing.
 
     Timing
     ------
-    An event is counted two cycles later (it is registered first, to keep long paths out of the counters).
+    An event is counted two cycles later (it is registered first, to keep long paths out of the counters); what is
+    shown includes it from then on.
     """
 
     clear: Signal
     running: Signal
     events: Any
-    values: Any
+    read: Signal
+    index: Signal
+    upper: Signal
+    hide: Signal
+    word: Signal
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -58,21 +71,72 @@ class Counters(wiring.Component):
                 "clear": In(1),
                 "running": In(1),
                 "events": In(events_layout()),
-                "values": Out(data.ArrayLayout(64, len(COUNTERS))),
+                "read": In(1),
+                "index": In(range(len(COUNTERS))),
+                "upper": In(1),
+                "hide": In(1),
+                "word": Out(32),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        for index, (name, _) in enumerate(COUNTERS):
-            # Bus traffic is counted in beats, and shown in bytes.
-            unit_bits = exact_log2(self.config.bus_bytes) if name in _BEATS else 0
-            count = Signal(64 - unit_bits, name=name.lower())
+        number = len(COUNTERS)
+
+        # The low bits of each counter, which count by themselves. Bus traffic is counted in beats, and shown in bytes.
+        beat_bits = exact_log2(self.config.bus_bytes)
+        low_bits = _SPAN_BITS + beat_bits
+        lows = []
+        for name, _ in COUNTERS:
+            unit_bits = beat_bits if name in _BEATS else 0
+            count = Signal(low_bits - unit_bits, name=name.lower())
             event = Signal(name=f"event_{name.lower()}")
             m.d.sync += event.eq(self.running & (1 if name == "CYCLES" else self.events[name.lower()]))
-            m.d.comb += self.values[index].eq(count << unit_bits)
             with m.If(self.clear):
                 m.d.sync += count.eq(0)
             with m.Elif(event):
                 m.d.sync += count.eq(count + 1)
+            lows.append(count << unit_bits)
+
+        # All bits, as they were when the counter was last visited: two cycles for each, in turn or to be read.
+        m.submodules.totals = totals = Memory(shape=64, depth=1 << self.index.shape().width, init=[])
+        row = totals.read_port(domain="comb")
+        write = totals.write_port()
+        untouched = Signal(number, init=(1 << number) - 1)  # since the last clear: 0, whatever the memory holds
+        turn = Signal(range(number))
+        wanted = Signal()
+        adding = Signal()
+        asked = Signal()
+        place = Signal.like(turn)
+        before = Signal(64)
+        now = Signal(low_bits)
+        total = Signal(64)
+        m.d.comb += [
+            row.addr.eq(Mux(wanted, self.index, turn)),
+            total.eq(Cat(now, before[low_bits:] + (now < before[:low_bits]))),
+            write.addr.eq(place),
+            write.data.eq(total),
+            write.en.eq(adding),
+        ]
+        with m.If(adding):
+            m.d.sync += [adding.eq(0), untouched.bit_select(place, 1).eq(0)]
+            with m.If(asked):
+                m.d.sync += self.word.eq(Mux(self.upper, total[32:], total[:32]))
+        with m.Else():
+            m.d.sync += [adding.eq(1), place.eq(row.addr), asked.eq(wanted), before.eq(row.data)]
+            with m.If(untouched.bit_select(row.addr, 1)):
+                m.d.sync += before.eq(0)
+            with m.Switch(row.addr):
+                for index, low in enumerate(lows):
+                    with m.Case(index):
+                        m.d.sync += now.eq(low)
+            with m.If(~wanted):
+                m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
+            m.d.sync += wanted.eq(0)
+        with m.If(self.read):
+            m.d.sync += wanted.eq(1)
+        with m.If(self.clear):
+            m.d.sync += [untouched.eq((1 << number) - 1), before.eq(0), now.eq(0)]
+        with m.If(self.clear | self.hide):
+            m.d.sync += self.word.eq(0)
         return m

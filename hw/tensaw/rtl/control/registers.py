@@ -157,9 +157,13 @@ class Registers(wiring.Component):
             "ERROR_ADDRESS_HI": run.address[32:],
             **{name: signal << low for name, (signal, low) in settings.items()},
         }
-        for index, (name, _) in enumerate(COUNTERS):
-            values[f"{name}_LO"] = counters.values[index][:32]
-            values[f"{name}_HI"] = counters.values[index][32:]
+        counter = (port.read_address - (register(f"{COUNTERS[0][0]}_LO").offset >> 2))[: len(port.read_address)]
+        m.d.comb += [
+            counters.index.eq(counter[1:]),
+            counters.upper.eq(counter[0]),
+            counters.read.eq(port.read_enable & (counter < 2 * len(COUNTERS))),
+            counters.hide.eq(port.read_enable),
+        ]
         for index, unit in enumerate(QUEUED_UNITS):
             # A cycle late: what a unit does depends on much.
             state = Signal(stall_layout()["state"].width, name=f"stall_state_{unit.name.lower()}")
@@ -178,7 +182,7 @@ class Registers(wiring.Component):
                     with m.Case(item.offset >> 2):
                         m.d.sync += group.eq(values[item.name])
             groups.append(group)
-        m.d.comb += port.read_data.eq(reduce(or_, groups))
+        m.d.comb += port.read_data.eq(reduce(or_, groups, counters.word))
 
         m.d.comb += port.write_error.eq(1)
         with m.Switch(port.write_address):
