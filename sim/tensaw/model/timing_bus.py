@@ -16,6 +16,10 @@ BOUNDARY = 4096
 """Bytes: no burst crosses a multiple of this."""
 PATIENCE = 3
 """Bursts of LOAD that may overtake a waiting burst of WEIGHT."""
+GRANT = 2
+"""Cycles from a burst's issue to the next one's at the earliest."""
+FREED = 2
+"""Cycles from a burst's last beat to the issue of one that takes its place among ``outstanding_reads``."""
 UNKNOWN = 1 << 62
 """A cycle that nobody can tell yet."""
 
@@ -129,7 +133,7 @@ class ReadBus:
         self._flying: deque[Burst] = deque()  # of which it is not known when they end
         self._data_free = 0
         self._overtaken = 0
-        self._last_grant = -1
+        self._last_grant = -GRANT
         self._planned = UNKNOWN
         self.beats = 0
         """Beats of all bursts."""
@@ -138,7 +142,7 @@ class ReadBus:
 
     def look(self, cycle: int) -> None:
         """Something may have changed from that cycle on: look whether a burst can be granted."""
-        cycle = max(cycle, self._last_grant + 1, self._kernel.now)
+        cycle = max(cycle, self._last_grant + GRANT, self._kernel.now)
         if cycle < self._planned:
             self._planned = cycle
             self._kernel.call(cycle, self._arbitrate)
@@ -149,11 +153,11 @@ class ReadBus:
             return  # planned earlier, and done then
         self._planned = UNKNOWN
         ends = self._ends
-        while ends and ends[0] < now:
+        while ends and ends[0] + FREED <= now:
             ends.popleft()
         if len(ends) + len(self._flying) >= self._most:
             if ends:
-                self.look(ends[0] + 1)
+                self.look(ends[0] + FREED)
             return
         times = [UNKNOWN] * 3
         for index, asker in enumerate(self._askers):
@@ -186,7 +190,7 @@ class ReadBus:
         self._flying.append(burst)
         if len(self._flying) == 1:
             self._deliver()
-        self.look(now + 1)
+        self.look(now + GRANT)
 
     def _deliver(self) -> None:
         """Say when bursts arrive as far as that can be known now."""
@@ -202,7 +206,7 @@ class ReadBus:
             self._data_free = self.idle = end + 1
             self._ends.append(end)
             if len(self._ends) + len(self._flying) >= self._most:
-                self.look(self._ends[0] + 1)
+                self.look(self._ends[0] + FREED)
 
 
 class Ring:

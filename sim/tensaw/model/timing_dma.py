@@ -253,10 +253,10 @@ class StoreUnit:
             self.beats += left
             read = max(read, taken + 2)
             begun.append(read - 1)
-            free = max(taken + 2, fired + 1)
             while left:
                 beats = min(left, longest, 4096 // bus - beat % (4096 // bus))
-                fired = max(fired + 2, taken + 3, answers[0] + 1)
+                free = max(taken, fired) + 2
+                fired = max(fired + 2, taken + 2, answers[0] + 1)
                 for _ in range(beats):
                     read = max(read, moved[0]) + 1
                     yield read
