@@ -13,6 +13,7 @@ cover_reader = COVER.cross("read", (0, 1), ("first byte", "middle", "last byte")
 cover_writer = COVER.cross("write", (0, 1), ("in a word", "to its end", "across words"), ("granted", "refused"),
                            without=lambda port, where, granted: port == 0 and granted == "refused")  # fmt: skip
 cover_count = COVER.point("bytes written", ("0", "1", "some", "a word"))
+cover_first = COVER.point("first byte written", ("0", "later", "none"))
 cover_bank = COVER.cross("crosses into bank", ("read", "write"), tuple(range(4)))
 cover_array = COVER.point("array words", (0, 1, 2, 3, 4))
 cover_same = COVER.point("array slots of one bank", ("two", "three"))
@@ -76,13 +77,15 @@ class ScratchpadBench(Bench):
         writes = []
         for port in ports.writes:
             count = self.choose(0, 1, self.word, self.integers(0, self.word))
+            first = self.choose(0, 0, self.integers(0, self.word - 1))
             address, valid, content = self.address(), rng.random() < busy, self.bytes(self.word)
             port.valid.set(int(valid))
             port.address.set(address)
+            port.first.set(first)
             port.count.set(count)
             port.across.set(int(address % self.word + count > self.word))
             port.data.set_bits(int.from_bytes(content.tobytes(), "little"))
-            writes.append((address, count, valid, content))
+            writes.append((address, first, count, valid, content))
         await self.clocks()
         self.check_data()
         self.check_writes(writes)
@@ -142,11 +145,12 @@ class ScratchpadBench(Bench):
                 text = value[len(value) - 8 * (lane + 1) : len(value) - 8 * lane]
                 assert text == f"{content[lane]:08b}", f"byte {lane} of port {place} is {text}, not {content[lane]:08b}"
 
-    def check_writes(self, writes: list[tuple[int, int, bool, np.ndarray]]) -> None:
+    def check_writes(self, writes: list[tuple[int, int, int, bool, np.ndarray]]) -> None:
         """Grants in order of priority; what is granted can be read in the next cycle."""
         taken: set[int] = set()
         written: list[np.ndarray] = []
-        for number, (port, (address, count, valid, content)) in enumerate(zip(self.ports.writes, writes, strict=True)):
+        for number, (port, write) in enumerate(zip(self.ports.writes, writes, strict=True)):
+            address, first, count, valid, content = write
             offset = address % self.word
             wanted = self.banks(address, offset + count > self.word)
             ready = not wanted & taken
@@ -158,11 +162,12 @@ class ScratchpadBench(Bench):
             cover_writer((number, where, ("refused", "granted")[ready]))
             taken |= self.banks(address, offset != 0)  # for the ports behind it
             if ready:
-                at = (address + np.arange(count)) % self.size
-                self.memory[at] = content[:count]
+                at = (address + np.arange(first, max(first, count))) % self.size
+                self.memory[at] = content[first:count]
                 self.known[at] = True
                 written.append(at)
-                cover_count({0: "0", 1: "1", self.word: "a word"}.get(count, "some"))
+                cover_count({0: "0", 1: "1", self.word: "a word"}.get(len(at), "some"))
+                cover_first("none" if not len(at) else "later" if first else "0")
                 cover_bank(("write", (address // self.word + 1) % 4) if where == "across words" else None)
                 cover_end("write wraps" if count and address + count > self.size else None)
                 cover_end("last word" if address // self.word == self.size // self.word - 1 else None)
@@ -177,6 +182,7 @@ class ScratchpadBench(Bench):
             port_.valid.set(0)
         self.ports.array.enable.set(0)
         port.valid.set(1)
+        port.first.set(0)
         port.count.set(self.word)
         port.across.set(0)
         for address in range(0, self.size, self.word):
@@ -234,6 +240,7 @@ async def reset_keeps_contents(bench: ScratchpadBench) -> None:
     for value in (0x11, 0x22):
         ports.writes[0].valid.set(1)
         ports.writes[0].address.set(address)
+        ports.writes[0].first.set(0)
         ports.writes[0].count.set(1)
         ports.writes[0].across.set(0)
         ports.writes[0].data.set_bits(value)

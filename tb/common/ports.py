@@ -89,9 +89,9 @@ class Port:
         except ValueError:
             raise ValueError(f"{self.name} is {self._handle.value}") from None
 
-    def low_bits(self, count: int) -> int:
-        """The lowest bits alone; others may have no value. Raises ValueError as :meth:`bits` does."""
-        text = str(self._handle.value)[self.width - count :]
+    def part(self, first: int, count: int) -> int:
+        """So many bits from one on; others may have no value. Raises ValueError as :meth:`bits` does."""
+        text = str(self._handle.value)[self.width - first - count : self.width - first]
         try:
             return int(text or "0", 2)
         except ValueError:

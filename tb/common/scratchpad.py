@@ -119,7 +119,7 @@ class PadWrites:
 
     async def _run(self) -> None:
         bench, port, size = self._bench, self._port, self._bench.config.word_bytes
-        waiting: tuple[int, int, str] | None = None
+        waiting: tuple[int, int, int, str] | None = None
         pending: list[tuple[np.ndarray, np.ndarray] | None] = [None] * self._delay
         while True:
             ready = self._pace()
@@ -133,8 +133,8 @@ class PadWrites:
                 if waiting is not None:
                     raise AssertionError(f"{port.valid.name} fell before the write was taken")
                 continue
-            count, address = port.count.bits(), port.address.bits()
-            now = count, address, port.data.text()
+            first, count, address = port.first.bits(), port.count.bits(), port.address.bits()
+            now = first, count, address, port.data.text()
             if waiting is not None and waiting != now:
                 raise AssertionError(f"{port.valid.name}: the write changed while it waited: {waiting} to {now}")
             waiting = None if ready else now
@@ -142,9 +142,12 @@ class PadWrites:
                 assert count <= size, f"{port.count.name} is {count}"
                 beyond = address % size + count > size
                 assert port.across.bits() == beyond, f"{port.across.name} is not {beyond} of {count} from {address} on"
-                # What lies behind the bytes that count is nobody's, and may have no value.
-                content = np.frombuffer(port.data.low_bits(8 * count).to_bytes(count, "little"), np.uint8)
-                at = (address + np.arange(count)) % len(self._memory)
+                # What lies beside the bytes that count is nobody's, and may have no value.
+                size_written = max(count - first, 0)
+                bits = port.data.part(8 * first, 8 * size_written)
+                content = np.frombuffer(bits.to_bytes(size_written, "little"), np.uint8)
+                wrap = 1 << (len(self._memory) - 1).bit_length()
+                at = (address + first + np.arange(size_written)) % wrap
                 if self._delay:
                     pending[-1] = at, content
                 else:
@@ -152,4 +155,4 @@ class PadWrites:
                 self.taken += 1
                 self.times.append(bench.cycle - 1)
                 if self._written is not None:
-                    self._written(address, content)
+                    self._written((address + first) % (1 << port.address.width), content)

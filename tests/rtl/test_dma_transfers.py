@@ -33,13 +33,13 @@ class Scratchpad:
         while True:
             ready = self.rng.random() >= self.refuse
             ctx.set(port.ready, ready)
-            _, _, valid, address, data, count = await ctx.tick().sample(
-                port.valid, port.address, port.data, port.count
-            )  # fmt: skip
+            _, _, valid, address, data, first, count = await ctx.tick().sample(
+                port.valid, port.address, port.data, port.first, port.count
+            )
             if valid and ready:
-                assert 1 <= count <= self.config.word_bytes
-                for i in range(count):
-                    self.content[address + i] = data >> (8 * i) & 255
+                assert first < count <= self.config.word_bytes
+                for i in range(first, count):
+                    self.content[(address + i) % (1 << 24)] = data >> (8 * i) & 255
 
     async def serve_read(self, ctx, port):
         word = self.config.word_bytes
@@ -51,7 +51,7 @@ class Scratchpad:
             due = waiting.pop(0)
             waiting.append(None)
             if valid and ready:
-                index = (address + np.arange(word)) % self.content.size
+                index = (address + np.arange(word)) % (1 << 24) % self.content.size
                 waiting[-1] = int.from_bytes(self.content[index].tobytes(), "little")
             ctx.set(port.data, int(self.rng.integers(1 << 32)) if due is None else due)
 

@@ -123,14 +123,16 @@ def store(b: Bench) -> None:
             "read.data.ready.eq(room & ~step.fill)",
         ),
         Planted(_LOAD, "finished.eq(written & entry.final)", "finished.eq(writes.o.valid & entry.final)"),
-        Planted(_LOAD, "read.data.payload >> (step.lane << 3)", "read.data.payload >> step.lane"),
+        Planted(_LOAD, "begin.eq(step.address - step.lane)", "begin.eq(step.address)"),
+        Planted(_LOAD, "payload.first.eq(step.lane)", "payload.first.eq(0)"),
         Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
     ),
 )
 def load(b: Bench) -> None:
-    """Every step is written once, in order: with the bytes of one bus beat from the step's lane on, each beat for one
-    step, or with the byte of a fill, which takes no beat. A write stays on offer until it is taken; a run ends with its
-    last one, and its progress is the lines of the planes that are written."""
+    """Every step is written once, in order: with one bus beat, of which as many bytes count from the step's lane on as
+    the step has and the first of them goes to the step's address, each beat for one step; or with the byte of a fill,
+    which takes no beat. A write stays on offer until it is taken; a run ends with its last one, and its progress is the
+    lines of the planes that are written."""
     m = b.m
     dut = b.add(LoadDma(CONFIG))
     b.drive(dut.halt, "halt")
@@ -140,15 +142,17 @@ def load(b: Bench) -> None:
     b.drive(dut.write.ready, "write_ready")
     step, beat = moves.step.payload, dut.read.data
     fill = Cat(*[moves.value] * CONFIG.word_bytes)
-    word = Mux(step.fill, fill, beat.payload >> (step.lane << 3))
+    word = Mux(step.fill, fill, beat.payload)
+    begin, stop = (step.address - step.lane)[:24], (step.lane + step.count)[:4]
+    b.assume(~moves.step.valid | (step.lane + step.count <= CONFIG.word_bytes))
     write = dut.write
     order = Order(
         b,
         enters=transfer(moves.step),
-        entering=Cat(step.address, step.count, step.address[:3] + step.count > 8, word),
+        entering=Cat(begin, step.lane, stop, begin[:3] + stop > 8, word),
         offers=write.valid,
         leaves=write.valid & write.ready,
-        leaving=Cat(write.address, write.count, write.across, write.data),
+        leaving=Cat(write.address, write.first, write.count, write.across, write.data),
         capacity=2,
     )
     b.prove("beat", transfer(beat) == (transfer(moves.step) & ~step.fill), "a beat for each step, none for a fill")
@@ -173,7 +177,7 @@ def load(b: Bench) -> None:
 
     # What the block's registers mean.
     b.prove("level", writes.level == order.inside, "writes wait in two places")
-    second = Cat(spare.address, spare.count, spare.across, spare.data)
+    second = Cat(spare.address, spare.first, spare.count, spare.across, spare.data)
     b.prove("spare", ~(order.picked & (order.ahead == 1)) | (second == order.value), "the younger one behind")
     finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final) + finished
     b.prove("final", ending == finals, "last steps are last writes")

@@ -25,6 +25,7 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "_Span(config, port.address, both=port.across)", "_Span(config, port.address)"),
+        Planted(_MODULE, "(lane >= port.first)", "(lane > port.first)"),
         Planted(_MODULE, "last = word - size", "last = word - size + 1"),
         Planted(
             _MODULE,
@@ -58,6 +59,7 @@ def scratchpad(b: Bench) -> None:
         b.drive(port.address, "address")
     for port in dut.writes:
         b.drive(port.data, "data")
+        b.drive(port.first, "first")
         b.drive(port.count, "count")
         m.d.comb += port.across.eq(port.address[:3] + port.count > size)
         b.assume(port.count <= size)
@@ -74,7 +76,7 @@ def scratchpad(b: Bench) -> None:
     for number, port in enumerate(dut.writes):
         index = Signal(_BITS, name=f"index_{number}")
         m.d.comb += index.eq(place - port.address)
-        covered.append(port.valid & port.ready & (index < port.count))
+        covered.append(port.valid & port.ready & (index >= port.first) & (index < port.count))
         given.append(port.data.word_select(index[:3], 8))
     b.prove("one_writer", ~(covered[0] & covered[1]), "no byte is written by two ports at once")
     coming, coming_value = Signal(), Signal(8)  # written to the memory in the next cycle

@@ -89,20 +89,20 @@ class ReadPortSignature(wiring.Signature):
 
 
 class WritePortSignature(wiring.Signature):
-    """A shared write port of the scratchpad: 1 to ``word_bytes`` bytes to any byte address.
+    """A shared write port of the scratchpad: up to ``word_bytes`` bytes to any byte address.
 
     Members
     -------
     valid, ready : Out(1), In(1)
         A write is taken in a cycle in which both are 1. A read requested in a later cycle sees it.
     address : Out(24)
-        Byte address of the first byte. Addresses wrap at the end of the scratchpad.
+        Where byte 0 of ``data`` belongs. Addresses wrap at the end of the scratchpad.
     data : Out(word)
         Byte i goes to ``address + i``.
-    count : Out
-        How many bytes, 0 to ``word_bytes``.
+    first, count : Out
+        Which bytes are written: from ``first`` on, all before ``count``, 0 to ``word_bytes``.
     across : Out(1)
-        They go beyond the end of the first one's word.
+        ``count`` bytes would go beyond the end of byte 0's word.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -112,6 +112,7 @@ class WritePortSignature(wiring.Signature):
                 "ready": In(1),
                 "address": Out(24),
                 "data": Out(config.word_bytes * 8),
+                "first": Out(range(config.word_bytes)),
                 "count": Out(range(config.word_bytes + 1)),
                 "across": Out(1),
             }

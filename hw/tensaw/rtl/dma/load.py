@@ -99,6 +99,7 @@ class LoadDma(wiring.Component):
             {
                 "address": 24,
                 "data": self.config.word_bytes * 8,
+                "first": write.first.shape(),
                 "count": write.count.shape(),
                 "across": 1,
                 "end": 1,
@@ -113,6 +114,10 @@ class LoadDma(wiring.Component):
         written = writes.o.valid & write.ready
         m.d.sync += [ended.eq(written & entry.end), finished.eq(written & entry.final)]
         room = writes.i.ready
+        # The bytes of a bus word stay at their lanes: it is written from where its first lane belongs.
+        begin = Signal(24)
+        stop = Signal(write.count.shape())
+        m.d.comb += [begin.eq(step.address - step.lane), stop.eq(step.lane + step.count)]
         m.d.comb += [
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
@@ -123,21 +128,19 @@ class LoadDma(wiring.Component):
             write.valid.eq(writes.o.valid),
             write.address.eq(entry.address),
             write.data.eq(entry.data),
+            write.first.eq(entry.first),
             write.count.eq(entry.count),
             write.across.eq(entry.across),
             writes.o.ready.eq(write.ready),
             writes.i.valid.eq(transfer.step.valid & (step.fill | read.data.valid)),
             writes.i.payload.end.eq(step.end),
             writes.i.payload.final.eq(step.final),
-            writes.i.payload.address.eq(step.address),
-            writes.i.payload.count.eq(step.count),
-            writes.i.payload.across.eq(step.address[:word_bits] + step.count > self.config.word_bytes),
+            writes.i.payload.address.eq(begin),
+            writes.i.payload.first.eq(step.lane),
+            writes.i.payload.count.eq(stop),
+            writes.i.payload.across.eq(begin[:word_bits] + stop > self.config.word_bytes),
             writes.i.payload.data.eq(
-                Mux(
-                    step.fill,
-                    transfer.value.replicate(self.config.word_bytes),
-                    read.data.payload >> (step.lane << 3),
-                )
+                Mux(step.fill, transfer.value.replicate(self.config.word_bytes), read.data.payload)
             ),
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
@@ -146,7 +149,7 @@ class LoadDma(wiring.Component):
             m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
         with m.If(finished):
             m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
-        held = Cat(entry.address, entry.count, entry.across, entry.data)
+        held = Cat(entry.address, entry.first, entry.count, entry.across, entry.data)
         check_held(m, platform, "write", writes.o.valid, write.ready, held)
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):

@@ -237,7 +237,7 @@ class Scratchpad(wiring.Component):
             mask = Signal(2 * size, name=f"write_mask{number}")
             m.d.comb += [
                 value.eq(rotate_bytes_left(port.data, span.offset)),
-                mask.eq(Cat(lane < port.count for lane in range(size)) << span.offset),
+                mask.eq(Cat((lane < port.count) & (lane >= port.first) for lane in range(size)) << span.offset),
             ]
             rotated.append(value)
             masks.append(mask)
