@@ -33,7 +33,7 @@ def test_crc_is_that_of_zlib(rng):
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            await ctx.tick().repeat(8)
+            await ctx.tick().repeat(9)
             assert not ctx.get(dut.busy)
 
     async def bench(ctx):

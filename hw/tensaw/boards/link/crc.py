@@ -32,7 +32,7 @@ class Crc32(wiring.Component):
 
     Timing
     ------
-    ``busy`` for eight cycles after ``start``. Reset: as ``clear``.
+    ``busy`` for nine cycles after ``start``. Reset: as ``clear``.
     """
 
     clear: Signal
@@ -50,13 +50,17 @@ class Crc32(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         register = Signal(32, init=0xFFFFFFFF)
-        left = Signal(range(9))
-        m.d.comb += [self.busy.eq(left != 0), self.value.eq(~register), self.good.eq(register == _RESIDUE)]
+        left = Signal(range(10))
+        # The comparison takes a cycle of its own, behind the last bit.
+        m.d.comb += [self.busy.eq(left != 0), self.value.eq(~register)]
+        m.d.sync += self.good.eq(register == _RESIDUE)
         with m.If(self.clear):
             m.d.sync += [register.eq(0xFFFFFFFF), left.eq(0)]
         with m.Elif(self.start):
-            m.d.sync += [register.eq(register ^ self.byte), left.eq(8)]
+            m.d.sync += [register.eq(register ^ self.byte), left.eq(9)]
         with m.Elif(self.busy):
             shifted = Cat(register[1:], 0)
-            m.d.sync += [register.eq(shifted ^ Mux(register[0], _POLYNOMIAL, 0)), left.eq(left - 1)]
+            m.d.sync += left.eq(left - 1)
+            with m.If(left != 1):
+                m.d.sync += register.eq(shifted ^ Mux(register[0], _POLYNOMIAL, 0))
         return m
