@@ -136,13 +136,14 @@ class ReadManager(wiring.Component):
                 port.request.ready.eq(splitter.requests[index].ready),
                 burst.ready.eq(grants[index]),
                 now.eq(port.credit - promised),
-                offers[index].eq(burst.valid & (plenty | enough)),
+                # Who has room for all that may be under way needs no counting, which is left out where credit is fixed.
+                offers[index].eq(burst.valid & (plenty | enough | port.credit.all())),
             ]
             # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
             counted = Signal(name=f"counted_{asker}")  # a beat was delivered in the cycle before
             m.d.sync += [
                 room.eq(now),
-                plenty.eq(port.credit.all() | (~now[-1] & now[few - 1 : -1].any())),
+                plenty.eq(~now[-1] & now[few - 1 : -1].any()),
                 enough.eq(burst.valid & ~grants[index] & ~room[-1] & (room[few:-1].any() | (room[:few] >= beats))),
                 counted.eq(delivered[index]),
                 promised.eq(promised + Mux(grants[index], beats - counted, (-counted).as_signed())),
