@@ -76,7 +76,7 @@ class OutputUnit:
             link.from_output.tell()
             if softmax:
                 last = self._softmax(action, taken)
-                delay = BYTES - 1
+                delay = BYTES
             else:
                 last = yield from self._drain(action, taken + 2, combine)
                 delay = BYTES_COMBINED if combine else BYTES
@@ -104,8 +104,8 @@ class OutputUnit:
         for _ in range(height):
             # The first output is popped behind maximum, sum and division; its operation is three cycles later.
             last = cycle + 3 * width - 1 + SOFTMAX_DIVISION + 3
-            written.rows.append(last + BYTES - 1 + SHOWN)
-            cycle = last + 2
+            written.rows.append(last + BYTES + SHOWN)
+            cycle = last + 1
         return last
 
     def _drain(self, action: Action, cycle: int, combine: bool) -> Steps:

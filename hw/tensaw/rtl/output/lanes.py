@@ -163,9 +163,10 @@ class Lanes(wiring.Component):
         # What they have taken.
         groups = Signal(_GROUPS)  # bit g: a beat with a second operand is in its group g of four cycles
         slot = Signal()
+        drained = Signal(init=1)  # no group has one
         single = Signal()  # a beat that is one operation, or softmax's byte
         is_result = Signal()
-        m.d.comb += [self.slot.eq(slot), self.drained.eq(~groups.any())]
+        m.d.comb += [self.slot.eq(slot), self.drained.eq(drained)]
         with m.If(self.enable):
             m.d.sync += [
                 slot.eq(phase == 2),
@@ -173,7 +174,8 @@ class Lanes(wiring.Component):
                 is_result.eq(step == _Step.RESULT),
             ]
             with m.If(self.slot):
-                m.d.sync += groups.eq(Cat(self.issue & combine, groups[:-1]))
+                coming = Cat(self.issue & combine, groups[:-1])
+                m.d.sync += [groups.eq(coming), drained.eq(~coming.any())]
 
         late, translated = self._late(m, softmax, single | (is_result & groups[4]), is_result)
         shared = self._shared(m, step, softmax)

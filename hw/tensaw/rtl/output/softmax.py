@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -136,17 +136,21 @@ class Softmax(wiring.Component):
         leading = Signal(4)  # steps of the shift to the left still possible: in the end, total's bits over one
         y, factor = Signal(signed(32)), Signal(signed(32))
         column, row = Signal(16), Signal(16)
-        target = Signal(self._bits)
+        target, address = Signal(self._bits), Signal(self._bits)  # of the row's outputs, of the next one
         pop = Signal()
+        busy, taking, writing = Signal(), Signal(), Signal()  # the state by its parts: many look at them
         last, last_row = Signal(), Signal()
         next_column = Mux(last, 0, column + 1)
         m.d.sync += last_row.eq(row + 1 == run.out.height)
-        looked_up, known = Signal(), Signal()
+        looked_up, known, writes = Signal(), Signal(), Signal()
         exponential = Signal(32)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
-        wait = Signal(range(RESULT_LATENCY + 2))
-        given = Signal()  # the last operation was given in the last cycle
-        popped, beat = Signal(self.beat.shape()), Signal(self.beat.shape())
+        wait = Signal(range(RESULT_LATENCY + 1))
+        multiplies, arrived = Signal(), Signal()  # a product is given to the lane; it is there
+        # What the lane takes, chosen a cycle before.
+        value, shift = Signal(signed(32)), Signal(self.direct.shift.shape())
+        vanishes = Signal()
+        row_done, run_done = Signal(3), Signal()  # bit n: of what was popped n + 1 cycles ago
 
         m.d.comb += [
             self.data.ready.eq(pop),
@@ -154,15 +158,30 @@ class Softmax(wiring.Component):
             exponents.write_enable.eq(self.table.exponent),
             exponents.write_address.eq(self.table.address),
             exponents.write_data.eq(self.table.word),
+            self.busy.eq(busy),
+            pop.eq(taking & self.data.valid & self.enable),
+            self.direct.valid.eq(multiplies | writes),
+            self.direct.write.eq(writes),
+            self.direct.value.eq(value),
             self.direct.multiplier.eq(factor),
-            self.beat.eq(beat),
+            self.direct.shift.eq(shift),
+            self.beat.address.eq(address),
             self.beat.count.eq(1),
+            self.beat.row_done.eq(row_done[2]),
+            self.beat.run_done.eq(run_done),
             self.beat.last_tile.eq(1),
         ]
 
         with m.If(self.enable):
-            m.d.sync += [given.eq(self.direct.valid), looked_up.eq(exponents.read_enable)]
-            m.d.sync += [known.eq(looked_up), exponential.eq(exponents.read_data), beat.eq(popped)]
+            m.d.sync += [looked_up.eq(exponents.read_enable), known.eq(looked_up), writes.eq(known & writing)]
+            m.d.sync += [row_done.eq(Cat(last, row_done)), run_done.eq(row_done[1] & last_row)]
+            m.d.sync += exponential.eq(exponents.read_data)
+            # An odd product is followed by one of y, which stays meanwhile.
+            m.d.sync += value.eq(Mux(writing, exponential.as_signed(), Mux(product[0], y, total[1:])))
+            with m.If(writing & vanishes):
+                m.d.sync += value.eq(0)
+            with m.If(writes):
+                m.d.sync += address.eq(address + 1)
             with m.If(pop):
                 m.d.sync += [column.eq(next_column), last.eq(next_column == most_column)]
 
@@ -170,10 +189,9 @@ class Softmax(wiring.Component):
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [row.eq(0), column.eq(0), target.eq(run.target.base), maximum.eq(-128)]
-                    m.d.sync += last.eq(run.out.width == 1)
+                    m.d.sync += [last.eq(run.out.width == 1), busy.eq(1), taking.eq(1)]
                     m.next = "MAXIMUM"
             with m.State("MAXIMUM"):
-                m.d.comb += pop.eq(self.data.valid & self.enable)
                 with m.If(pop):
                     with m.If(element > maximum):
                         m.d.sync += maximum.eq(element)
@@ -181,27 +199,27 @@ class Softmax(wiring.Component):
                         m.d.sync += total.eq(0)
                         m.next = "SUM"
             with m.State("SUM"):
-                m.d.comb += pop.eq(self.data.valid & self.enable)
                 with m.If(pop & last):
+                    m.d.sync += taking.eq(0)
                     m.next = "SUM_END"
             with m.State("SUM_END"):
-                m.d.sync += leading.eq(_SUM_SHIFT)
+                m.d.sync += [leading.eq(_SUM_SHIFT), product.eq(0), wait.eq(0), shift.eq(0)]
                 with m.If(self.enable & ~looked_up & ~known):
                     m.next = "NORMALISE"
             with m.State("NORMALISE"):
+                m.d.sync += factor.eq(_MINUS_32_OVER_17)
                 with m.If(total[31] | (leading == 0)):
-                    m.d.sync += [product.eq(0), wait.eq(0), factor.eq(_MINUS_32_OVER_17)]
-                    m.next = "DIVIDE"
+                    with m.If(self.enable):
+                        m.d.sync += multiplies.eq(1)
+                        m.next = "DIVIDE"
                 with m.Else():
                     m.d.sync += [total.eq(total << 1), leading.eq(leading - 1)]
             with m.State("DIVIDE"):
                 # Products 0: h · (-32/17); 1, 3, 5: h · y; 2, 4, 6: y · (1 - h · y).
-                correction = (product != 0) & ~product[0]
-                m.d.comb += [self.direct.valid.eq(wait == 0), self.direct.value.eq(Mux(correction, y, total[1:]))]
                 with m.If(self.enable):
-                    m.d.sync += wait.eq(wait + 1)
-                    with m.If(wait == RESULT_LATENCY + 1):
-                        m.d.sync += [wait.eq(0), product.eq(product + 1)]
+                    m.d.sync += [wait.eq(wait + 1), arrived.eq(wait == RESULT_LATENCY), multiplies.eq(0)]
+                    with m.If(arrived):
+                        m.d.sync += [wait.eq(0), product.eq(product + 1), multiplies.eq(1)]
                         with m.If(product == 0):
                             m.d.sync += [y.eq(_48_OVER_17 + self.result), factor.eq(_48_OVER_17 + self.result)]
                         with m.Elif(product[0]):
@@ -210,41 +228,29 @@ class Softmax(wiring.Component):
                             better = y + (self.result << 2)
                             m.d.sync += [y.eq(better), factor.eq(better)]
                         with m.If(product == _NEWTON_PRODUCTS - 1):
+                            m.d.sync += multiplies.eq(0)
                             m.next = "MANTISSA"
             with m.State("MANTISSA"):
                 m.d.sync += factor.eq(Mux(y[30:] != 0, (1 << 31) - 1, y << 1))
+                m.d.sync += [shift.eq(-23 - leading), vanishes.eq(leading > 8), address.eq(target)]
+                m.d.sync += [taking.eq(1), writing.eq(1)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                m.d.comb += pop.eq(self.data.valid & self.enable)
                 with m.If(pop & last):
+                    m.d.sync += taking.eq(0)
                     m.next = "OUTPUT_END"
             with m.State("OUTPUT_END"):
-                with m.If(self.enable & ~looked_up & ~known & ~given):
+                with m.If(self.enable & ~looked_up & ~known):  # the last output's operation is given
                     m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
+                    m.d.sync += [taking.eq(1), writing.eq(0)]
                     m.next = "MAXIMUM"
                     with m.If(last_row):
+                        m.d.sync += [taking.eq(0), busy.eq(0)]
                         m.next = "IDLE"
-        m.d.comb += [
-            self.busy.eq(~passes.ongoing("IDLE")),
-            exponents.read_enable.eq(pop & ~passes.ongoing("MAXIMUM")),
-        ]
+        m.d.comb += exponents.read_enable.eq(pop & ~passes.ongoing("MAXIMUM"))
 
         summing = passes.ongoing("SUM") | passes.ongoing("SUM_END")
-        writing = passes.ongoing("OUTPUT") | passes.ongoing("OUTPUT_END")
         with m.If(self.enable & known & summing):
             # Rounded: the topmost bit that is dropped rises into the sum by the same adder.
             rounding = exponential[_SUM_SHIFT - 1]
             m.d.sync += total.eq((Cat(rounding, total) + Cat(rounding, exponential[_SUM_SHIFT:]))[1:])
-        with m.If(self.enable & pop):
-            m.d.sync += [
-                popped.address.eq(target + column),
-                popped.row_done.eq(last),
-                popped.run_done.eq(last & last_row),
-            ]
-        with m.If(writing):
-            m.d.comb += [
-                self.direct.valid.eq(known),
-                self.direct.write.eq(known),
-                self.direct.value.eq(Mux(leading > 8, Const(0, 32), exponential).as_signed()),
-                self.direct.shift.eq(-23 - leading),
-            ]

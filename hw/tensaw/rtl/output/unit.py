@@ -38,7 +38,7 @@ from tensaw.spec.registers import ErrorCode
 __all__ = ["OutputUnit"]
 
 _BEATS_UNDER_WAY = 16
-"""More than the lanes ever hold."""
+"""More than the lanes ever hold; a power of two, whose bit alone says that there are as many."""
 
 
 class OutputUnit(wiring.Component):
@@ -150,8 +150,12 @@ class OutputUnit(wiring.Component):
         enable = Signal(init=1)  # of the lanes
         stalled = Signal()  # they are not enabled: a register of its own for all others
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
+        active = Signal()  # there are some
         run = Signal(run_layout(Unit.OUTPUT))
-        starting = self._elaborate_start(m, run, stalled, unfinished, walk, operand_walk, softmax, lanes, port)
+        tag = Signal(16)  # of the latest run
+        starting = self._elaborate_start(
+            m, run, tag, stalled, unfinished[-1], active, walk, operand_walk, softmax, lanes, port
+        )
         issue = self._elaborate_issue(m, run, stalled, walk, parameters, fetch, lanes, softmax, starting)
         m.d.comb += [
             lanes.enable.eq(enable),
@@ -168,17 +172,20 @@ class OutputUnit(wiring.Component):
             operand_walk.next.eq(fetch.addresses.ready),
             softmax.addresses.ready.eq(fetch.addresses.ready & ~operand_walk.valid),
             softmax.data.payload.eq(fetch.data.payload),
-            softmax.data.valid.eq(fetch.data.valid & softmax.busy),
+            softmax.data.valid.eq(fetch.data.valid),
         ]
 
         finished = self._elaborate_writes(m, platform, run, enable, stalled, issue, walk, softmax, lanes)
-        m.d.sync += unfinished.eq(unfinished + starting - finished)
-        self._elaborate_status(m, run, unfinished, walk, parameters, port)
+        m.d.sync += [
+            unfinished.eq(unfinished + starting - finished),
+            active.eq(starting | (active & ~(finished & (unfinished == 1)))),
+        ]
+        self._elaborate_status(m, run, tag, active, walk, parameters, port)
         return m
 
     def _elaborate_start(
-        self, m: Module, run: data.View, stalled: Signal, unfinished: Signal, walk: Walk, operand_walk: Walk,
-        softmax: Softmax, lanes: Lanes, port: CommandPort,
+        self, m: Module, run: data.View, tag: Signal, stalled: Signal, full: Value, active: Signal, walk: Walk,
+        operand_walk: Walk, softmax: Softmax, lanes: Lanes, port: CommandPort,
     ) -> Signal:  # fmt: skip
         """Takes runs, checks them, starts loops or softmax. Returns: a run was taken in the last cycle."""
         starting = Signal()
@@ -187,13 +194,12 @@ class OutputUnit(wiring.Component):
         # Reading the scratchpad: after all earlier writes.
         reads = (offered.run.kind == OutputKind.SOFTMAX) | (offered.operand_step.operation != Operation.NONE)
         free = (
-            ~stalled & ~starting & ~walk.valid & ~softmax.busy & lanes.drained
-            & (unfinished != _BEATS_UNDER_WAY) & ~(reads & unfinished.any())
+            ~stalled & ~starting & ~failed & ~walk.valid & ~softmax.busy & lanes.drained & ~full & ~(reads & active)
         )  # fmt: skip
         illegal, drain, combine, normalise = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.tokens.take_mask.eq(Mux(port.run.valid, offered.run.wait, 0)),
-            port.run.ready.eq(free & self.tokens.take_ready & ~self.halt & ~failed),
+            port.run.ready.eq(free & self.tokens.take_ready & ~self.halt),
             self.tokens.take.eq(port.run.valid & port.run.ready),
             walk.start.eq(drain),
             operand_walk.start.eq(combine),
@@ -210,8 +216,11 @@ class OutputUnit(wiring.Component):
             combine.eq(legal & drains & (offered.operand_step.operation != Operation.NONE)),
             normalise.eq(legal & (offered.run.kind == OutputKind.SOFTMAX)),
         ]
-        with m.If(self.tokens.take):
+        # Whether its tokens are there is known late: the registers are those of the run on offer before it is taken.
+        with m.If(free & port.run.valid):
             m.d.sync += run.eq(offered)
+        with m.If(self.tokens.take):
+            m.d.sync += tag.eq(offered.run.tag)
         with m.If(starting & illegal):
             m.d.sync += failed.eq(1)
 
@@ -236,7 +245,7 @@ class OutputUnit(wiring.Component):
         m.d.comb += [
             self.error.valid.eq(port.error.valid | failed),
             self.error.code.eq(Mux(port.error.valid, port.error.code, ErrorCode.ILLEGAL_VALUE)),
-            self.error.tag.eq(Mux(port.error.valid, port.error.tag, run.run.tag)),
+            self.error.tag.eq(Mux(port.error.valid, port.error.tag, tag)),
             self.error.address.eq(port.error.address),
         ]
         return starting
@@ -363,19 +372,20 @@ class OutputUnit(wiring.Component):
         return finished
 
     def _elaborate_status(
-        self, m: Module, run: data.View, unfinished: Signal, walk: Walk, parameters: ParameterStore, port: CommandPort
-    ) -> None:
+        self, m: Module, run: data.View, tag: Signal, active: Signal, walk: Walk, parameters: ParameterStore,
+        port: CommandPort,
+    ) -> None:  # fmt: skip
         streamed = run.quant.bias | run.quant.scale
         m.d.comb += [
-            self.active.eq(unfinished.any()),
-            self.busy.eq(port.run.valid | self.active),
-            self.tag.eq(Mux(self.active, run.run.tag, port.tag)),
+            self.active.eq(active),
+            self.busy.eq(port.run.valid | active),
+            self.tag.eq(Mux(active, tag, port.tag)),
         ]
         with m.If(walk.valid & streamed & ~parameters.filled):
             m.d.comb += self.state.eq(UnitState.WEIGHTS)
         with m.Elif(walk.valid & ~self.vectors.valid):
             m.d.comb += self.state.eq(UnitState.RESULTS)
-        with m.Elif(self.active):
+        with m.Elif(active):
             m.d.comb += self.state.eq(UnitState.RUNNING)
         with m.Elif(port.run.valid):
             m.d.comb += self.state.eq(Mux(self.tokens.take_ready, UnitState.RUNNING, UnitState.TOKENS))
