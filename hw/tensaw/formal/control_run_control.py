@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Mux, Signal, Value
 from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof
-from tensaw.rtl.control.run_control import ERROR_SOURCES, RunControl
+from tensaw.rtl.control.run_control import _RESET_CYCLES, ERROR_SOURCES, RunControl
 from tensaw.spec.registers import ErrorCode
 
 _MODULE = "tensaw.rtl.control.run_control"
@@ -59,14 +59,29 @@ def run_control(b: Bench) -> None:
     error, stop, done = Signal(), Signal(), Signal()
     first, unit_now = Signal(data.StructLayout({"code": 8, "tag": 16, "address": 64})), Signal(4)
     m.d.sync += [error.eq(Cat(port.valid for port in ports).any()), stop.eq(dut.stop_request), done.eq(dut.done)]
-    for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
-        with m.If(port.valid):
-            m.d.sync += [first.code.eq(port.code), first.tag.eq(port.tag), first.address.eq(port.address)]
-            m.d.sync += unit_now.eq(number)
+    # The first error is found in the cycle in which it is seen: what comes then does not count.
+    with m.If(~error):
+        for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
+            with m.If(port.valid):
+                m.d.sync += [first.code.eq(port.code), first.tag.eq(port.tag), first.address.eq(port.address)]
+                m.d.sync += unit_now.eq(number)
+    seen = Cat(b.past(port.valid) for port in ports)
+    found = Cat(first.code, unit_now, first.tag, first.address)
+    b.prove("seen", b.inside("dut.seen") == seen, "whose error it is")
+    b.prove("seen_any", error == seen.any(), "and whether there is one")
+    told = b.past(error)
     for mine, its in ((error, "failing"), (stop, "stopping"), (done, "done")):
         b.prove(its, mine == b.inside(f"dut.{its}"), "what the block is told is kept for a cycle")
     kept = b.inside("dut.cause")
-    b.prove("kept", ~error | (kept == Cat(first.code, unit_now, first.tag, first.address)), "so is the error")
+    for index, name in enumerate(ERROR_SOURCES):
+        is_first = seen[index] & ~seen[:index].any()
+        word = b.inside(f"dut.told_{name}")
+        b.prove(
+            f"told{index}", ~(error & ~told & is_first) | (word == found), "the first of those that were seen at once"
+        )
+        b.prove(f"not{index}", ~(error & ~told & ~seen[index]) | (word == 0), "what was not told is 0")
+    b.prove("kept", ~b.past(error & ~told) | (kept == found), "the first alone is left in the next cycle")
+    b.assume(~dut.core_reset | ~Cat(port.valid for port in ports).any())  # whoever could tell is in reset
     cause = going & ~ended & (error | stop | done)
     with m.If(begins):
         m.d.sync += resetting.eq(1)
@@ -95,11 +110,21 @@ def run_control(b: Bench) -> None:
     code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
     with m.If(begins):
         m.d.sync += [code.eq(0), tag.eq(0), address.eq(0), unit.eq(0)]
-    with m.If(going & ~ended):
-        with m.If(error):
-            m.d.sync += [code.eq(first.code), tag.eq(first.tag), address.eq(first.address), unit.eq(unit_now)]
-        with m.Elif(stop):
-            m.d.sync += code.eq(ErrorCode.STOPPED)
+    learning = Signal()
+    m.d.sync += learning.eq(going & ~ended & error)
+    with m.If(learning):
+        m.d.sync += [code.eq(first.code), tag.eq(first.tag), address.eq(first.address), unit.eq(unit_now)]
+    with m.If(going & ~ended & stop & ~error):
+        m.d.sync += code.eq(ErrorCode.STOPPED)
+    early = b.inside("dut.timer") == _RESET_CYCLES - 1
+    b.prove("quiet", ~resetting | early | ~error, "no error is left from before the reset")
+    b.prove("fresh", ~(going & ~ended & error) | ~told, "an error ends the run as soon as it is seen")
+    b.prove("learning", learning == b.inside("dut.learning"), "the error is learned in the cycle after the halt")
+    b.prove(
+        "learned",
+        ~learning | (b.past(error & ~told) & b.state("dut", "HALT") & b.inside("dut.timer").all()),
+        "early in the halt",
+    )
     same = (dut.code == code) & (dut.tag == tag) & (dut.address == address) & (dut.unit == unit)
     b.prove("first_error", same, "the run's first error is kept")
     b.prove("cause", ~dut.failed | (dut.code != 0), "a run that failed has a cause")
@@ -110,7 +135,7 @@ def run_control(b: Bench) -> None:
     b.prove("state_run", state["RUN"] == (going & ~ended), "the run's")
     b.prove("state_halt", state["HALT"] == (going & ended), "and the halt's")
     b.prove("ended", ~ended | going | ~b.past(going) | b.past(ends), "a cause ends the run")
-    b.prove("code", Mux(state["HALT"], code != 0, Value.cast(1)), "a halt has a cause")
+    b.prove("code", Mux(state["HALT"] & ~learning, code != 0, Value.cast(1)), "a halt has a cause")
     b.prove("first", ~b.inside("dut.first") | (going & ~b.past(going)), "the first cycle of the run")
 
     b.cover("finishes", dut.finished, "a run finishes")

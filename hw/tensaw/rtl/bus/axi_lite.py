@@ -40,7 +40,7 @@ class AxiLitePort(wiring.Component):
 
     Timing
     ------
-    Address and data of a write may come in any order. A write is answered two cycles after the later of them was taken,
+    Address and data of a write may come in any order. A write is answered three cycles after the later was taken,
     a read six cycles after its address; one access of each kind at a time. All AXI outputs come from registers.
     """
 
@@ -80,13 +80,15 @@ class AxiLitePort(wiring.Component):
         have_data = Signal()
         answering = Signal()
         response = Signal(2)
+        writing = Signal()
         m.d.comb += [
             axi.awready.eq(address_ready),
             axi.wready.eq(data_ready),
             axi.bvalid.eq(answering),
             axi.bresp.eq(response),
-            self.write_enable.eq(have_address & have_data & ~answering),
+            self.write_enable.eq(writing),
         ]
+        m.d.sync += writing.eq(have_address & have_data & ~answering & ~writing)
         m.d.sync += [address_ready.eq(~have_address & ~answering), data_ready.eq(~have_data & ~answering)]
         with m.If(axi.awvalid & address_ready):
             m.d.sync += [have_address.eq(1), address_ready.eq(0), self.write_address.eq(axi.awaddr[2:])]

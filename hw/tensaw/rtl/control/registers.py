@@ -166,10 +166,9 @@ class Registers(wiring.Component):
         ]
         for index, unit in enumerate(QUEUED_UNITS):
             # A cycle late: what a unit does depends on much.
-            state = Signal(stall_layout()["state"].width, name=f"stall_state_{unit.name.lower()}")
-            stall = self.stalls[index].as_value()
-            m.d.sync += state.eq(stall)
-            values[f"STALL_{unit.name}"] = Cat(state, stall[len(state) :])
+            stall = Signal(stall_layout(), name=f"stall_{unit.name.lower()}")
+            m.d.sync += stall.eq(self.stalls[index])
+            values[f"STALL_{unit.name}"] = stall
 
         # Registered in groups, of which at most one is not 0.
         readable = [item for item in REGISTERS if item.name in values]

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth import Cat, Const, Module, Signal, Value
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -100,26 +100,32 @@ class RunControl(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         # What may end the run comes from everywhere: registered before it is looked at, all of it alike. Of the errors
-        # the first is kept, and 0 in the place of all others, so that nothing has to choose among words so wide.
+        # the first is kept, and 0 in the place of all others, so that nothing has to choose among words so wide. Which
+        # one is the first is seen a cycle later, and no others come in until then.
         failing = Signal()
         stopping = Signal()
         done = Signal()
         layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
         cause = Signal(layout)
-        earlier: Value = Const(0, 1)
+        valid = Cat(getattr(self, name).valid for name in ERROR_SOURCES)
+        seen = Signal.like(valid)
+        m.d.sync += [seen.eq(valid), failing.eq(valid.any())]
         told = []
-        for name, unit in ERROR_SOURCES.items():
+        for index, (name, unit) in enumerate(ERROR_SOURCES.items()):
             port = getattr(self, name)
             error = Signal(layout, name=f"told_{name}")
-            m.d.sync += error.eq(0)
-            with m.If(port.valid & ~earlier):
-                m.d.sync += error.eq(Cat(port.code, Const(unit, 4), port.tag, port.address))
-            earlier = earlier | port.valid
+            with m.If(~failing):
+                m.d.sync += error.eq(0)
+                with m.If(port.valid):
+                    m.d.sync += error.eq(Cat(port.code, Const(unit, 4), port.tag, port.address))
+            with m.Elif(seen[:index].any()):
+                m.d.sync += error.eq(0)
             told.append(error.as_value())
-        m.d.sync += [failing.eq(earlier), stopping.eq(self.stop_request), done.eq(self.done)]
+        m.d.sync += [stopping.eq(self.stop_request), done.eq(self.done)]
         m.d.comb += cause.eq(reduce(or_, told))
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
+        learning = Signal()  # the error ended the run; what it says comes now
         core_reset, halt = Signal(), Signal(init=1)
         m.d.comb += [self.core_reset.eq(core_reset), self.halt.eq(halt)]
 
@@ -139,8 +145,7 @@ class RunControl(wiring.Component):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]
                 m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1)]
                 with m.If(failing):
-                    m.d.sync += [halt.eq(1), self.code.eq(cause.code), self.unit.eq(cause.unit)]
-                    m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
+                    m.d.sync += [halt.eq(1), learning.eq(1)]
                     m.next = "HALT"
                 with m.Elif(stopping):
                     m.d.sync += [halt.eq(1), self.code.eq(ErrorCode.STOPPED)]
@@ -151,6 +156,10 @@ class RunControl(wiring.Component):
                     m.next = "IDLE"
             with m.State("HALT"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1)]
+                m.d.sync += learning.eq(0)
+                with m.If(learning):
+                    m.d.sync += [self.code.eq(cause.code), self.unit.eq(cause.unit)]
+                    m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
                 with m.If(timer != 0):
                     m.d.sync += timer.eq(timer - 1)
                 with m.Elif(self.bus_idle):
