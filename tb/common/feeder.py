@@ -54,7 +54,7 @@ class FeederNeighbours(Bench):
         self.give_times: list[int] = []
         self.positions = 0
         self.positions_before_give: list[int] = []
-        self.source = Source(self, self.ports.run, make_pace(self.rng, "rarely"))
+        self.source = Source(self, self.ports.run, make_pace(self.rng, "rarely"), early=True)
         for part in (self.load_weights(), self.accumulate(), self.grant(), self.watch()):
             self.start_soon(part)
 

@@ -17,11 +17,12 @@ __all__ = ["Sink", "Source"]
 class Source:
     """Gives payloads to an input stream of the block, one after the other.
 
-    While there is nothing to give, ``valid`` is 0 and the payload random: who looks at it then is wrong.
+    While there is nothing to give, ``valid`` is 0 and the payload random: who looks at it then is wrong. ``early``: but
+    for the cycle before an offer, in which the payload is that of the offer.
     """
 
-    def __init__(self, bench: Bench, stream: Any, pace: Pace, items: Iterable[Any] = ()) -> None:
-        self._bench, self._stream, self.pace = bench, stream, pace
+    def __init__(self, bench: Bench, stream: Any, pace: Pace, items: Iterable[Any] = (), early: bool = False) -> None:
+        self._bench, self._stream, self.pace, self._early = bench, stream, pace, early
         self._items = deque(items)
         self.taken = 0
         """Payloads that the block has taken."""
@@ -51,8 +52,11 @@ class Source:
             if not self.offering:
                 if self._items and self.pace():
                     stream.payload.set(self._items.popleft())
-                    stream.valid.set_bits(1)
                     self.offering = True
+                    if self._early:
+                        stream.valid.set_bits(0)
+                        await edge
+                    stream.valid.set_bits(1)
                 else:
                     number = (number + 1) % 16
                     stream.payload.set_bits(noise[number])

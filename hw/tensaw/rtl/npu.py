@@ -67,9 +67,9 @@ class Npu(wiring.Component):
     irq : Out(1)
         Level interrupt.
     trace_array_state : Out(3)
-        FeederState.
+        FeederState, of the cycle before.
     trace_<unit>_busy, trace_<unit>_tag : Out(1), Out(16)
-        For weight, load, array, output and store (only with ``trace``).
+        For weight, load, array, output and store (only with ``trace``). The array's, too, are of the cycle before.
 
     Timing
     ------
@@ -188,9 +188,11 @@ class Npu(wiring.Component):
         ]
         if self.trace:
             m.d.comb += self.trace_array_state.eq(array.activity)
+            array_busy = Signal()  # in the cycle that its state and tag are about
+            m.d.sync += array_busy.eq(array.busy)
             for name, unit in units.items():
                 m.d.comb += [
-                    getattr(self, f"trace_{name.name.lower()}_busy").eq(unit.busy),
+                    getattr(self, f"trace_{name.name.lower()}_busy").eq(array_busy if unit is array else unit.busy),
                     getattr(self, f"trace_{name.name.lower()}_tag").eq(unit.tag),
                 ]
         return m

@@ -75,7 +75,7 @@ class ArrayUnit:
         if begin < taken:  # the feeder has nothing to do: the unit shows what it is offered
             self._trace.add("array", action.tag, begin, taken)
             self._trace.count(action.tag, ArrayState.OVERHEAD, taken - begin)
-        self._port.accept(taken)
+        self._port.accept(taken + 1)
         end = 1 + (yield from self._parameters.read_table(self._tail, TABLE_BYTES, taken + 2))
         self._tail = self._ring.freed
         self._loader_free = end + 1
@@ -151,7 +151,7 @@ class ArrayUnit:
             if pad := shape.weights["pad"]:
                 yield from self._load(cursor, position + pad - 1, 1, False)
                 self._ring.free(cursor, cursor, pad)
-                self._bus.look(cursor + 2)
+                self._bus.look(cursor + 3)
             self._tail = position + pad
         self._loader_free = cursor + 1
 
@@ -186,7 +186,7 @@ class ArrayUnit:
             self._seen = last
         if freeing:
             ring.free(cycle - rows + 1, cycle, rows)
-            self._bus.look(cycle - rows + 3)
+            self._bus.look(cycle - rows + 4)
         return cycle
 
     def _step(

@@ -249,7 +249,7 @@ class Ring:
         return self._cycles[burst] + beat - self._starts[burst] + 2
 
     def free(self, first: int, last: int, rows: int) -> None:
-        """Rows are freed from cycle ``first`` to cycle ``last``, evenly."""
+        """Rows are read, to be freed, from cycle ``first`` to cycle ``last``, evenly."""
         if rows:
             self._released.append(self._released[-1] + rows)
             self._stretches.append((first, last))
@@ -267,4 +267,4 @@ class Ring:
         before = self._released[self._next - 1]
         count = self._released[self._next] - before
         first, last = self._stretches[self._next]
-        return first + (last - first) * (rows - before - 1) // max(count - 1, 1) + 2
+        return first + (last - first) * (rows - before - 1) // max(count - 1, 1) + 3

@@ -78,7 +78,7 @@ class ParameterTiming:
                 if free and index > told:
                     # What comes next may wait for room.
                     ring.free(first, read, index - told)
-                    self._bus.look(first + 2)
+                    self._bus.look(first + 3)
                     first, told = 0, index
                 yield ring.changed
             read = max(cursor, available)
@@ -90,5 +90,5 @@ class ParameterTiming:
             first = first or read
         if free:
             ring.free(first, read, len(costs) - told)
-            self._bus.look(first + 2)
+            self._bus.look(first + 3)
         return read, end

@@ -47,8 +47,8 @@ class Feeder(wiring.Component):
     Members
     -------
     run : In(stream of run_layout(ARRAY))
-        Taken when it starts: tokens are there and the previous run has given its last position. A TABLE is taken when
-        it has been carried out.
+        Its payload must have been there for a cycle when it becomes valid. Taken when it starts: tokens are there and
+        the previous run has given its last position. A TABLE is taken when it has been carried out.
     take_mask : Out(4), take_ready : In(1), take : Out(1)
         Tokens wanted by the run on offer; whether all are there; they are taken.
     give_mask : Out(4), give : Out(1)
@@ -166,7 +166,14 @@ class Feeder(wiring.Component):
     def _start_runs(self, m: Module, platform: Any, loops: Loops, issue: Signal) -> None:
         """Tokens and legality; then the loops take the run."""
         offer = self.run.payload
-        is_table = offer.action == Action.TABLE
+        # Of what was on offer in the cycle before, which is still the same.
+        is_table, wait_mask, offer_tag = Signal(), Signal(4), Signal(16)
+        offers_table = offer.action == Action.TABLE
+        m.d.sync += [
+            is_table.eq(offers_table),
+            wait_mask.eq(Mux(offers_table, offer.table.wait, offer.run.wait)),
+            offer_tag.eq(Mux(offers_table, offer.table.tag, offer.run.tag)),
+        ]
         failed, table_running = Signal(), Signal()
         # Registered: what is on offer is a RUN that must be refused, one that need not be, a TABLE.
         illegal, legal, table = Signal(), Signal(), Signal()
@@ -183,7 +190,7 @@ class Feeder(wiring.Component):
             table_start.eq(table & ~loops.busy & ~table_running & self.take_ready),
             loops.setup.eq(offer),
             loops.start.eq(start),
-            self.take_mask.eq(Mux(is_table, offer.table.wait, offer.run.wait)),
+            self.take_mask.eq(wait_mask),
             self.take.eq(start | table_start),
             self.table_go.eq(table_start),
             self.run.ready.eq(start | (table_running & self.table_done)),
@@ -196,7 +203,7 @@ class Feeder(wiring.Component):
         m.d.comb += self.busy.eq(loops.busy)
         overflow = loops.busy & loops.position.overflow
         tag = Signal(16)
-        m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, Mux(is_table, offer.table.tag, offer.run.tag)))
+        m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, offer_tag))
         with m.If(overflow | (illegal & ~loops.busy)):
             m.d.sync += failed.eq(1)
             with m.If(~failed):

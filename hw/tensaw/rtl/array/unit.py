@@ -53,7 +53,8 @@ class ArrayUnit(wiring.Component):
     side : Out(stream of side_row_layout), vectors : Out(stream of vector_layout)
         To the output stage.
     activity : Out(FeederState), tag : Out(16), state : Out(UnitState), busy : Out(1)
-        What the unit does in this cycle, and for which run; ``state`` in the codes of the STALL registers.
+        What the unit did in the cycle before, and for which run; ``state`` in the codes of the STALL registers. From
+        registers, but for ``busy``, which is of this cycle.
     halt : In(1), error : Out(ErrorSignature)
 
     Timing
@@ -120,17 +121,20 @@ class ArrayUnit(wiring.Component):
         # without tokens is for the loader alone: the feeder may still be at the run before it.
         loading, alone, lonely = Signal(), Signal(), Signal()
         table = port.run.payload.table
+        leaves = Signal()
         m.d.comb += [
-            alone.eq((port.run.payload.action == Action.TABLE) & (table.wait == 0) & (table.signal == 0)),
             loader.run.payload.eq(port.run.payload),
             loader.run.valid.eq(port.run.valid & ~loading),
             feeder.run.payload.eq(port.run.payload),
-            feeder.run.valid.eq(port.run.valid & loading),
-            port.run.ready.eq(Mux(loading, feeder.run.ready, alone & loader.run.ready)),
+            feeder.run.valid.eq(port.run.valid & loading & ~alone),
+            leaves.eq(loading & alone),
+            port.run.ready.eq(leaves | feeder.run.ready),
         ]
+        # Known when the loader has taken what was on offer in the cycle before.
+        m.d.sync += alone.eq((port.run.payload.action == Action.TABLE) & (table.wait == 0) & (table.signal == 0))
         with m.If(loader.table_done):
             m.d.sync += lonely.eq(0)
-        with m.Elif(loader.run.valid & loader.run.ready & alone):
+        with m.Elif(leaves):
             m.d.sync += lonely.eq(1)
         with m.If(port.run.ready & port.run.valid):
             m.d.sync += loading.eq(0)
@@ -154,7 +158,7 @@ class ArrayUnit(wiring.Component):
             self.ring_row.eq(loader.ring_row),
             loader.ring_data.eq(self.ring_data),
             self.release.eq(loader.release),
-            loader.table_go.eq(feeder.table_go | lonely),
+            loader.table_go.eq(feeder.table_go | lonely | leaves),
             feeder.table_done.eq(loader.table_done & ~lonely),
             feeder.tile_ready.eq(loader.tile_ready),
             loader.swap.eq(feeder.swap),
@@ -179,9 +183,8 @@ class ArrayUnit(wiring.Component):
             control = following
         m.d.comb += accumulators.control.eq(accumulate_layout(config)(control))
 
+        m.d.sync += [self.activity.eq(feeder.state), self.tag.eq(feeder.tag)]
         m.d.comb += [
-            self.activity.eq(feeder.state),
-            self.tag.eq(feeder.tag),
             self.busy.eq(port.run.valid | feeder.busy | lonely),
             self.error.valid.eq(port.error.valid | feeder.error.valid),
             self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
@@ -202,5 +205,5 @@ class ArrayUnit(wiring.Component):
         with m.Switch(feeder.state):
             for state, shown in states.items():
                 with m.Case(state):
-                    m.d.comb += self.state.eq(shown)
+                    m.d.sync += self.state.eq(shown)
         return m

@@ -42,7 +42,7 @@ class WeightLoader(wiring.Component):
     table_go : In(1)
         The TABLE that was taken may proceed.
     table_done : Out(1)
-        Its last row was handed over in the cycle before (one cycle).
+        Its last row was handed over in the cycle before (one cycle). From a register, like ``run.ready``.
     tile_ready : Out(1)
         The array holds the weights of the next kernel step, or gets the last of them now. From a register.
     swap : In(1)
@@ -52,7 +52,7 @@ class WeightLoader(wiring.Component):
     ring_enable : Out(1), ring_row : Out(24), ring_data : In(row)
         Read of a row, counted from the tail.
     release : Out(8)
-        Rows freed at the tail in this cycle.
+        Rows freed at the tail in this cycle: one that was read in the cycle before, or padding. From a register.
     weight_row : Out(columns × signed 8), weight_select : Out(rows)
         To the array.
     side : Out(stream of side_row_layout)
@@ -116,6 +116,7 @@ class WeightLoader(wiring.Component):
             "kernel_x": run.kernel_x,
             "out": run.out,
             "block": run.block,
+            "pad": Mux(run.weights.free, run.weights.pad, 0),
             "kind": run.table.kind,
             "part": run.table.part,
         }
@@ -124,9 +125,12 @@ class WeightLoader(wiring.Component):
         pool = Signal()
 
         offset = Signal(24)
-        """Next row, from the tail."""
+        """Next row, from the tail, which has not moved yet where the row before is freed in this cycle."""
         step_base = Signal(24)
-        """First step row of the current tile, from the tail (not freeing)."""
+        """First step row of the current tile, from the tail behind all that was freed."""
+        freed = Signal()  # a row, in this cycle; ``release`` may also be padding
+        ready = Signal(init=1)  # in state IDLE
+        table_done = Signal()
         row = Signal(range(max(config.rows, 256 // config.weight_row_bytes, BIAS_ROWS + SCALE_ROWS)))
         tiles_left = Signal(12)
         rows_left, columns_left = Signal(16), Signal(16)
@@ -160,14 +164,16 @@ class WeightLoader(wiring.Component):
         kind = Signal(SideKind)
         index = Signal(9)
         side_last = Signal()
-        m.d.comb += [self.ring_enable.eq(read), self.ring_row.eq(offset)]
-
-        def advance(freeing: Value) -> None:
-            """Account for one row read."""
-            with m.If(freeing):
-                m.d.comb += self.release.eq(1)
-            with m.Else():
-                m.d.sync += offset.eq(offset + 1)
+        m.d.comb += [
+            self.ring_enable.eq(read),
+            self.ring_row.eq(offset),
+            self.run.ready.eq(ready),
+            self.table_done.eq(table_done),
+        ]
+        freeing = Signal()  # what is read
+        m.d.sync += [freed.eq(freeing), self.release.eq(freeing), table_done.eq(0)]
+        with m.If(read ^ freed):  # one adder for both directions
+            m.d.sync += offset.eq(offset + Cat(1, freed.replicate(len(offset) - 1)))
 
         # Rows for the output stage pass through a small queue: each is read only when there is room for it.
         side_room = Signal()
@@ -204,7 +210,6 @@ class WeightLoader(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 # Whatever is on offer is looked at; only a run that is valid leads on.
-                m.d.comb += [self.run.ready.eq(1), next_present.eq(self.available != 0)]
                 for name, value in keep.items():
                     m.d.sync += held[name].eq(value)
                 m.d.sync += [
@@ -216,6 +221,7 @@ class WeightLoader(wiring.Component):
                     offset.eq(0),
                 ]
                 with m.If(self.run.valid):
+                    m.d.sync += ready.eq(0)
                     with m.If(run.action == Action.TABLE):
                         m.d.sync += row.eq(0)
                         m.next = "TABLE-WAIT"
@@ -257,7 +263,7 @@ class WeightLoader(wiring.Component):
                     self.waiting.eq(~present),
                 ]
                 with m.If(read):
-                    advance(weights.free)
+                    m.d.comb += freeing.eq(weights.free)
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == last):
                         with m.If(~weights.free):
@@ -276,7 +282,7 @@ class WeightLoader(wiring.Component):
                 with m.If(~full):
                     m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
                 with m.If(step_read):
-                    advance(weights.free & last_block)
+                    m.d.comb += freeing.eq(weights.free & last_block)
                     m.d.sync += row.eq(row + 1)
                     m.d.comb += next_last_row.eq(row + 2 == weights.rows)
                     with m.If(last_row):
@@ -317,11 +323,9 @@ class WeightLoader(wiring.Component):
                                 m.d.sync += last_columns.eq(columns_left <= block.width << 1)
 
             with m.State("PAD"):
-                with m.If(weights.free & (weights.pad != 0)):
-                    with m.If(weights.pad <= self.available):
-                        m.d.comb += self.release.eq(weights.pad)
-                        m.next = "IDLE"
-                with m.Else():
+                # The last row may be in the ring still.
+                with m.If(Cat(freed, held["pad"]) <= Cat(0, self.available)):
+                    m.d.sync += [self.release.eq(held["pad"]), offset.eq(held["pad"]), ready.eq(1)]
                     m.next = "IDLE"
 
             with m.State("TABLE-WAIT"):
@@ -340,7 +344,7 @@ class WeightLoader(wiring.Component):
                     self.waiting.eq(~present),
                 ]
                 with m.If(read):
-                    advance(Value.cast(1))
+                    m.d.comb += freeing.eq(1)
                     m.d.sync += row.eq(row + 1)
                     with m.If(side_last):
                         m.next = "TABLE-END"
@@ -348,10 +352,11 @@ class WeightLoader(wiring.Component):
             with m.State("TABLE-END"):
                 table = (self.side.payload.kind == SideKind.LOOKUP) | (self.side.payload.kind == SideKind.EXPONENT)
                 with m.If(self.side.valid & self.side.ready & self.side.payload.last & table):
+                    m.d.sync += table_done.eq(1)
                     m.next = "TABLE-DONE"
 
             with m.State("TABLE-DONE"):
-                m.d.comb += self.table_done.eq(1)
+                m.d.sync += ready.eq(1)
                 m.next = "IDLE"
 
         # The step's last row may be read in the cycle in which the feeder already starts the step.
