@@ -20,7 +20,7 @@ _MODULE = "tensaw.rtl.output.fetch"
     planted=(
         Planted(
             _MODULE,
-            "self.addresses.ready.eq(asked.i.ready & (promised != self._depth))",
+            "self.addresses.ready.eq(asked.i.ready & room)",
             "self.addresses.ready.eq(asked.i.ready)",
         ),
         Planted(_MODULE, "queue.w_en.eq(arriving[0])", "queue.w_en.eq(arriving[1])"),

@@ -23,7 +23,7 @@ class OperandFetch(wiring.Component):
     ----------
     config : NpuConfig
     depth : int
-        Entries of the queue; 4 keep up with one beat a cycle but for the queue's own latency.
+        Entries of the queue, a power of two; 4 keep up with one beat a cycle but for the queue's own latency.
 
     Members
     -------
@@ -61,10 +61,11 @@ class OperandFetch(wiring.Component):
         promised = Signal(range(self._depth + 1))  # accepted and not yet consumed
         arriving = Signal(READ_LATENCY)  # bit 0: data comes in this cycle
         request, consume = Signal(), Signal()
+        room = ~promised[-1]  # fewer than the power of two that ``depth`` is
         m.d.comb += [
-            asked.i.valid.eq(self.addresses.valid & (promised != self._depth)),
+            asked.i.valid.eq(self.addresses.valid & room),
             asked.i.payload.eq(self.addresses.payload),
-            self.addresses.ready.eq(asked.i.ready & (promised != self._depth)),
+            self.addresses.ready.eq(asked.i.ready & room),
             self.read.valid.eq(asked.o.valid),
             self.read.address.eq(asked.o.payload),
             asked.o.ready.eq(self.read.ready),
