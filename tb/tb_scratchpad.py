@@ -81,9 +81,9 @@ class ScratchpadBench(Bench):
             address, valid, content = self.address(), rng.random() < busy, self.bytes(self.word)
             port.valid.set(int(valid))
             port.address.set(address)
-            port.first.set(first)
-            port.count.set(count)
-            port.across.set(int(address % self.word + count > self.word))
+            mask = sum(1 << byte for byte in range(first, count)) << address % self.word
+            port.mask.set(mask)
+            port.across.set(int(mask >> self.word != 0))
             port.data.set_bits(int.from_bytes(content.tobytes(), "little"))
             writes.append((address, first, count, valid, content))
         await self.clocks()
@@ -152,12 +152,12 @@ class ScratchpadBench(Bench):
         for number, (port, write) in enumerate(zip(self.ports.writes, writes, strict=True)):
             address, first, count, valid, content = write
             offset = address % self.word
-            wanted = self.banks(address, offset + count > self.word)
+            end = offset + count if count > first else 0
+            wanted = self.banks(address, end > self.word)
             ready = not wanted & taken
             assert not valid or port.ready.get() == ready, f"write {number} at {address}: ready is {port.ready.get()}"
             if not valid:
                 continue
-            end = offset + count
             where = "in a word" if end < self.word else "to its end" if end == self.word else "across words"
             cover_writer((number, where, ("refused", "granted")[ready]))
             taken |= self.banks(address, offset != 0)  # for the ports behind it
@@ -182,8 +182,7 @@ class ScratchpadBench(Bench):
             port_.valid.set(0)
         self.ports.array.enable.set(0)
         port.valid.set(1)
-        port.first.set(0)
-        port.count.set(self.word)
+        port.mask.set((1 << self.word) - 1)
         port.across.set(0)
         for address in range(0, self.size, self.word):
             port.address.set(address)
@@ -240,8 +239,7 @@ async def reset_keeps_contents(bench: ScratchpadBench) -> None:
     for value in (0x11, 0x22):
         ports.writes[0].valid.set(1)
         ports.writes[0].address.set(address)
-        ports.writes[0].first.set(0)
-        ports.writes[0].count.set(1)
+        ports.writes[0].mask.set(1 << address % bench.word)
         ports.writes[0].across.set(0)
         ports.writes[0].data.set_bits(value)
         await bench.clocks()

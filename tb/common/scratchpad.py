@@ -119,7 +119,7 @@ class PadWrites:
 
     async def _run(self) -> None:
         bench, port, size = self._bench, self._port, self._bench.config.word_bytes
-        waiting: tuple[int, int, int, str] | None = None
+        waiting: tuple[int, int, str] | None = None
         pending: list[tuple[np.ndarray, np.ndarray] | None] = [None] * self._delay
         while True:
             ready = self._pace()
@@ -133,17 +133,18 @@ class PadWrites:
                 if waiting is not None:
                     raise AssertionError(f"{port.valid.name} fell before the write was taken")
                 continue
-            first, count, address = port.first.bits(), port.count.bits(), port.address.bits()
-            now = first, count, address, port.data.text()
+            mask, address = port.mask.bits(), port.address.bits()
+            now = mask, address, port.data.text()
             if waiting is not None and waiting != now:
                 raise AssertionError(f"{port.valid.name}: the write changed while it waited: {waiting} to {now}")
             waiting = None if ready else now
             if ready:
-                assert count <= size, f"{port.count.name} is {count}"
-                beyond = address % size + count > size
-                assert port.across.bits() == beyond, f"{port.across.name} is not {beyond} of {count} from {address} on"
+                assert port.across.bits() == (mask >> size != 0), f"{port.across.name} is wrong of {mask:b}"
+                written = np.flatnonzero([mask >> address % size >> lane & 1 for lane in range(size)])
+                first, size_written = int(written[0]) if len(written) else 0, len(written)
+                whole = ((1 << size_written) - 1) << (address % size + first)
+                assert mask == whole, f"{port.mask.name} is {mask:b} from {address} on: not bytes of the data in a row"
                 # What lies beside the bytes that count is nobody's, and may have no value.
-                size_written = max(count - first, 0)
                 bits = port.data.part(8 * first, 8 * size_written)
                 content = np.frombuffer(bits.to_bytes(size_written, "little"), np.uint8)
                 wrap = 1 << (len(self._memory) - 1).bit_length()

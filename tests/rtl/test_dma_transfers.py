@@ -33,12 +33,11 @@ class Scratchpad:
         while True:
             ready = self.rng.random() >= self.refuse
             ctx.set(port.ready, ready)
-            _, _, valid, address, data, first, count = await ctx.tick().sample(
-                port.valid, port.address, port.data, port.first, port.count
-            )
+            _, _, valid, address, data, mask = await ctx.tick().sample(port.valid, port.address, port.data, port.mask)
             if valid and ready:
-                assert first < count <= self.config.word_bytes
-                for i in range(first, count):
+                written = mask >> address % self.config.word_bytes
+                assert 0 < written < 1 << self.config.word_bytes
+                for i in (i for i in range(self.config.word_bytes) if written >> i & 1):
                     self.content[(address + i) % (1 << 24)] = data >> (8 * i) & 255
 
     async def serve_read(self, ctx, port):

@@ -226,7 +226,7 @@ class Bench:
                 address = (ctx.get(unit.read.address) + np.arange(word_bytes)) % SIZE
                 answers[cycle + READ_LATENCY] = int.from_bytes(self.memory[address].tobytes(), "little")
             if ctx.get(unit.write.valid) and ctx.get(unit.write.ready):
-                count = ctx.get(unit.write.count)
+                count = ctx.get(unit.write.mask).bit_count()
                 block = np.frombuffer(ctx.get(unit.write.data).to_bytes(word_bytes, "little"), np.uint8)[:count]
                 pending.append((cycle + 1, (ctx.get(unit.write.address) + np.arange(count)) % SIZE, block))
                 self.write_cycles.append(cycle)

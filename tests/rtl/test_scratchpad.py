@@ -46,6 +46,7 @@ def test_random_traffic(name, seed):
         return memory[(address + np.arange(length)) % size]
 
     async def bench(ctx):
+        counted = [0, 0]  # bytes that are written
         asked = []  # words and slots that the array has asked for in the cycle before
         for cycle in range(500):
             for item in [item for item in pending if item[0] <= cycle]:
@@ -76,7 +77,8 @@ def test_random_traffic(name, seed):
                 if fill:
                     address, count = cycle * 8, 8
                 ctx.set(port.address, address)
-                ctx.set(port.count, count)
+                counted[p] = count
+                ctx.set(port.mask, ((1 << count) - 1) << address % word)
                 ctx.set(port.across, address % word + count > word)
                 ctx.set(port.data, number(rng.integers(256, size=word).astype(np.uint8)))
                 ctx.set(port.valid, int(p == 0) if fill else int(rng.integers(2)))
@@ -84,7 +86,7 @@ def test_random_traffic(name, seed):
             touched = set()  # words written in this cycle: what is read of them at once is nobody's
             for p, port in enumerate(pad.writes):
                 if ctx.get(port.valid) and ctx.get(port.ready):
-                    address, count = ctx.get(port.address), ctx.get(port.count)
+                    address, count = ctx.get(port.address), counted[p]
                     block = np.frombuffer(ctx.get(port.data).to_bytes(word, "little"), np.uint8)[:count]
                     pending.append((cycle + 1, address, block))
                     touched |= {(address + i) % size // word for i in range(count)}

@@ -124,7 +124,7 @@ def store(b: Bench) -> None:
         ),
         Planted(_LOAD, "finished.eq(written & entry.final)", "finished.eq(writes.o.valid & entry.final)"),
         Planted(_LOAD, "begin.eq(step.address - step.lane)", "begin.eq(step.address)"),
-        Planted(_LOAD, "payload.first.eq(step.lane)", "payload.first.eq(0)"),
+        Planted(_LOAD, "Cat((byte >= low) & (byte < high)", "Cat((byte < high)"),
         Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
     ),
 )
@@ -143,16 +143,17 @@ def load(b: Bench) -> None:
     step, beat = moves.step.payload, dut.read.data
     fill = Cat(*[moves.value] * CONFIG.word_bytes)
     word = Mux(step.fill, fill, beat.payload)
-    begin, stop = (step.address - step.lane)[:24], (step.lane + step.count)[:4]
-    b.assume(~moves.step.valid | (step.lane + step.count <= CONFIG.word_bytes))
+    begin = (step.address - step.lane)[:24]
+    mask = (((1 << step.count) - 1)[:8] << step.lane << begin[:3])[:15]
+    b.assume(~moves.step.valid | ((step.count != 0) & (step.lane + step.count <= CONFIG.word_bytes)))
     write = dut.write
     order = Order(
         b,
         enters=transfer(moves.step),
-        entering=Cat(begin, step.lane, stop, begin[:3] + stop > 8, word),
+        entering=Cat(begin, mask, mask[8:].any(), word),
         offers=write.valid,
         leaves=write.valid & write.ready,
-        leaving=Cat(write.address, write.first, write.count, write.across, write.data),
+        leaving=Cat(write.address, write.mask, write.across, write.data),
         capacity=2,
     )
     b.prove("beat", transfer(beat) == (transfer(moves.step) & ~step.fill), "a beat for each step, none for a fill")
@@ -177,7 +178,7 @@ def load(b: Bench) -> None:
 
     # What the block's registers mean.
     b.prove("level", writes.level == order.inside, "writes wait in two places")
-    second = Cat(spare.address, spare.first, spare.count, spare.across, spare.data)
+    second = Cat(spare.address, spare.mask, spare.across, spare.data)
     b.prove("spare", ~(order.picked & (order.ahead == 1)) | (second == order.value), "the younger one behind")
     finals = (writes.o.valid & entry.final) + ((writes.level == 2) & spare.final) + finished
     b.prove("final", ending == finals, "last steps are last writes")

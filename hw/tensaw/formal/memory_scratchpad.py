@@ -25,16 +25,14 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "_Span(config, port.address, both=port.across)", "_Span(config, port.address)"),
-        Planted(_MODULE, "(lane >= port.first)", "(lane > port.first)"),
+        Planted(_MODULE, "Mux(span.second[b], port.mask[size:], 0)", "Mux(span.first[b], port.mask[size:], 0)"),
         Planted(_MODULE, "last = word - size", "last = word - size + 1"),
         Planted(
             _MODULE,
             "bank_number.eq(first_bank + (lane < first_lane ",
             "bank_number.eq(first_bank + (lane <= first_lane ",
         ),
-        Planted(
-            _MODULE, "lanes = Mux(first, masks[number][:size], masks[number][size:])", "lanes = masks[number][:size]"
-        ),
+        Planted(_MODULE, "lanes = Mux(span.first[b], port.mask[:size], 0)", "lanes = port.mask[:size]"),
         Planted(_MODULE, "Mux(self.bank == self._last_bank, self.row + 1, self.row)", "self.row"),
         Planted(
             _MODULE,
@@ -57,12 +55,13 @@ def scratchpad(b: Bench) -> None:
     for port in (*dut.reads, *dut.writes):
         b.drive(port.valid, "valid")
         b.drive(port.address, "address")
+    written = []  # bytes of the data that are
     for port in dut.writes:
         b.drive(port.data, "data")
-        b.drive(port.first, "first")
-        b.drive(port.count, "count")
-        m.d.comb += port.across.eq(port.address[:3] + port.count > size)
-        b.assume(port.count <= size)
+        lanes = Signal(size, name="lanes")
+        b.drive(lanes, "lanes")
+        m.d.comb += [port.mask.eq(lanes << port.address[:3]), port.across.eq(port.mask[size:].any())]
+        written.append(lanes)
     for one, other in combinations(range(slots), 2):
         apart = array.address[one][:2] != array.address[other][:2]
         b.assume(apart | ~(array.enable[one] & array.enable[other]))
@@ -76,7 +75,7 @@ def scratchpad(b: Bench) -> None:
     for number, port in enumerate(dut.writes):
         index = Signal(_BITS, name=f"index_{number}")
         m.d.comb += index.eq(place - port.address)
-        covered.append(port.valid & port.ready & (index >= port.first) & (index < port.count))
+        covered.append(port.valid & port.ready & (index < size) & written[number].bit_select(index[:3], 1))
         given.append(port.data.word_select(index[:3], 8))
     b.prove("one_writer", ~(covered[0] & covered[1]), "no byte is written by two ports at once")
     coming, coming_value = Signal(), Signal(8)  # written to the memory in the next cycle
@@ -113,11 +112,11 @@ def scratchpad(b: Bench) -> None:
         b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")
         used = used | Mux(port.valid, banks, 0)
     first, second = dut.writes
-    spans = [_banks(port.address, port.address[:3] + port.count > size) for port in dut.writes]
+    spans = [_banks(port.address, port.across) for port in dut.writes]
     b.prove("write_ready_0", first.ready, "the first write is never refused")
     free = ~first.valid | ((_banks(first.address, first.address[:3] != 0) & spans[1]) == 0)
     b.prove("write_ready_1", second.ready == free, "the second waits for the first only")
-    b.cover("both", covered[0] & second.valid & second.ready & (second.count == size), "two writes at once")
+    b.cover("both", covered[0] & second.valid & second.ready & written[1].all(), "two writes at once")
     b.cover("refused", first.valid & second.valid & ~second.ready, "one is refused")
 
     # What the block's registers mean.
@@ -140,11 +139,10 @@ def _banks(address: Value, both: Value) -> Value:
 
 
 def _touches(port, place: Value) -> Value:
-    """Whether a write enables any byte of the word of ``place``."""
+    """Whether a write may enable a byte of the word of ``place``."""
     first = port.address[3:_BITS]
     second = (first + 1)[: _BITS - 3]
-    both = port.address[:3] + port.count > CONFIG.word_bytes
-    return (port.count != 0) & ((place[3:] == first) | (both & (place[3:] == second)))
+    return (port.mask[: CONFIG.word_bytes].any() & (place[3:] == first)) | (port.across & (place[3:] == second))
 
 
 @proof(

@@ -99,10 +99,11 @@ class WritePortSignature(wiring.Signature):
         Where byte 0 of ``data`` belongs. Addresses wrap at the end of the scratchpad.
     data : Out(word)
         Byte i goes to ``address + i``.
-    first, count : Out
-        Which bytes are written: from ``first`` on, all before ``count``, 0 to ``word_bytes``.
+    mask : Out(2 × word_bytes - 1)
+        Which bytes are written: bit j is byte j of byte 0's word or, from ``word_bytes`` on, of the word after it. Ones
+        lie from byte 0's place on, before the end of ``data``.
     across : Out(1)
-        ``count`` bytes would go beyond the end of byte 0's word.
+        A byte of the word after byte 0's is written.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -112,8 +113,7 @@ class WritePortSignature(wiring.Signature):
                 "ready": In(1),
                 "address": Out(24),
                 "data": Out(config.word_bytes * 8),
-                "first": Out(range(config.word_bytes)),
-                "count": Out(range(config.word_bytes + 1)),
+                "mask": Out(2 * config.word_bytes - 1),
                 "across": Out(1),
             }
         )

@@ -92,15 +92,14 @@ class LoadDma(wiring.Component):
         wiring.connect(m, wiring.flipped(read.error), transfer.bus_error)
 
         step = transfer.step.payload
-        word_bits = exact_log2(self.config.word_bytes)
+        size = self.config.word_bytes
         progress = self.progress
         # Writes pass through two places, so that whether the scratchpad takes one is known from registers upstream.
         layout = data.StructLayout(
             {
                 "address": 24,
                 "data": self.config.word_bytes * 8,
-                "first": write.first.shape(),
-                "count": write.count.shape(),
+                "mask": write.mask.shape(),
                 "across": 1,
                 "end": 1,
                 "final": 1,
@@ -116,8 +115,13 @@ class LoadDma(wiring.Component):
         room = writes.i.ready
         # The bytes of a bus word stay at their lanes: it is written from where its first lane belongs.
         begin = Signal(24)
-        stop = Signal(write.count.shape())
-        m.d.comb += [begin.eq(step.address - step.lane), stop.eq(step.lane + step.count)]
+        # Where in the first word they are, and what they end before.
+        low, high = Signal(range(2 * size)), Signal(range(2 * size))
+        m.d.comb += [
+            begin.eq(step.address - step.lane),
+            low.eq(begin[: exact_log2(size)] + step.lane),
+            high.eq(low + step.count),
+        ]
         m.d.comb += [
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
@@ -128,17 +132,15 @@ class LoadDma(wiring.Component):
             write.valid.eq(writes.o.valid),
             write.address.eq(entry.address),
             write.data.eq(entry.data),
-            write.first.eq(entry.first),
-            write.count.eq(entry.count),
+            write.mask.eq(entry.mask),
             write.across.eq(entry.across),
             writes.o.ready.eq(write.ready),
             writes.i.valid.eq(transfer.step.valid & (step.fill | read.data.valid)),
             writes.i.payload.end.eq(step.end),
             writes.i.payload.final.eq(step.final),
             writes.i.payload.address.eq(begin),
-            writes.i.payload.first.eq(step.lane),
-            writes.i.payload.count.eq(stop),
-            writes.i.payload.across.eq(begin[:word_bits] + stop > self.config.word_bytes),
+            writes.i.payload.mask.eq(Cat((byte >= low) & (byte < high) for byte in range(2 * size - 1))),
+            writes.i.payload.across.eq(high > size),
             writes.i.payload.data.eq(
                 Mux(step.fill, transfer.value.replicate(self.config.word_bytes), read.data.payload)
             ),
@@ -149,7 +151,7 @@ class LoadDma(wiring.Component):
             m.d.sync += progress.rows.eq(progress.rows + transfer.lines)
         with m.If(finished):
             m.d.sync += [progress.rows.eq(0), progress.completed.eq(progress.completed + 1)]
-        held = Cat(entry.address, entry.first, entry.count, entry.across, entry.data)
+        held = Cat(entry.address, entry.mask, entry.across, entry.data)
         check_held(m, platform, "write", writes.o.valid, write.ready, held)
         wiring.connect(m, transfer.error, wiring.flipped(self.error))
         with m.If(transfer.active):

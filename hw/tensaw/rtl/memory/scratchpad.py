@@ -49,6 +49,14 @@ def _choose(select: Value, values: list[Value]) -> Value:
     return values[0]
 
 
+def _first_wanted(users: list[tuple[Value, Value]]) -> Value:
+    """Of pairs (wanted, row) the row of the first one that is wanted, else that of the last one."""
+    chosen = users[-1][1]
+    for wanted, row in reversed(users[:-1]):
+        chosen = Mux(wanted, row, chosen)
+    return chosen
+
+
 class _Span:
     """The words that an access of a shared port touches: word ``w`` of bank ``bank`` and, if ``both``, word w + 1."""
 
@@ -62,7 +70,8 @@ class _Span:
         self.row = address[offset_bits + bank_bits :][:row_bits]
         self.both = self.offset != 0 if both is None else both
         first = Cat(self.bank == b for b in range(config.banks))
-        self.banks = first | Mux(self.both, first.rotate_left(1), 0)
+        self.first, self.second = first, first.rotate_left(1)
+        self.banks = first | Mux(self.both, self.second, 0)
 
     def row_in(self, bank: int) -> Value:
         """Row of the word that lies in ``bank``: only bank 0 can hold a word w + 1 of the next row."""
@@ -194,9 +203,9 @@ class Scratchpad(wiring.Component):
             m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation)[: len(port.data)])
 
         for b, (bank, wanted) in enumerate(zip(banks, users, strict=True)):
-            chosen: Value = wanted[-1][1]
-            for want, address in reversed(wanted[:-1]):
-                chosen = Mux(want, address, chosen)
+            # The array's requests stand in registers: their row is chosen beside the others', which are known late.
+            mine = Cat(want for want, _ in wanted[:slots]).any()
+            chosen = Mux(mine, _first_wanted(wanted[:slots]), _first_wanted(wanted[slots:]))
             reads = Signal(name=f"bank{b}_reads")
             read_row = Signal(len(bank.read_address), name=f"bank{b}_read_row", reset_less=True)
             m.d.sync += [reads.eq(Cat(want for want, _ in wanted).any()), read_row.eq(chosen)]
@@ -230,21 +239,15 @@ class Scratchpad(wiring.Component):
             spans.append(span)
             grants.append(granted)
 
-        rotated, masks = [], []
+        rotated = []
         for number, (port, span) in enumerate(zip(self.writes, spans, strict=True)):
             value = Signal(size * 8, name=f"write_rotated{number}")
-            # Bytes of words w (low half) and w + 1 (high half) that are written.
-            mask = Signal(2 * size, name=f"write_mask{number}")
-            m.d.comb += [
-                value.eq(rotate_bytes_left(port.data, span.offset)),
-                mask.eq(Cat((lane < port.count) & (lane >= port.first) for lane in range(size)) << span.offset),
-            ]
+            m.d.comb += value.eq(rotate_bytes_left(port.data, span.offset))
             rotated.append(value)
-            masks.append(mask)
 
-            check(m, platform, port.count <= size, f"count{number}", f"write port {number} writes more than a word")
-            beyond = span.offset + port.count > size
-            told = ~port.valid | (port.across == beyond)
+            within = ~port.valid | ((port.mask & ~(Const((1 << size) - 1, size) << span.offset)) == 0)
+            check(m, platform, within, f"mask{number}", f"write port {number} writes bytes that it does not give")
+            told = ~port.valid | (port.across == port.mask[size:].any())
             check(m, platform, told, f"across{number}", f"write port {number} says wrongly whether it leaves its word")
 
         for b, bank in enumerate(banks):
@@ -256,11 +259,10 @@ class Scratchpad(wiring.Component):
             next_enable: Value = Signal(size, name=f"bank{b}_none")  # nobody: 0
             next_row, next_value = spans[-1].row_in(b), rotated[-1]
             for number in reversed(range(len(self.writes))):
-                mine = grants[number][b]
-                first = spans[number].bank == b
-                lanes = Mux(first, masks[number][:size], masks[number][size:])
-                next_enable = Mux(mine, lanes, next_enable)
-                next_row = Mux(mine, spans[number].row_in(b), next_row)
+                mine, port, span = grants[number][b], self.writes[number], spans[number]
+                lanes = Mux(span.first[b], port.mask[:size], 0) | Mux(span.second[b], port.mask[size:], 0)
+                next_enable = next_enable | Mux(port.valid & port.ready, lanes, 0)
+                next_row = Mux(mine, span.row_in(b), next_row)
                 next_value = Mux(mine, rotated[number], next_value)
             m.d.sync += [enable.eq(next_enable), row.eq(next_row), value.eq(next_value)]
             m.d.comb += [bank.write_enable.eq(enable), bank.write_address.eq(row), bank.write_data.eq(value)]

@@ -322,9 +322,11 @@ class OutputUnit(wiring.Component):
         come, waiting, refused = Signal(), Signal(), Signal()  # the lanes' bytes are a beat's; there is a write
         spare = Signal(8 * self._config.requant_lanes, reset_less=True)
         written = Signal(kept)
-        across = Signal()
+        size = self._config.word_bytes
+        mask, across = Signal(2 * size - 1), Signal()
         coming = data.View(kept, under_way.r_data).beat
-        word_bits = exact_log2(self._config.word_bytes)
+        begin = coming.address[: exact_log2(size)]
+        end = begin + coming.count
         m.d.comb += [
             waiting.eq(come | stalled),
             refused.eq(waiting & ~self.write.ready),
@@ -332,12 +334,12 @@ class OutputUnit(wiring.Component):
             self.write.valid.eq(waiting),
             self.write.address.eq(written.beat.address),
             self.write.data.eq(Mux(stalled, spare, lanes.bytes)),
-            self.write.count.eq(written.beat.count),
+            self.write.mask.eq(mask),
             self.write.across.eq(across),
         ]
         check_held(
             m, platform, "write", waiting, self.write.ready,
-            Cat(written.beat.address, self.write.count, self.write.data[: len(spare)]),
+            Cat(written.beat.address, mask, self.write.data[: len(spare)]),
         )  # fmt: skip
         m.d.sync += [enable.eq(~refused), stalled.eq(refused)]
         with m.If(~stalled):
@@ -345,7 +347,8 @@ class OutputUnit(wiring.Component):
         with m.If(following):
             m.d.sync += [
                 written.eq(under_way.r_data),
-                across.eq(coming.address[:word_bits] + coming.count > self._config.word_bytes),
+                mask.eq(Cat((byte >= begin) & (byte < end) for byte in range(size + self._config.requant_lanes - 1))),
+                across.eq(end > size),
             ]
 
         # A write taken in cycle t can be read in t+2: noted in t+1, shown in t+2.
