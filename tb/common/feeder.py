@@ -174,13 +174,15 @@ class FeederNeighbours(Bench):
 
     async def grant(self) -> None:
         ports = self.ports
+        ready = False
         while True:
-            ready = self.tokens()
+            ready = ready or self.tokens()  # until they are taken
             ports.take_ready.set(int(ready))
             await self.edge
             if ports.take.get():
                 assert ready, "tokens taken that are not there"
                 self.takes.check(ports.take_mask.get())
+                ready = False
             if ports.give.get():
                 self.gives.check(ports.give_mask.get())
                 self.give_times.append(self.cycle - 1)

@@ -164,10 +164,11 @@ class ArrayUnit:
     def _wait_tokens(self, action: Action, begin: int, ready: int, entry: int = 1) -> Steps:
         """Cycle in which an action that is on offer from ``begin`` on and could start in ``ready`` has its tokens; its
         first position or row comes ``entry`` cycles later."""
-        granted = [begin]
+        granted = [begin - 1]
         yield from self._tokens.take(Peer.ARRAY, action.fields["wait"], granted)
         there = max(granted)
-        start = max(ready, there)
+        start = max(ready, there + 1)
+        there = max(there, begin)
         self._trace.wait_tokens(action.tag, begin, there)
         self._trace.count(action.tag, ArrayState.OVERHEAD, start + entry - there)
         return start

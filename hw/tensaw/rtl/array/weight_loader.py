@@ -171,7 +171,7 @@ class WeightLoader(wiring.Component):
             self.table_done.eq(table_done),
         ]
         freeing = Signal()  # what is read
-        m.d.sync += [freed.eq(freeing), self.release.eq(freeing), table_done.eq(0)]
+        m.d.sync += [freed.eq(freeing), self.release.eq(freeing)]
         with m.If(read ^ freed):  # one adder for both directions
             m.d.sync += offset.eq(offset + Cat(1, freed.replicate(len(offset) - 1)))
 
@@ -350,14 +350,9 @@ class WeightLoader(wiring.Component):
                         m.next = "TABLE-END"
 
             with m.State("TABLE-END"):
-                table = (self.side.payload.kind == SideKind.LOOKUP) | (self.side.payload.kind == SideKind.EXPONENT)
-                with m.If(self.side.valid & self.side.ready & self.side.payload.last & table):
-                    m.d.sync += table_done.eq(1)
-                    m.next = "TABLE-DONE"
-
-            with m.State("TABLE-DONE"):
-                m.d.sync += ready.eq(1)
-                m.next = "IDLE"
+                with m.If(table_done):
+                    m.d.sync += ready.eq(1)
+                    m.next = "IDLE"
 
         # The step's last row may be read in the cycle in which the feeder already starts the step.
         reads_last = next_stepping & next_present & next_last_row
@@ -408,6 +403,9 @@ class WeightLoader(wiring.Component):
             queue.r_en.eq(leave),
             side_room.eq(promised != _SIDE_QUEUE),
         ]
+        gone = self.side.payload
+        table = (gone.kind == SideKind.LOOKUP) | (gone.kind == SideKind.EXPONENT)
+        m.d.sync += table_done.eq(leave & gone.last & table)
         m.d.sync += promised.eq(promised + to_side - leave)
         check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
         check(m, platform, ~self.swap | self.tile_ready, "swap", "a step begins whose weights are not in the array")
