@@ -29,7 +29,7 @@ _HALF = _CONFIG.acc_half
         Planted(_MODULE, "Cat(again(read), again(adding)", "Cat(again(read), again(added)"),
         Planted(_MODULE, "Cat(1, read.valid, ~read.first", "Cat(0, read.valid, ~read.first"),
         Planted(_MODULE, "added.valid & added.last", "adding.valid & adding.last"),
-        Planted(_MODULE, "& room)", ")"),
+        Planted(_MODULE, "(take_index != available) & room)", "(take_index != available))"),
         Planted(_MODULE, "with m.If(read.first):", "with m.If(read.last):"),
         Planted(_MODULE, "take_half.eq(~take_half)]", "take_half.eq(take_half)]"),
     ),
