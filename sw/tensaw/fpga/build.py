@@ -42,6 +42,8 @@ _SYNTHESIS = {
 _DRAFT = ["--no-tmdriv", "--router", "router2"]
 """Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
 default router looks at timing."""
+_HALF_FULL = ["--router", "router2", "--placer-heap-timingweight", "30"]
+"""Options for an ECP5: the default router hardly comes to an end where an array of 8 × 8 and its memories are."""
 _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
@@ -169,7 +171,7 @@ def _place(
         )  # fmt: skip
     arguments = [
         *board.nextpnr, "--json", netlist, *constraints, "--report", report_path.name, "--seed", str(seed),
-        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *(_DRAFT if draft else []),
+        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *_effort(board, draft),
     ]  # fmt: skip
     phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
 
@@ -190,6 +192,12 @@ def _place(
         raise ToolError(f"{tool.name} wrote no report. The whole log is in {str(log)!r}.") from None
     result = BuildReport(seed, placed_usage(board, report, usage), read_clocks(report), critical_path(report))
     return result, routed
+
+
+def _effort(board: Board, draft: bool) -> list[str]:
+    if draft:
+        return _DRAFT
+    return _HALF_FULL if board.family == "ecp5" else []
 
 
 def _pack(board: Board, folder: Path, routed: Path, log: Path) -> Path:
