@@ -110,7 +110,7 @@ def test_verilog_holds_checks_where_asked_for(folder: Path) -> None:
     text = (folder / export.VERILOG_FILE).read_text()
     names = re.findall(r'\.NAME\("(\w+)"\)', text)
     assert len(names) > 40
-    assert {"boundary", "over_read", "take_0", "window", "write_bank3"} <= set(names)
+    assert {"boundary_0", "over_read", "take_0", "window", "write_bank3"} <= set(names)
     assert text.count(f"module {CHECK_MODULE} ") == 1
 
 

@@ -78,7 +78,7 @@ def test_damaged_programs_are_of_many_kinds() -> None:
 
 PLANTED = {
     # What memory answers to writes is not looked at.
-    "write_error": (r"(failed__valid <= )axi__bvalid & axi__bresp\[1\];", r"\g<1>1'h0;"),
+    "write_error": (r"(assign \w+ = )axi__bvalid & axi__bresp\[1\];", r"\g<1>1'h0;"),
     # Settings can be changed during a run.
     "registers": (r"(assign \w+ = port__write_enable) & ~run__busy;", r"\g<1>;"),
 }

@@ -18,10 +18,9 @@ _MODULE = "tensaw.rtl.control.run_control"
     cover_depth=24,
     planted=(
         Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
-        Planted(
-            _MODULE, "for name, unit in ERROR_SOURCES.items():", "for name, unit in reversed(ERROR_SOURCES.items()):"
-        ),
-        Planted(_MODULE, "with m.If(port.valid & ~earlier):", "with m.If(port.valid):"),
+        Planted(_MODULE, "seen[:index].any()", "seen[index + 1 :].any()"),
+        Planted(_MODULE, "with m.If(~failing):", "with m.If(1):"),
+        Planted(_MODULE, "with m.If(learning):", "with m.If(timer == 0):"),
         Planted(_MODULE, "done.eq(self.done)]", "done.eq(self.done | done)]"),
         Planted(
             _MODULE,

@@ -347,7 +347,12 @@ class OutputUnit(wiring.Component):
         with m.If(following):
             m.d.sync += [
                 written.eq(under_way.r_data),
-                mask.eq(Cat((byte >= begin) & (byte < end) for byte in range(size + self._config.requant_lanes - 1))),
+                mask.eq(
+                    Cat(
+                        ((begin <= byte) if byte < size - 1 else 1) & (end > byte)
+                        for byte in range(size + self._config.requant_lanes - 1)
+                    )
+                ),
                 across.eq(end > size),
             ]
 
