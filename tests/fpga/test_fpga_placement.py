@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tensaw.fpga import placement
-from tensaw.fpga.placement import Graph, Grid, place_macros, wire_length
+from tensaw.fpga.placement import Graph, Grid, place_macros
 
 ROWS = (8, 24)
 SITES = np.array([(column, row) for row in ROWS for column in range(2, 40, 2)], dtype=np.float64)
@@ -52,8 +52,3 @@ def test_spreading_leaves_no_place_overfull() -> None:
     assert (filled <= 0.8 * room * 1.1).all()
     right_of = np.sign(x[:, None] - x), np.sign(spread_x[:, None] - spread_x)
     assert (right_of[0] * right_of[1] >= 0).mean() > 0.9  # mostly in their old order
-
-
-def test_the_length_of_a_net_is_half_its_box() -> None:
-    graph = Graph(np.zeros(3), {}, np.array([0, 0, 0]), np.array([0, 1, 2]), np.ones(1))
-    assert wire_length(graph, np.array([1.0, 4.0, 2.0]), np.array([0.0, 5.0, 9.0])) == 3 + 9

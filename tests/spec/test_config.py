@@ -39,7 +39,7 @@ def test_every_field_refuses_what_is_outside_its_range(name: str) -> None:
             "weight_bytes must be at least 1056 (two weight tiles with their channel parameters, and two bursts), not "
             "1024.",
         ),
-        ({"acc_entries": 18}, "acc_entries must be a multiple of 4 (two halves of two banks), not 18."),
+        ({"acc_entries": 18}, "acc_entries must be a multiple of 4 (two halves, each of an even number), not 18."),
         (
             {"name": "my npu"},
             "name must be a word of ASCII letters, digits and underscores that begins with a letter or underscore, not "

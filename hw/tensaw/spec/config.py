@@ -34,7 +34,11 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "column_group": (1, 64, "columns that share one activation register; fewer is faster on silicon, later by a cycle"),
     "scratchpad_bytes": (512, 4 << 20, "activation scratchpad, in four or eight banks"),
     "weight_bytes": (256, 4 << 20, "weight buffer, a ring between the weight DMA and the array"),
-    "acc_entries": (8, 8192, "accumulator entries (output positions), in two halves; each holds columns x 32 bit"),
+    "acc_entries": (
+        8,
+        8192,
+        "accumulator entries (output positions), in two halves; each holds columns x 32 bit, twice",
+    ),
     "bus_bytes": (8, 16, "bytes a cycle of the AXI4 memory port, 8 or 16"),
     "address_width": (16, 48, "address bits of the AXI4 memory port"),
     "requant_lanes": (1, 64, "output channels requantised in a cycle"),
@@ -108,7 +112,7 @@ class NpuConfig:
             "weight_bytes",
             f"at least {least} (two weight tiles with their channel parameters, and two bursts)",
         )
-        require(self.acc_entries % 4 == 0, "acc_entries", "a multiple of 4 (two halves of two banks)")
+        require(self.acc_entries % 4 == 0, "acc_entries", "a multiple of 4 (two halves, each of an even number)")
 
     # Derived sizes -------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ _MAPPING = ";".join(
     ["+&scorr;&sweep;&dc2;&dch,-f,-r;&if,-W,700,-v;&mfs", _ROUND.format(wire=700), _ROUND.format(wire=900)]
 )
 """ABC's script for an ECP5: Yosys's own, and two rounds more of mapping to LUTs, each from the LUTs of the one before,
-which makes them fewer by a tenth. A wire counts 0.7 ns, then 0.9, as on a device half full; Yosys takes it for 0.3."""
+which makes them fewer by 7 in 100. A wire counts 0.7 ns, then 0.9, as on a device half full; Yosys takes it for 0.3."""
 _SYNTHESIS = {
     "ecp5": (
         "synth_ecp5 -top {top} -run :map_luts\nabc9 -W 900 -script " + _MAPPING + "\nclean\n"

@@ -23,8 +23,11 @@ _MACROS = {"DP16KD": "block RAM", "MULT18X18D": "DSP"}
 """Kinds of cells that get sites, and the name of the resource."""
 _AREA = {"LUT4": 1 / 8, "CCU2C": 1 / 4, "TRELLIS_FF": 1 / 16, "TRELLIS_DPR16X4": 3 / 4}
 """Share of a tile, which has eight LUTs and registers. Half of the registers share their place with a LUT."""
-_TIGHT = {"COUT": 4.0, "PFUMX": 3.0, "L6MUX21": 3.0}
-"""Weight of nets within carry chains and wide functions, whose cells stay together."""
+_TIGHT = {
+    ("CCU2C", "COUT"): 4.0,
+    **{port: 3.0 for port in (("PFUMX", "ALUT"), ("PFUMX", "BLUT"), ("L6MUX21", "D0"), ("L6MUX21", "D1"))},
+}
+"""Weight of nets within carry chains and wide functions, whose cells stay together, by a cell's kind and port."""
 _MOST_PINS = 400
 """Nets of more cells say nothing of places: clocks and resets."""
 
@@ -102,7 +105,7 @@ def _grid(sites: dict[str, list[str]]) -> Grid:
     height = taken[-1] + taken[0] + 1
     room = np.ones(height)
     room[taken] = 0
-    return Grid(int(every[:, 0].max()) + 5, height, room, places)
+    return Grid(int(every[:, 0].max() + every[:, 0].min()) + 1, height, room, places)
 
 
 def _graph(cells: Netlist) -> tuple[list[str], Graph]:
@@ -120,8 +123,7 @@ def _graph(cells: Netlist) -> tuple[list[str], Graph]:
             for bit in bits:
                 if isinstance(bit, int):
                     members[bit].add(len(names))
-                    tight = _TIGHT.get(port, _TIGHT.get(kind, 1.0) if len(port) > 1 else 1.0)
-                    weights[bit] = max(weights.get(bit, 1.0), tight)
+                    weights[bit] = max(weights.get(bit, 1.0), _TIGHT.get((kind, port), 1.0))
         names.append(name)
         area.append(_AREA.get(kind, 0.0))
     nets = [(sorted(group), weights[bit]) for bit, group in members.items() if 2 <= len(group) <= _MOST_PINS]

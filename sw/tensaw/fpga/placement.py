@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import cg
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Grid", "Graph", "place_macros", "wire_length"]
+__all__ = ["Grid", "Graph", "place_macros"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -86,15 +86,6 @@ class Graph:
     def pins(self) -> Indices:
         """Pins of each net."""
         return np.bincount(self.net, minlength=len(self.weight))
-
-
-def wire_length(graph: Graph, x: Floats, y: Floats) -> float:
-    """Half the perimeters of the nets' bounding boxes, summed, in tiles."""
-    total = 0.0
-    for position in (x, y):
-        values, first = position[graph.cell], graph.first
-        total += float((np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first)).sum())
-    return total
 
 
 def place_macros(
