@@ -11,7 +11,7 @@ from tensaw.model.machine_output import Tables, block_order, drain, softmax_rows
 from tensaw.model.softmax import exponent_table
 from tensaw.rtl.control.command import run_layout
 from tensaw.rtl.interfaces import READ_LATENCY, SideKind
-from tensaw.rtl.output.limits import illegal_output_run
+from tensaw.rtl.output.limits import broken_output_rules
 from tensaw.rtl.output.unit import OutputUnit
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Operation, OutputKind, Unit, encode, words_of
@@ -336,7 +336,7 @@ def test_refuses_what_the_specification_refuses():
     layout = run_layout(Unit.OUTPUT)
     m = Module()
     run, illegal = Signal(layout), Signal()
-    m.d.comb += illegal.eq(illegal_output_run(config, run))
+    m.d.comb += illegal.eq(broken_output_rules(config, run).any())
     changes = [
         ("OUT", "height", 0), ("OUT", "width", 0), ("CHANNELS", "tiles", 0), ("CHANNELS", "tile", 0),
         ("CHANNELS", "tile", 6), ("CHANNELS", "last", 0), ("CHANNELS", "last", 5), ("BLOCK", "height", 0),

@@ -66,7 +66,7 @@ class OutputUnit:
             combine = not softmax and action["OPERAND_STEP"]["operation"] != Operation.NONE
             granted = [action.pending, self._free, finished if softmax or combine else 0]
             yield from self._tokens.take(Peer.OUTPUT, action.fields["wait"], granted)
-            taken = max(granted)
+            taken = max(granted) + 1
             port.accept(taken)
             begin = max(action.pending, min(taken + 1, finished))
             if before is not None:

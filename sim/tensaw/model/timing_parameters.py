@@ -11,8 +11,8 @@ from tensaw.spec.config import NpuConfig
 
 __all__ = ["ParameterTiming"]
 
-QUEUE = 6
-"""Rows between the weight ring and the output stage."""
+QUEUE = 9
+"""Rows between the weight ring and where the output stage keeps them: a queue, and a register."""
 ROW_LATENCY = 4
 """Cycles from reading a row to its arrival at the output stage."""
 SETS = 2

@@ -69,7 +69,8 @@ class Feeder(wiring.Component):
     control : Out(accumulate_layout)
         Together with them.
     state : Out(FeederState), tag : Out(16)
-        What happens in this cycle, in the run of that tag.
+        What happens in this cycle, in the run of that tag. WAIT_TOKENS also while ``take_ready``, which comes too
+        late to be looked at here.
     busy : Out(1)
         A run is under way, from a register.
     halt : In(1)
@@ -228,10 +229,10 @@ class Feeder(wiring.Component):
         with m.If(~loops.busy):
             with m.If(~self.run.valid):
                 m.d.comb += state.eq(FeederState.IDLE)
-            with m.Elif(~self.take_ready & ~table_running):
-                m.d.comb += state.eq(FeederState.WAIT_TOKENS)
             with m.Elif(table_running):
                 m.d.comb += state.eq(FeederState.WAIT_WEIGHTS)
+            with m.Else():
+                m.d.comb += state.eq(FeederState.WAIT_TOKENS)
 
     def _illegal(self, run: Any) -> Value:
         """Whether the hardware cannot carry out this RUN. (Too large a block shows while it runs.)"""

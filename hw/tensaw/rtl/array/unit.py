@@ -183,10 +183,19 @@ class ArrayUnit(wiring.Component):
             control = following
         m.d.comb += accumulators.control.eq(accumulate_layout(config)(control))
 
-        m.d.sync += [self.activity.eq(feeder.state), self.tag.eq(feeder.tag)]
+        shown, granted = Signal(FeederState), Signal()
+        m.d.sync += [
+            shown.eq(feeder.state),
+            granted.eq(self.tokens.take_ready),
+            self.tag.eq(feeder.tag),
+            self.error.valid.eq(port.error.valid | feeder.error.valid),
+        ]
+        with m.If((shown == FeederState.WAIT_TOKENS) & granted):
+            m.d.comb += self.activity.eq(FeederState.OVERHEAD)
+        with m.Else():
+            m.d.comb += self.activity.eq(shown)
         m.d.comb += [
             self.busy.eq(port.run.valid | feeder.busy | lonely),
-            self.error.valid.eq(port.error.valid | feeder.error.valid),
             self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),
             self.error.address.eq(port.error.address),
@@ -202,8 +211,8 @@ class ArrayUnit(wiring.Component):
             FeederState.WAIT_LOAD: UnitState.FOLLOW,
             FeederState.WAIT_ACCUMULATORS: UnitState.ACCUMULATORS,
         }
-        with m.Switch(feeder.state):
-            for state, shown in states.items():
+        with m.Switch(self.activity):
+            for state, code in states.items():
                 with m.Case(state):
-                    m.d.sync += self.state.eq(shown)
+                    m.d.comb += self.state.eq(code)
         return m

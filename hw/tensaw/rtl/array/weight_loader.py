@@ -20,8 +20,9 @@ BIAS_ROWS = 4
 """Weight rows that hold a tile's biases: ``columns`` padded to a row, times four bytes."""
 SCALE_ROWS = 5
 """Four rows of multipliers and one of shifts."""
-_SIDE_QUEUE = 6
-"""Rows between the weight buffer and the output stage."""
+_SIDE_QUEUE = 8
+"""Rows between the weight buffer and the output stage's register; a power of two, whose bit alone says that there are
+as many."""
 
 
 class WeightLoader(wiring.Component):
@@ -42,7 +43,8 @@ class WeightLoader(wiring.Component):
     table_go : In(1)
         The TABLE that was taken may proceed.
     table_done : Out(1)
-        Its last row was handed over in the cycle before (one cycle). From a register, like ``run.ready``.
+        In the cycle before, ``side`` was ready for a row behind its last one (one cycle). From a register, like
+        ``run.ready``.
     tile_ready : Out(1)
         The array holds the weights of the next kernel step, or gets the last of them now. From a register.
     swap : In(1)
@@ -56,7 +58,7 @@ class WeightLoader(wiring.Component):
     weight_row : Out(columns × signed 8), weight_select : Out(rows)
         To the array.
     side : Out(stream of side_row_layout)
-        Biases, multipliers, shifts and tables.
+        Biases, multipliers, shifts and tables. Ready for the next one means that a table's row has been written.
     waiting : Out(1)
         Rows are wanted that have not arrived.
 
@@ -384,7 +386,7 @@ class WeightLoader(wiring.Component):
         head_now = Signal(head)
         m.d.comb += [head_now.kind.eq(kind), head_now.index.eq(index), head_now.last.eq(side_last)]
         arriving = _delay(m, Cat(head_now.as_value(), to_side), self._read_latency, "side_read")
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=layout.size, depth=_SIDE_QUEUE)
+        m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=_SIDE_QUEUE)
         promised = Signal(range(_SIDE_QUEUE + 1))  # read, and not yet taken from the queue
         leave = Signal()
         arrive = arriving[head.size]
@@ -401,11 +403,14 @@ class WeightLoader(wiring.Component):
             self.side.valid.eq(queue.r_rdy),
             leave.eq(self.side.ready & queue.r_rdy),
             queue.r_en.eq(leave),
-            side_room.eq(promised != _SIDE_QUEUE),
+            side_room.eq(~promised[-1]),
         ]
         gone = self.side.payload
         table = (gone.kind == SideKind.LOOKUP) | (gone.kind == SideKind.EXPONENT)
-        m.d.sync += table_done.eq(leave & gone.last & table)
+        written = Signal()  # a table's last row has left, and is when the next one may leave
+        with m.If(self.side.ready):
+            m.d.sync += written.eq(leave & gone.last & table)
+        m.d.sync += table_done.eq(written & self.side.ready)
         m.d.sync += promised.eq(promised + to_side - leave)
         check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
         check(m, platform, ~self.swap | self.tile_ready, "swap", "a step begins whose weights are not in the array")

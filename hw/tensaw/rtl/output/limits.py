@@ -10,11 +10,11 @@ from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import OutputKind, Unit
 from tensaw.spec.limits import LIMITS
 
-__all__ = ["illegal_output_run"]
+__all__ = ["broken_output_rules"]
 
 
-def illegal_output_run(config: NpuConfig, run: Any) -> Value:
-    """1 if OUTPUT refuses the run ``run``, a view of ``run_layout(Unit.OUTPUT)``."""
+def broken_output_rules(config: NpuConfig, run: Any) -> Value:
+    """A bit for each rule: the run ``run``, a view of ``run_layout(Unit.OUTPUT)``, breaks it; OUTPUT refuses it."""
 
     def size(value: int | str) -> int:
         return getattr(config, value) if isinstance(value, str) else value
@@ -34,4 +34,4 @@ def illegal_output_run(config: NpuConfig, run: Any) -> Value:
             outside &= Cat(run[register.lower()][field] == int(choice) for choice in values).any()
         broken.append(outside)
     broken.append((run.run.kind == OutputKind.DRAIN) & (run.channels.last > run.channels.tile))
-    return Cat(broken).any()
+    return Cat(broken)

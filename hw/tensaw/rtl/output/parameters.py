@@ -90,30 +90,27 @@ class ParameterStore(wiring.Component):
         beat_bits = (beats_of(config) - 1).bit_length()
         depth = 2 << beat_bits
 
-        full = Signal(2)
+        both = Signal()  # sets are filled; sets are filled, and read, in turn
         write_set, read_set = Signal(), Signal()
         chunk = Signal(range(width + 1))
         row = self.rows.payload
-        last_chunk = Signal()
+        last_chunk = Signal(init=1)
         store = Signal()
         fills = Signal()
         m.d.comb += [
-            store.eq(self.rows.valid & ~full.bit_select(write_set, 1)),
+            store.eq(self.rows.valid & ~both),
             self.rows.ready.eq(store & last_chunk),
             fills.eq(self.rows.ready & row.last),
         ]
-        # Whether the set that is read is full: of all that a beat waits for, what came latest.
-        other = full.bit_select(~read_set, 1) | (fills & (write_set != read_set))
-        m.d.sync += self.filled.eq(Mux(self.release, other, self.filled | (fills & (write_set == read_set))))
+        m.d.sync += [
+            both.eq(~self.release & (both | (self.filled & fills))),
+            self.filled.eq(fills | Mux(self.release, both, self.filled)),
+            write_set.eq(write_set ^ fills),
+            read_set.eq(read_set ^ self.release),
+        ]
         with m.If(store):
-            m.d.sync += chunk.eq(chunk + 1)
-            with m.If(last_chunk):
-                m.d.sync += chunk.eq(0)
-                with m.If(row.last):
-                    m.d.sync += [full.bit_select(write_set, 1).eq(1), write_set.eq(~write_set)]
+            m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
         check(m, platform, ~self.release | self.filled, "release", "a set is freed that is not filled")
-        with m.If(self.release):
-            m.d.sync += [full.bit_select(read_set, 1).eq(0), read_set.eq(~read_set)]
 
         words = [_chunks(index * width // 4, width // 4, config) for index in range(4)]
         bytes_ = [_chunks(0, width, config)]
@@ -143,9 +140,14 @@ class ParameterStore(wiring.Component):
                             mask |= 1 << lane
                             first = index * width * 8 // unit
                             sources[lane][index << chunk_bits | number] = channel - first
-                        with m.If(here & (chunk == number)):
+                        if len(groups) > 1:
+                            now = here & (chunk == number)
+                            with m.If(now):
+                                m.d.comb += last_chunk.eq(number == len(groups) - 1)
+                        else:
+                            now = here
+                        with m.If(now):
                             m.d.comb += [
-                                last_chunk.eq(number == len(groups) - 1),
                                 beat.eq(channels[0] // lanes if channels else 0),
                                 ram.write_enable.eq(Cat(store & bool(mask >> lane & 1) for lane in range(lanes))),
                             ]

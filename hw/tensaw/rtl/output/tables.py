@@ -32,7 +32,7 @@ class TableLoader(wiring.Component):
     Members
     -------
     rows : In(stream of side_row_layout)
-        LOOKUP and EXPONENT rows in any order. Rows of other kinds are not looked at and not taken.
+        LOOKUP and EXPONENT rows in any order, and no others.
     write : Out(table_write_layout)
         To every copy of the tables.
 
@@ -60,12 +60,11 @@ class TableLoader(wiring.Component):
         bits = (words - 1).bit_length()
         place = Signal(bits)
         row = self.rows.payload
-        lookup, exponent = row.kind == SideKind.LOOKUP, row.kind == SideKind.EXPONENT
-        take = self.rows.valid & (lookup | exponent)
+        take, lookup = self.rows.valid, row.kind == SideKind.LOOKUP
         m.d.comb += [
             self.rows.ready.eq(take & (place == words - 1)),
             self.write.lookup.eq(take & lookup),
-            self.write.exponent.eq(take & exponent),
+            self.write.exponent.eq(take & ~lookup),
             self.write.address.eq(Cat(place, row.index)),
             self.write.word.eq(row.row.word_select(place, 32) if bits else row.row),
         ]

@@ -25,7 +25,7 @@ from tensaw.rtl.interfaces import (
 )
 from tensaw.rtl.output.fetch import OperandFetch
 from tensaw.rtl.output.lanes import Lanes
-from tensaw.rtl.output.limits import illegal_output_run
+from tensaw.rtl.output.limits import broken_output_rules
 from tensaw.rtl.output.parameters import ParameterStore, beats_of
 from tensaw.rtl.output.softmax import Softmax
 from tensaw.rtl.output.tables import TableLoader
@@ -55,8 +55,9 @@ class OutputUnit(wiring.Component):
     tokens : Out(TokenSignature)
         Tokens of Peer.OUTPUT. Given when the run's last byte can be read.
     side : In(stream of side_row_layout)
-        Channel parameters, taken while one of two sets is free, and tables, taken at any time: the program orders a
-        table's loading and its use by tokens. A run with QUANT.bias or QUANT.scale uses up one set for each tile.
+        Channel parameters, used while one of two sets is free, and tables, used at any time: the program orders a
+        table's loading and its use by tokens. A row is taken, into a register, when the one before it has been used. A
+        run with QUANT.bias or QUANT.scale uses up one set for each tile.
     vectors : In(stream of vector_layout)
         One accumulator vector for each position of a DRAIN run.
     read : Out(ReadPortSignature(requant_lanes)), write : Out(WritePortSignature)
@@ -68,14 +69,14 @@ class OutputUnit(wiring.Component):
     tag : Out(16), state : Out(UnitState)
         For the STALL register. WEIGHTS: waits for channel parameters; RESULTS: for accumulators.
     halt : In(1)
-        Starts no further run.
+        Starts no further run, from the cycle after the next on.
     error : Out(ErrorSignature)
         ILLEGAL_COMMAND, or ILLEGAL_VALUE for what tensaw.spec.limits refuses; held until reset, no run starts after it.
 
     Timing
     ------
     Without a second operand one beat of ``requant_lanes`` channels a cycle, over vectors, blocks and tiles without
-    gaps; a run follows the last one after two idle cycles if its words and tokens are there. With one, a beat in four
+    gaps; a run follows the last one after three idle cycles if its words and tokens are there. With one, a beat in four
     cycles. 11 cycles from a beat's vector to its write (28), 2 more until it can be read. A run that reads the
     scratchpad starts when all earlier writes can be read, and the next one when its last beat is in its last step.
 
@@ -134,15 +135,23 @@ class OutputUnit(wiring.Component):
         connect(m, flipped(self.words), port.words)
         connect(m, flipped(self.read), fetch.read)
 
-        # Side rows go to the parameters or to the tables.
+        # Side rows go through a register to the parameters or to the tables.
+        row = Signal(side_row_layout(config), reset_less=True)
+        is_parameter, is_table = Signal(), Signal()
         kind = self.side.payload.kind
-        is_table = (kind == SideKind.LOOKUP) | (kind == SideKind.EXPONENT)
+        table_comes = (kind == SideKind.LOOKUP) | (kind == SideKind.EXPONENT)
+        with m.If(self.side.ready):
+            m.d.sync += [
+                row.eq(self.side.payload),
+                is_parameter.eq(self.side.valid & ~table_comes),
+                is_table.eq(self.side.valid & table_comes),
+            ]
         m.d.comb += [
-            parameters.rows.payload.eq(self.side.payload),
-            parameters.rows.valid.eq(self.side.valid & ~is_table),
-            tables.rows.payload.eq(self.side.payload),
-            tables.rows.valid.eq(self.side.valid & is_table),
-            self.side.ready.eq(Mux(is_table, tables.rows.ready, parameters.rows.ready)),
+            parameters.rows.payload.eq(row),
+            parameters.rows.valid.eq(is_parameter),
+            tables.rows.payload.eq(row),
+            tables.rows.valid.eq(is_table),
+            self.side.ready.eq(Mux(is_parameter, parameters.rows.ready, ~is_table | tables.rows.ready)),
             lanes.table.eq(tables.write),
             softmax.table.eq(tables.write),
         ]
@@ -153,8 +162,9 @@ class OutputUnit(wiring.Component):
         active = Signal()  # there are some
         run = Signal(run_layout(Unit.OUTPUT))
         tag = Signal(16)  # of the latest run
+        there = Signal()  # the run on offer has its tokens
         starting = self._elaborate_start(
-            m, run, tag, stalled, unfinished[-1], active, walk, operand_walk, softmax, lanes, port
+            m, run, tag, stalled, unfinished[-1], active, there, walk, operand_walk, softmax, lanes, port
         )
         issue = self._elaborate_issue(m, run, stalled, walk, parameters, fetch, lanes, softmax, starting)
         m.d.comb += [
@@ -180,46 +190,60 @@ class OutputUnit(wiring.Component):
             unfinished.eq(unfinished + starting - finished),
             active.eq(starting | (active & ~(finished & (unfinished == 1)))),
         ]
-        self._elaborate_status(m, run, tag, active, walk, parameters, port)
+        self._elaborate_status(m, run, tag, active, there, walk, parameters, port)
         return m
 
     def _elaborate_start(
-        self, m: Module, run: data.View, tag: Signal, stalled: Signal, full: Value, active: Signal, walk: Walk,
-        operand_walk: Walk, softmax: Softmax, lanes: Lanes, port: CommandPort,
+        self, m: Module, run: data.View, tag: Signal, stalled: Signal, full: Value, active: Signal,
+        there: Signal, walk: Walk, operand_walk: Walk, softmax: Softmax, lanes: Lanes, port: CommandPort,
     ) -> Signal:  # fmt: skip
         """Takes runs, checks them, starts loops or softmax. Returns: a run was taken in the last cycle."""
         starting = Signal()
         failed = Signal()
         offered = port.run.payload
         # Reading the scratchpad: after all earlier writes.
-        reads = (offered.run.kind == OutputKind.SOFTMAX) | (offered.operand_step.operation != Operation.NONE)
-        free = (
-            ~stalled & ~starting & ~failed & ~walk.valid & ~softmax.busy & lanes.drained & ~full & ~(reads & active)
-        )  # fmt: skip
+        drains, softmaxes = offered.run.kind == OutputKind.DRAIN, offered.run.kind == OutputKind.SOFTMAX
+        combines = offered.operand_step.operation != Operation.NONE
+        free = ~stalled & ~starting & ~walk.valid & ~softmax.busy & lanes.drained & ~full
+        # Registered: another run may begin, and it still may in the cycle after; the one on offer has its tokens, which
+        # stay until they are taken.
+        may = Signal()
+        take = self.tokens.take
+        m.d.sync += [
+            may.eq(free & ~take & ~((softmaxes | combines) & active)),
+            there.eq(port.run.valid & self.tokens.take_ready & ~take & ~failed & ~self.halt),
+        ]
+        # Of what was on offer in the cycle before, which is still the same: what the run begins, which rules it breaks.
+        drains_next, combines_next, softmaxes_next = Signal(), Signal(), Signal()
+        rules = broken_output_rules(self._config, offered)
+        broken = Signal(len(rules))
+        m.d.sync += [
+            broken.eq(rules),
+            drains_next.eq(drains),
+            combines_next.eq(drains & combines),
+            softmaxes_next.eq(softmaxes),
+        ]
         illegal, drain, combine, normalise = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.tokens.take_mask.eq(Mux(port.run.valid, offered.run.wait, 0)),
-            port.run.ready.eq(free & self.tokens.take_ready & ~self.halt),
-            self.tokens.take.eq(port.run.valid & port.run.ready),
+            self.tokens.take_mask.eq(offered.run.wait),
+            take.eq(may & there),
+            port.run.ready.eq(take),
             walk.start.eq(drain),
             operand_walk.start.eq(combine),
             softmax.start.eq(normalise),
         ]
-        # What the run begins is known when it was taken.
-        refused = illegal_output_run(self._config, offered)
-        legal = self.tokens.take & ~refused
-        drains = offered.run.kind == OutputKind.DRAIN
+        legal = take & ~broken.any()
         m.d.sync += [
-            starting.eq(self.tokens.take),
-            illegal.eq(refused),
-            drain.eq(legal & drains),
-            combine.eq(legal & drains & (offered.operand_step.operation != Operation.NONE)),
-            normalise.eq(legal & (offered.run.kind == OutputKind.SOFTMAX)),
+            starting.eq(take),
+            illegal.eq(broken.any()),
+            drain.eq(legal & drains_next),
+            combine.eq(legal & combines_next),
+            normalise.eq(legal & softmaxes_next),
         ]
-        # Whether its tokens are there is known late: the registers are those of the run on offer before it is taken.
-        with m.If(free & port.run.valid):
+        # The registers are those of the run on offer before it is taken.
+        with m.If(may):
             m.d.sync += run.eq(offered)
-        with m.If(self.tokens.take):
+        with m.If(take):
             m.d.sync += tag.eq(offered.run.tag)
         with m.If(starting & illegal):
             m.d.sync += failed.eq(1)
@@ -242,8 +266,8 @@ class OutputUnit(wiring.Component):
                 shape.block_height.eq(run.block.height),
                 shape.block_width.eq(run.block.width),
             ]
+        m.d.sync += self.error.valid.eq(port.error.valid | failed)
         m.d.comb += [
-            self.error.valid.eq(port.error.valid | failed),
             self.error.code.eq(Mux(port.error.valid, port.error.code, ErrorCode.ILLEGAL_VALUE)),
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, tag)),
             self.error.address.eq(port.error.address),
@@ -380,8 +404,8 @@ class OutputUnit(wiring.Component):
         return finished
 
     def _elaborate_status(
-        self, m: Module, run: data.View, tag: Signal, active: Signal, walk: Walk, parameters: ParameterStore,
-        port: CommandPort,
+        self, m: Module, run: data.View, tag: Signal, active: Signal, there: Signal, walk: Walk,
+        parameters: ParameterStore, port: CommandPort,
     ) -> None:  # fmt: skip
         streamed = run.quant.bias | run.quant.scale
         m.d.comb += [
@@ -396,4 +420,4 @@ class OutputUnit(wiring.Component):
         with m.Elif(active):
             m.d.comb += self.state.eq(UnitState.RUNNING)
         with m.Elif(port.run.valid):
-            m.d.comb += self.state.eq(Mux(self.tokens.take_ready, UnitState.RUNNING, UnitState.TOKENS))
+            m.d.comb += self.state.eq(Mux(there, UnitState.RUNNING, UnitState.TOKENS))
