@@ -37,7 +37,7 @@ class BusAccess(wiring.Component):
     tick : In(1)
         An access that has not been answered from one tick to the next but one is given up.
     done : Out(1)
-        In one cycle: the access is over.
+        In one cycle: the access is over. From a register, as ``failed`` and ``lost``.
     read_data : Out(8 * bus_bytes)
         With ``done`` of a read; a register's value in the lowest 32 bits.
     failed : Out(1), lost : Out(1)
@@ -48,7 +48,7 @@ class BusAccess(wiring.Component):
 
     Timing
     ------
-    Three cycles and the bus's own. All valid signals come from registers. Reset: idle.
+    Four cycles and the bus's own. All valid signals come from registers. Reset: idle.
     """
 
     start: Signal
@@ -128,10 +128,10 @@ class BusAccess(wiring.Component):
         response = Signal(2)
         answered = Signal()
         m.d.comb += [
-            read.rready.eq(r & memory),
-            lite.rready.eq(r & self.registers),
-            write.bready.eq(b & memory),
-            lite.bready.eq(b & self.registers),
+            read.rready.eq(r & self.done & memory),
+            lite.rready.eq(r & self.done & self.registers),
+            write.bready.eq(b & self.done & memory),
+            lite.bready.eq(b & self.done & self.registers),
         ]
         with m.If(memory):
             m.d.comb += [
@@ -150,9 +150,12 @@ class BusAccess(wiring.Component):
             with m.If(b):
                 m.d.comb += response.eq(lite.bresp)
 
-        m.d.comb += [
-            self.lost.eq((r | b) & self.tick & late & ~answered),
-            self.done.eq(answered | self.lost),
+        # An answer stays where it is until it has been seen, and is taken with ``done``.
+        given_up = Signal()
+        m.d.comb += given_up.eq((r | b) & self.tick & late & ~answered & ~self.done)
+        m.d.sync += [
+            self.lost.eq(given_up),
+            self.done.eq(answered & ~self.done | given_up),
             self.failed.eq(answered & (response != OKAY)),
         ]
         with m.If(self.tick):

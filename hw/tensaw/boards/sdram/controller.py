@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from amaranth import Cat, Module, Mux, ResetSignal, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -114,8 +114,8 @@ class SdramMemory(wiring.Component):
         chip, clock, pins = self._chip, self._clock, self.pins
         length = 8 * self._config.bus_bytes // chip.data_bits
         # Words that are on their way from the chip arrive during the restart.
-        restart = Signal()
-        m.d.comb += restart.eq(ResetSignal() | self.restart)
+        restart = Signal(init=1)
+        m.d.sync += restart.eq(self.restart)
         beats = place(m, platform, "beats", AxiBeats, self._config, chip.size, reset=restart)
         wiring.connect(m, wiring.flipped(self.read), beats.read)
         wiring.connect(m, wiring.flipped(self.write), beats.write)
@@ -159,13 +159,14 @@ class SdramMemory(wiring.Component):
 
         open_banks, none_open = Signal(1 << chip.bank_bits), Signal()
         rows = [Signal(chip.row_bits, name=f"row{number}") for number in range(1 << chip.bank_bits)]
-        # The comparison with the open row takes a cycle of its own, during which nothing changes but by a restart: then
-        # either the word can be accessed, or its bank must be closed, or its row opened.
+        # The comparison with the open row takes a cycle of its own: then either the word can be accessed, or its bank
+        # must be closed, or its row opened. What a command has changed makes the comparison beside it void, and so does
+        # a restart.
         running, paused = self.ready, waiting["pause"]
         access, close, activate, issue = Signal(), Signal(), Signal(), Signal()
-        looking, is_open, hit = Signal(), Signal(), Signal()
+        looking, is_open, hit, void = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            looking.eq(beats.beats.valid & running & ~issue & ~due & ~restart),
+            looking.eq(beats.beats.valid & running & ~due & ~restart),
             is_open.eq(open_banks.bit_select(bank, 1)),
             hit.eq(
                 Cat(opened & (there == row) for opened, there in zip(open_banks, rows, strict=True)).bit_select(bank, 1)
@@ -176,6 +177,7 @@ class SdramMemory(wiring.Component):
             close.eq(looking & is_open & ~hit),
             activate.eq(looking & ~is_open),
             none_open.eq(open_banks == 0),
+            void.eq(issue),
         ]
 
         # What stands beside a NOP is of no matter, so that little hangs on whether a command is sent. What closes banks
@@ -231,7 +233,7 @@ class SdramMemory(wiring.Component):
 
         closable = Signal()
         m.d.comb += closable.eq(~waiting["active"] & ~waiting["written"])
-        with m.If(paused):
+        with m.If(paused | void):
             pass
         with m.Elif(access & beat.write):
             with m.If(~waiting["turn"]):
