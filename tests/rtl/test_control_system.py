@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from amaranth import Cat, Module, ResetInserter
+from amaranth import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
@@ -29,7 +29,9 @@ class System:
         self.module = m = Module()
         core = Module()
         self.registers = registers = m.submodules.registers = Registers(config)
-        m.submodules.core = ResetInserter(registers.core_reset)(core)
+        core_reset = Signal(init=1)
+        m.d.sync += core_reset.eq(registers.core_reset)
+        m.submodules.core = ResetInserter(core_reset)(core)
         self.read = read = core.submodules.read = ReadManager(config)
         self.write = write = core.submodules.write = WriteManager(config)
         sequencer = core.submodules.sequencer = Sequencer(config)

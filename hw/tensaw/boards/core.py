@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Out
 
@@ -15,8 +15,9 @@ from tensaw.boards.memory.share import AxiShare
 from tensaw.boards.memory.slice import AxiSlice
 from tensaw.boards.memory.spram import SpramMemory
 from tensaw.boards.sdram.controller import SdramMemory, SdramPinsSignature
+from tensaw.rtl.copies import copied
 from tensaw.rtl.npu import Npu
-from tensaw.rtl.shared import place
+from tensaw.rtl.shared import Block, place
 from tensaw.spec.link import Identity
 
 __all__ = ["PAD_CYCLES", "BoardCore"]
@@ -68,11 +69,14 @@ class BoardCore(wiring.Component):
         m = Module()
         identity, config = self._identity, self._identity.config
         link = place(m, platform, "link", HostLink, identity)
-        # A register of its own: so much hangs on it.
-        reset = Signal(init=1)
-        m.d.sync += reset.eq(link.reset)
-        npu: Any = place(m, platform, "npu", Npu, config, reset=reset)
-        share = place(m, platform, "share", AxiShare, config, reset=reset)
+        behind = Signal()  # what is behind the link is reset
+        m.d.comb += behind.eq(ResetSignal() | link.reset)
+
+        def block(name: str, kind: type[Block], *arguments: Any) -> Block:
+            return place(m, platform, name, kind, *arguments, reset=copied(m, platform, f"{name}_rst", behind))
+
+        npu: Any = block("npu", Npu, config)
+        share = block("share", AxiShare, config)
 
         memory: Any
         ready = Signal()
@@ -81,15 +85,15 @@ class BoardCore(wiring.Component):
             chip = self._memory.chip
             memory = place(m, platform, "memory", SdramMemory, config, chip, identity.clock, latency)
             wiring.connect(m, memory.pins, wiring.flipped(self.sdram))
-            m.d.comb += [memory.restart.eq(reset), ready.eq(memory.ready)]
+            m.d.comb += [memory.restart.eq(link.reset), ready.eq(memory.ready)]
         elif isinstance(self._memory, SinglePort):
-            memory = place(m, platform, "memory", SpramMemory, config, reset=reset)
+            memory = block("memory", SpramMemory, config)
             m.d.comb += ready.eq(1)
         else:
-            memory = place(m, platform, "memory", BlockMemory, config, self._memory.size, reset=reset)
+            memory = block("memory", BlockMemory, config, self._memory.size)
             m.d.comb += ready.eq(1)
         # From the link through the choice of the manager to the SDRAM's commands would be too long a way for a cycle.
-        between = place(m, platform, "between", AxiSlice, config, reset=reset)
+        between = block("between", AxiSlice, config)
         wiring.connect(m, share.read, between.read)
         wiring.connect(m, share.write, between.write)
         wiring.connect(m, between.memory_read, memory.read)

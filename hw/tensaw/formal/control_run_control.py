@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Mux, Signal, Value
 from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof
-from tensaw.rtl.control.run_control import _RESET_CYCLES, ERROR_SOURCES, RunControl
+from tensaw.rtl.control.run_control import _RESET_CYCLES, _RESET_WAY, ERROR_SOURCES, RunControl
 from tensaw.spec.registers import ErrorCode
 
 _MODULE = "tensaw.rtl.control.run_control"
@@ -24,9 +24,10 @@ _MODULE = "tensaw.rtl.control.run_control"
         Planted(_MODULE, "done.eq(self.done)]", "done.eq(self.done | done)]"),
         Planted(
             _MODULE,
-            "m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]",
-            "m.d.sync += [core_reset.eq(0), halt.eq(0)]",
+            "m.d.sync += [halt.eq(0), first.eq(1)]",
+            "m.d.sync += halt.eq(0)",
         ),
+        Planted(_MODULE, "with m.If(timer == _RESET_WAY):", "with m.If(timer == 0):"),
         Planted(
             _MODULE,
             "with m.Elif(stopping):\n                    m.d.sync += [halt.eq(1)",
@@ -48,7 +49,8 @@ def run_control(b: Bench) -> None:
         b.assume(port.code != 0)
     for name in ("start_request", "stop_request", "done", "bus_idle"):
         b.drive(getattr(dut, name), name)
-    b.assume(dut.bus_idle | ~(b.inside("dut.core_reset") | b.state("dut", "IDLE")))  # the managers are halted or reset
+    idle = b.state("dut", "IDLE") | b.state("dut", "RESET")
+    b.assume(dut.bus_idle | ~idle)  # the managers are halted or reset
 
     going, ended = Signal(), Signal()  # between start and end; between start and the cause of the end
     resetting = Signal()
@@ -80,13 +82,15 @@ def run_control(b: Bench) -> None:
         )
         b.prove(f"not{index}", ~(error & ~told & ~seen[index]) | (word == 0), "what was not told is 0")
     b.prove("kept", ~b.past(error & ~told) | (kept == found), "the first alone is left in the next cycle")
-    b.assume(~dut.core_reset | ~Cat(port.valid for port in ports).any())  # whoever could tell is in reset
+    timer = b.inside("dut.timer")
+    quiet = resetting & (timer < _RESET_WAY)
+    b.assume(~quiet | ~Cat(port.valid for port in ports).any())  # whoever could tell has been reset
     cause = going & ~ended & (error | stop | done)
     with m.If(begins):
         m.d.sync += resetting.eq(1)
-    with m.If(b.past(dut.core_reset) & ~dut.core_reset):
-        b.prove("starts", dut.start, "the run starts in the cycle after the reset")
-    released = resetting & dut.core_reset & (b.inside("dut.timer") == 0)
+    with m.If(b.past(resetting) & ~resetting):
+        b.prove("starts", dut.start, "the run starts when the reset has had its way")
+    released = resetting & (timer == 0)
     with m.If(released):
         m.d.sync += [resetting.eq(0), going.eq(1), ended.eq(0)]
     with m.If(cause & ~dut.finished):
@@ -95,7 +99,12 @@ def run_control(b: Bench) -> None:
         m.d.sync += going.eq(0)
         b.prove("in_run", going, "only a run ends")
     b.prove("one_end", ~(dut.finished & dut.failed), "it ends one way")
-    b.prove("reset", dut.core_reset == resetting, "the core is reset after a start and at no other time")
+    b.prove("resets", ~b.past(begins) | dut.core_reset, "a start resets the core")
+    b.prove("reset", dut.core_reset == (resetting & (timer >= _RESET_WAY)), "at once and at no other time")
+    b.prove("timer", ~resetting | (timer < _RESET_CYCLES), "for so long")
+    b.prove(
+        "way", ~dut.start | ~(dut.core_reset | b.past(dut.core_reset, _RESET_WAY)), "and some cycles before the run"
+    )
     b.prove("busy", dut.busy == (resetting | going), "busy from the start to the end")
     b.prove("running", dut.running == going, "running likewise, without the reset")
     b.prove("halt", dut.halt == ~(going & ~ended), "halted unless a run goes on")
@@ -115,8 +124,7 @@ def run_control(b: Bench) -> None:
         m.d.sync += [code.eq(first.code), tag.eq(first.tag), address.eq(first.address), unit.eq(unit_now)]
     with m.If(going & ~ended & stop & ~error):
         m.d.sync += code.eq(ErrorCode.STOPPED)
-    early = b.inside("dut.timer") == _RESET_CYCLES - 1
-    b.prove("quiet", ~resetting | early | ~error, "no error is left from before the reset")
+    b.prove("quiet", ~resetting | (timer != 0) | ~error, "no error is left from before the reset")
     b.prove("fresh", ~(going & ~ended & error) | ~told, "an error ends the run as soon as it is seen")
     b.prove("learning", learning == b.inside("dut.learning"), "the error is learned in the cycle after the halt")
     b.prove(

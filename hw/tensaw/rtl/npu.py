@@ -16,6 +16,7 @@ from tensaw.rtl.bus.write_manager import WriteManager
 from tensaw.rtl.control.registers import Registers
 from tensaw.rtl.control.sequencer import QUEUED_UNITS, Sequencer
 from tensaw.rtl.control.tokens import Tokens
+from tensaw.rtl.copies import copied
 from tensaw.rtl.dma.load import LoadDma
 from tensaw.rtl.dma.store import StoreDma
 from tensaw.rtl.dma.weight import WeightDma
@@ -73,7 +74,8 @@ class Npu(wiring.Component):
 
     Timing
     ------
-    One clock domain, synchronous reset. No combinational path from an input to an output.
+    One clock domain; synchronous reset, which every block takes a cycle later. No combinational path from an input to
+    an output.
     """
 
     def __init__(self, config: NpuConfig, trace: bool = False) -> None:
@@ -84,14 +86,15 @@ class Npu(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        registers = place(m, platform, "registers", Registers, config)
+        registers_rst = copied(m, platform, "registers_rst", ResetSignal())
+        registers = place(m, platform, "registers", Registers, config, reset=registers_rst)
 
         # Everything else is reset by a start, too, so that each run begins from the same state.
         core_rst = Signal()
         m.d.comb += core_rst.eq(ResetSignal() | registers.core_reset)
 
         def block(name: str, kind: type[Block], *arguments: Any) -> Block:
-            return place(m, platform, name, kind, *arguments, reset=core_rst)
+            return place(m, platform, name, kind, *arguments, reset=copied(m, platform, f"{name}_rst", core_rst))
 
         sequencer = block("sequencer", Sequencer, config)
         tokens = block("tokens", Tokens)

@@ -25,6 +25,9 @@ ERROR_SOURCES: dict[str, int] = {
 """Members that report errors, and the unit that ERROR names for each. Of simultaneous errors the earlier one counts."""
 
 _RESET_CYCLES = 4
+"""From the start's first cycle of reset to the run's first cycle."""
+_RESET_WAY = 2
+"""Those of them in which the reset has ended and is on its way to the last of the blocks."""
 _HALT_CYCLES = 8
 """Cycles after ``halt`` in which a burst may still be on its way to the managers' registers."""
 
@@ -43,9 +46,9 @@ class RunControl(wiring.Component):
     bus_idle : In(1)
         Read and write manager are idle.
     core_reset : Out(1)
-        Reset the whole core (all but the register port) for four cycles at the start of a run. The bus is idle then.
+        Reset the whole core (all but the register port) for two cycles at the start of a run. The bus is idle then.
     start : Out(1)
-        First cycle of the run, after the reset.
+        First cycle of the run, three cycles after the reset's last: on its way to the blocks it may take two registers.
     halt : Out(1)
         No unit may start anything: 1 unless a run is in progress, from two cycles after what ended it. After an error
         the core stays halted, as it was, until the next start.
@@ -138,8 +141,10 @@ class RunControl(wiring.Component):
             with m.State("RESET"):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == _RESET_WAY):
+                    m.d.sync += core_reset.eq(0)
                 with m.If(timer == 0):
-                    m.d.sync += [core_reset.eq(0), halt.eq(0), first.eq(1)]
+                    m.d.sync += [halt.eq(0), first.eq(1)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]

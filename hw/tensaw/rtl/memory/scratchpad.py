@@ -110,7 +110,7 @@ class Scratchpad(wiring.Component):
     Writes: rotated into a register, written one cycle later, so a read requested after the cycle of the write sees it;
     a read of the same word in that cycle (the array's: in the one before) returns undefined data, and who orders the
     two (tokens, row progress) must not let that happen.
-    Only the write registers are reset, not the contents.
+    Only what is asked for is reset, not the data nor the contents.
 
     Corner cases
     ------------
@@ -190,12 +190,12 @@ class Scratchpad(wiring.Component):
             taken = taken | wanted
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
-            lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}")
+            lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}", reset_less=True)
             first_bank = _after(m, span.bank, READ_LATENCY - 2, f"read_first{number}")
             first_lane = _after(m, span.offset, READ_LATENCY - 2, f"read_lane{number}")
             rotation = _after(m, first_lane, 2, f"read_rotation{number}")
             for lane in range(config.word_bytes):
-                bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}")
+                bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}", reset_less=True)
                 m.d.sync += [
                     bank_number.eq(first_bank + (lane < first_lane if lane + 1 < config.word_bytes else 0)),
                     lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
@@ -254,8 +254,8 @@ class Scratchpad(wiring.Component):
             together = sum((granted[b] for granted in grants[1:]), start=grants[0][b])
             check(m, platform, together <= 1, f"write_bank{b}", f"two ports write bank {b} at once")
             enable = Signal(size, name=f"bank{b}_enable")
-            row = Signal(len(bank.write_address), name=f"bank{b}_row")
-            value = Signal(size * 8, name=f"bank{b}_value")
+            row = Signal(len(bank.write_address), name=f"bank{b}_row", reset_less=True)
+            value = Signal(size * 8, name=f"bank{b}_value", reset_less=True)
             next_enable: Value = Signal(size, name=f"bank{b}_none")  # nobody: 0
             next_row, next_value = spans[-1].row_in(b), rotated[-1]
             for number in reversed(range(len(self.writes))):
@@ -270,7 +270,7 @@ class Scratchpad(wiring.Component):
 
 def _after(m: Module, value: Value, cycles: int, name: str) -> Value:
     for cycle in range(cycles):
-        register = Signal(len(value), name=f"{name}_d{cycle + 1}")
+        register = Signal(len(value), name=f"{name}_d{cycle + 1}", reset_less=True)
         m.d.sync += register.eq(value)
         value = register
     return value
