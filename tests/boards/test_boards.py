@@ -93,7 +93,7 @@ def test_default_configuration_is_accepted(board: Board) -> None:
 
     build = plan_build(board, load_config(board.configuration_source()))
     assert build.identity.board == board.name and len(build.identity.build) == 8
-    other = plan_build(board, NpuConfig(name="other", rows=5, columns=5, requant_lanes=1))
+    other = plan_build(board, PRESETS["nano"].replace(name="other", rows=5))
     assert other.identity.build != build.identity.build
 
 
@@ -158,6 +158,19 @@ def test_a_clock_that_cannot_be_made() -> None:
         ("icebreaker", {}, PRESETS["large"], "The memory of icebreaker is 8 bytes wide, but bus_bytes of the"),
         ("ulx3s-85f", {}, NpuConfig(address_width=24), "has 33,554,432 bytes, but address_width 24 of the"),
         ("ulx3s-85f", {}, NpuConfig(address_width=40), "The host link addresses 32 bits, but address_width of the"),
+        (
+            "icebreaker",
+            {},
+            PRESETS["small"],
+            "icebreaker has the serial core, whose columns is at most 4, but",
+        ),
+        ("icebreaker", {}, PRESETS["nano"].replace(rows=9), "but rows of the configuration 'nano' is 9: set rows=8."),
+        (
+            "icebreaker",
+            {},
+            PRESETS["nano"].replace(scratchpad_bytes=1 << 17),
+            "whose scratchpad_bytes is at most 65,536, but scratchpad_bytes of the configuration 'nano' is 131,072",
+        ),
         ("icebreaker", {"baud": 4_000_000}, PRESETS["nano"], "4,000,000 baud, which needs a clock of at least 24 MHz"),
     ],
 )

@@ -46,8 +46,7 @@ def test_cells_of_a_gowin() -> None:
 def test_memory_is_counted_before_synthesis() -> None:
     for board in BOARDS.values():
         usage = estimate_memory(board, load_config(board.configuration_source()))
-        # What is meant for the iCEBreaker does not fit it yet, see docs/boards.md.
-        assert (0 < usage.used <= usage.available) == (board.name != "icebreaker"), board.name
+        assert 0 < usage.used <= usage.available, board.name
     assert estimate_memory(BOARDS["ulx3s-85f"], PRESETS["large"]).used > 208
 
 

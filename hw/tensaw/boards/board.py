@@ -26,7 +26,7 @@ class BlockRam:
 
 @dataclass(frozen=True)
 class SinglePort:
-    """The four single-port blocks of an iCE40UP5K."""
+    """The four single-port blocks of an iCE40UP5K. With the serial core two of them are its scratchpad."""
 
     size: int = 131_072
 
@@ -68,9 +68,11 @@ class Board:
     memory and link that is aimed at. ``lights`` of the ``lights_low`` kind shine when low.
 
     ``resources`` are what the device has, under the names of a build's report. ``constraints`` is the name of a file in
-    the folder ``constraints``. ``platform`` names the class of amaranth-boards whose pins it must agree with, and
-    ``platform_pins`` which of its resources are which ports; None where there is none, and then ``pin_source`` says
-    where the pins come from. ``configuration`` is the preset (or the file beside this one) that is meant for it.
+    the folder ``constraints``. ``core`` says which implementation of the NPU it holds: that of tensaw.rtl, or that of
+    tensaw.serial, which runs the same programs, slowly. ``platform`` names the class of amaranth-boards whose pins it
+    must agree with, and ``platform_pins`` which of its resources are which ports; None where there is none, and then
+    ``pin_source`` says where the pins come from. ``configuration`` is the preset (or the file beside this one) that is
+    meant for it.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Board:
     program: str
     buffer_bytes: int = 2048
     payload_bytes: int = 1024
+    core: Literal["parallel", "serial"] = "parallel"
     platform: str | None = None
     platform_pins: Mapping[str, str] = field(default_factory=dict)
     pin_source: str = ""
@@ -125,6 +128,8 @@ class Board:
                 f"The memory of {self.name} is 8 bytes wide, but bus_bytes of the configuration {config.name!r} is "
                 f"{config.bus_bytes}: set bus_bytes=8."
             )
+        if self.core == "serial":
+            self._check_serial(config)
         if self.memory.size > 1 << config.address_width:
             raise InputError(
                 f"The memory of {self.name} has {self.memory.size:,} bytes, but address_width {config.address_width} "
@@ -145,6 +150,16 @@ class Board:
                 f"At {clock / 1e6:g} MHz there is no moment at which the data of {self.name}'s SDRAM are stable for "
                 "sure: choose a lower --clock."
             )
+
+    def _check_serial(self, config: NpuConfig) -> None:
+        """What the serial core is made for."""
+        for name, most in (("columns", 4), ("rows", 8), ("scratchpad_bytes", 65_536)):
+            value = getattr(config, name)
+            if value > most:
+                raise InputError(
+                    f"{self.name} has the serial core, whose {name} is at most {most:,}, but {name} of the "
+                    f"configuration {config.name!r} is {value:,}: set {name}={most}."
+                )
 
     def ports(self) -> list[Port]:
         """All ports of the top module."""

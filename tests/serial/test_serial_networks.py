@@ -1,0 +1,90 @@
+"""Networks on the serial core: every byte of memory as the golden models leave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tensaw.compiler.frontends import load
+from tensaw.compiler.pipeline import CompileOptions, compile_graph
+from tensaw.harness.serial_core import MEMORY_BYTES, SerialDevice
+from tensaw.model.machine import Machine
+from tensaw.regress.bench import prepare
+from tensaw.regress.cases import Case
+from tensaw.runtime.driver import Driver
+from tensaw.runtime.placement import place_on_board
+from tensaw.spec.config import PRESETS, NpuConfig
+from tensaw.spec.errors import InputError, UnsupportedError
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+NANO = PRESETS["nano"]
+ODD = NANO.replace(name="odd", rows=7, columns=3, scratchpad_bytes=2048, acc_entries=16, queue_depth=16)
+"""Two groups of taps, a column that is not there, and so little room that nearly everything is tiled."""
+CASES = 40
+SEED = 2711
+
+
+@dataclass(frozen=True)
+class OddCase(Case):
+    """A case for a configuration without a name."""
+
+    @property
+    def config(self) -> NpuConfig:  # type: ignore[override]
+        return ODD
+
+
+def run_case(device: SerialDevice, case: Case) -> dict[str, int] | None:
+    """Run it and compare; None where it cannot be compiled or has no room."""
+    try:
+        program, placement, before, expected = prepare(case)
+        place = place_on_board(program, 0, MEMORY_BYTES)
+    except (UnsupportedError, InputError):
+        return None
+    memory = np.random.default_rng(case.index).integers(0, 256, MEMORY_BYTES, np.uint8)
+    wanted = memory.copy()
+    for here, there, size in zip(place.regions, placement.regions, place.sizes, strict=True):
+        there -= placement.base
+        memory[here : here + size] = before[there : there + size]
+        wanted[here : here + size] = expected[there : there + size]
+    device.write_memory(0, memory)
+    driver = Driver(device, program, place)
+    driver.open()
+    counters = driver.run()
+    found = device.read_memory(0, MEMORY_BYTES)
+    assert (found == wanted).all(), (case.index, str(case), int(np.flatnonzero(found != wanted)[0]))
+    assert counters["cycles"] <= device.cycles <= counters["cycles"] + 100
+    assert counters["output_busy"] <= counters["cycles"]
+    return counters
+
+
+@pytest.mark.parametrize("kind", [Case, OddCase])
+def test_random_networks(devices: Any, kind: type[Case]) -> None:
+    """The regression's, on 4 × 4 and on 7 × 3 elements; compile options are drawn, too."""
+    done = [run_case(devices(NANO if kind is Case else ODD), kind(SEED, index, ("nano",))) for index in range(CASES)]
+    assert sum(counters is not None for counters in done) >= CASES * 3 // 4
+    assert any(counters and counters["output_busy"] for counters in done)
+    assert any(counters and counters["bytes_read"] for counters in done)
+
+
+def test_digits(devices: Any) -> None:
+    """The example, several images without a reset between them."""
+    graph = load(DIGITS / "digits_int8.tflite")
+    program = compile_graph(graph, NANO, CompileOptions())
+    images = np.load(DIGITS / "digits_images.npz")["image"]
+    device = devices(NANO)
+    place = place_on_board(program, 0, MEMORY_BYTES)
+    driver = Driver(device, program, place)
+    driver.open()
+    (source,), (sink,) = program.inputs, program.outputs
+    for number in (3, 141, 90):
+        image = images[number].reshape(source.shape)
+        expected = Machine(NANO).run(program, {source.tensor: image})[sink.tensor]
+        device.write_memory(place.regions[source.region] + source.offset, image.view(np.uint8).ravel())
+        counters = driver.run()
+        found = device.read_memory(place.regions[sink.region] + sink.offset, expected.size)
+        assert (found.view(np.int8) == expected.ravel()).all(), number
+        assert counters["bytes_read"] == image.size and counters["bytes_written"] == expected.size
