@@ -105,6 +105,9 @@ class ArrayBench(Bench):
                 return rng.choice([-128, 127], size)
             return rng.integers(-128, 128, size)
 
+        if not self.lanes:  # weights are not reset
+            for row in range(config.rows):
+                await self.nothing(row)
         for _ in range(steps):
             order = rng.permutation(config.rows)[: self.choose(1, config.rows, self.integers(1, config.rows))]
             cover_rows("one" if len(order) == 1 else "all" if len(order) == config.rows else "some")
@@ -128,15 +131,20 @@ class ArrayBench(Bench):
                     cover_values(self.choose("-128 * -128", "-128 * 127"))
                 await self.clocks()
 
+    async def nothing(self, row: int | None) -> None:
+        """A cycle without activations, in which a row's weights become 0."""
+        config = self.config
+        self.load(row, np.zeros(config.columns, int))
+        self.step(
+            np.zeros(config.rows, int), np.zeros((config.groups, config.columns), int),
+            np.zeros(config.groups, bool), False,
+        )  # fmt: skip
+        await self.clocks()
+
     async def drain(self) -> None:
         config = self.config
         for _ in range(self.constants["latency"] + config.taps):
-            self.load(None, np.zeros(config.columns, int))
-            self.step(
-                np.zeros(config.rows, int), np.zeros((config.groups, config.columns), int),
-                np.zeros(config.groups, bool), False,
-            )  # fmt: skip
-            await self.clocks()
+            await self.nothing(None)
         assert self.board.count >= len(self.lanes) - self.constants["latency"] - config.taps
 
 

@@ -121,7 +121,7 @@ class LoaderBench(Bench):
             ports.swap.set(int(swap))
             await self.edge
             now = self.cycle - 1
-            select, row = ports.weight_select.get(), ports.weight_row.get()
+            select = ports.weight_select.get()
             if swaps and swaps[0] + latency == now:
                 last_swap = swaps.pop(0) + latency
                 self.take_step({number: row for number, (_, row) in loaded.items()})
@@ -131,7 +131,7 @@ class LoaderBench(Bench):
                 number = select.bit_length() - 1
                 assert number not in loaded, f"row {number} loaded twice before a swap"
                 assert now >= last_swap + number, f"row {number} overtakes the swap"
-                loaded[number] = now, row
+                loaded[number] = now, ports.weight_row.get()
             if swap:
                 swaps.append(now)
             self.reads_check()
@@ -240,7 +240,8 @@ async def whole_loops(bench: LoaderBench) -> None:
 async def many_rows(bench: LoaderBench) -> None:
     """A run that keeps more rows than a byte can count; each is read again in the next block."""
     run = random_run(bench, Mode.CONV, height=1, width=2, block_height=1, block_width=1, tiles=1)
-    run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"], run["KERNEL_X"]["chunks"] = 5, 2, bench.integers(100, 120)
+    most = min(bench.integers(100, 120), bench.config.weight_rows // 10)  # as many as the ring may hold
+    run["KERNEL_Y"]["steps"], run["KERNEL_X"]["steps"], run["KERNEL_X"]["chunks"] = 5, 2, most
     run["WEIGHTS"] |= {"rows": 1, "free": 0}
     await go(bench, [run], "never", "never", "never")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof, transfer
@@ -29,9 +29,10 @@ _HALF = _CONFIG.acc_half
         Planted(_MODULE, "Cat(again(read), again(adding)", "Cat(again(read), again(added)"),
         Planted(_MODULE, "Cat(1, read.valid, ~read.first", "Cat(0, read.valid, ~read.first"),
         Planted(_MODULE, "added.valid & added.last", "adding.valid & adding.last"),
-        Planted(_MODULE, "(take_index != available) & room)", "(take_index != available))"),
+        Planted(_MODULE, "take.eq(some & room)", "take.eq(some)"),
+        Planted(_MODULE, "Mux(up, ~some, waiting == 2)", "Mux(up, ~some, 0)"),
         Planted(_MODULE, "with m.If(read.first):", "with m.If(read.last):"),
-        Planted(_MODULE, "take_half.eq(~take_half)]", "take_half.eq(take_half)]"),
+        Planted(_MODULE, "take_half.eq(~take_half)", "take_half.eq(take_half)"),
     ),
 )
 def accumulators(b: Bench) -> None:
@@ -149,19 +150,19 @@ def accumulators(b: Bench) -> None:
     b.prove_stream(dut.vectors, "vectors")
 
     # What the block's registers mean.
-    ended = b.inside("dut.ended")
-    finished = [Mux(ended[number], 0, b.inside(f"dut.finished{number}")) for number in range(2)]
-    complete, promised = b.inside("dut.complete") & ~ended, b.inside("dut.promised")
-    b.prove("ended", ~(ended.bit_select(half, 1) | ended.all()), "counts end while the other half is read")
+    waiting, others = b.inside("dut.waiting"), b.inside("dut.others")
+    available, promised = index + waiting, b.inside("dut.promised")
+    finished = [Mux(half == number, available, others) for number in range(2)]
+    whole, others_whole = b.inside("dut.complete"), b.inside("dut.others_complete")
+    complete = Cat(Mux(half == number, whole, others_whole) for number in range(2))
     pending = b.inside("dut.pending")
-    available, others = Mux(half, finished[1], finished[0]), Mux(half, finished[0], finished[1])
-    waiting = available - index
+    b.prove("some", b.inside("dut.some") == (waiting != 0), "whether positions wait is known beside their number")
+    b.prove("one", b.inside("dut.one") == (waiting == 1), "and whether it is one")
     b.prove("bounded", promised <= queue.depth, "no more are read than the queue has room for")
     b.prove("promised", promised == queue.level + pending, "positions that are read are counted")
     b.prove("room", b.inside("dut.room") == (promised != queue.depth), "whether one more would have is known")
     b.prove("offered", dut.vectors.valid == (queue.level != 0), "what is in the queue is on offer")
     b.prove("inside", order.inside == promised + waiting + others, "the others are in memory")
-    b.prove("index", index <= available, "none is read before it is finished")
     turned = turn == half ^ dut.busy[0] ^ dut.busy[1]
     b.prove("turn", turned & (dut.busy.bit_select(half, 1) | ~dut.busy.bit_select(~half, 1)), "halves empty in turn")
     b.prove("going", ~going | (dut.busy.bit_select(filling, 1) & (filling == ~turn)), "the last one opened is filled")
@@ -172,8 +173,8 @@ def accumulators(b: Bench) -> None:
         fills = going & (filling == number)
         name = ("even_half", "odd_half")[number]
         b.prove(f"{name}_count", ~fills | (upcoming == finished[number] + lasts), "positions finished are counted")
-        whole = dut.busy[number] == (fills | finals | complete[number])
-        b.prove(f"{name}_busy", whole, "a half is busy until all its positions have left")
+        busy = dut.busy[number] == (fills | finals | complete[number])
+        b.prove(f"{name}_busy", busy, "a half is busy until all its positions have left")
         once = ~(fills & (finals | complete[number])) & ~(finals & complete[number])
         b.prove(f"{name}_once", once, "a block ends once")
         b.prove(f"{name}_some", ~complete[number] | (finished[number] != 0), "a whole block has positions")
@@ -188,9 +189,8 @@ def accumulators(b: Bench) -> None:
             b.prove(f"{name}_{which}", ~one | (sound & marks), "what is on its way is not finished")
             older = older + (one & stage.last)
             ended = ended | (one & stage.final)
-    left = dut.busy.bit_select(half, 1) & complete.bit_select(half, 1) & (index == available)
+    left = dut.busy.bit_select(half, 1) & whole & (waiting == 0)
     b.prove("done", ~left, "and then no more")
-    b.prove("following", b.inside("dut.following_index") == index + 1, "the index of the next one is known")
     # The older block's positions are in front of the younger one's.
     young = Value.cast(0)
     for stage, which in zip(stages, ("added", "adding", "read"), strict=True):
@@ -198,7 +198,7 @@ def accumulators(b: Bench) -> None:
         b.prove(f"{which}_turn", ~(old & young), "blocks do not overtake each other")
         young = young | (stage.valid & (stage.half != half))
     old_left = reduce(or_, (stage.valid & (stage.half == half) for stage in stages))
-    b.prove("others", (others == 0) | (complete.bit_select(half, 1) & ~old_left), "nor in memory")
+    b.prove("others", ((others == 0) & ~others_whole) | (whole & ~old_left), "nor in memory")
 
     # Where the picked position is.
     where = b.inside("dut.queue.consume") + order.ahead

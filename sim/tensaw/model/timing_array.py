@@ -149,7 +149,8 @@ class ArrayUnit:
         """Padding behind a run's last tile; the loader can take the next run. ``position``: the weight row behind."""
         if shape.free:
             if pad := shape.weights["pad"]:
-                yield from self._load(cursor, position + pad - 1, 1, False)
+                # What is there is known a cycle later, and looked at when the last row has been freed.
+                cursor = max(cursor + 2, 1 + (yield from self._load(cursor, position + pad - 1, 1, False)))
                 self._ring.free(cursor, cursor, pad)
                 self._bus.look(cursor + 3)
             self._tail = position + pad

@@ -125,11 +125,13 @@ class Accumulators(wiring.Component):
             newest.eq(Mux(following[0], Cat(1, read.valid, ~read.first, read.valid & ~read.first), 0)),
             larger.eq(read.maximum & ~read.first),
         ]
-        total, before, earlier = (Signal(vector_layout(config), name=name) for name in ("total", "before", "earlier"))
+        total, before, earlier = (
+            Signal(vector_layout(config), name=name, reset_less=True) for name in ("total", "before", "earlier")
+        )
         m.d.sync += [before.eq(total), earlier.eq(before)]
         for column in range(config.columns):
             new = self.sums[column]
-            picked, old = (Signal(signed(32), name=f"{name}{column}") for name in ("picked", "old"))
+            picked, old = (Signal(signed(32), name=f"{name}{column}", reset_less=True) for name in ("picked", "old"))
             stored = Mux(following[2], earlier[column], accumulated.read_data[32 * column :][:32])
             m.d.sync += picked.eq(Mux(following[1], before[column], stored))
             with m.If(read.first):
@@ -150,17 +152,16 @@ class Accumulators(wiring.Component):
             accumulated.read_address.eq(entry(self.control.half, self.control.index)),
         ]
 
-        # Blocks: how many positions of each half are finished, and whether all are.
-        finished = [Signal(range(config.acc_half + 1), name=f"finished{half}") for half in range(2)]
-        complete = Signal(2)
+        # Positions finished and not taken, of the half that is taken from and of the other one; whether they are all
+        # that the block still has.
+        waiting, others = (Signal(range(config.acc_half + 1), name=name) for name in ("waiting", "others"))
+        complete = Signal()
+        others_complete = Signal()
+        some = Signal()  # are waiting; one is: known beside the count
+        one = Signal()
         take_half = Signal()
         take_index = Signal(range(config.acc_half + 1))
-        following_index = Signal(range(config.acc_half + 2), init=1)
         for half in range(2):
-            with m.If(added.valid & added.last & (added.half == half)):
-                m.d.sync += finished[half].eq(finished[half] + 1)
-                with m.If(added.final):
-                    m.d.sync += complete[half].eq(1)
             with m.If(self.open & (self.open_half == half)):
                 m.d.sync += self.busy[half].eq(1)
 
@@ -174,10 +175,8 @@ class Accumulators(wiring.Component):
         take = Signal()
         leave = Signal()
         done = Signal()  # the block's last position is taken
-        available = Signal(range(config.acc_half + 1))
         m.d.comb += [
-            available.eq(Mux(take_half, finished[1], finished[0])),
-            take.eq((take_index != available) & room),
+            take.eq(some & room),
             leave.eq(self.vectors.ready & offered),
             output.read_enable.eq(take),
             output.read_address.eq(entry(take_half, take_index)),
@@ -187,7 +186,7 @@ class Accumulators(wiring.Component):
             self.vectors.payload.eq(queue.r_data),
             self.vectors.valid.eq(offered),
             still_promised.eq(promised + take - leave),
-            done.eq((following_index == available) & Mux(take_half, complete[1], complete[0]) & room),
+            done.eq(take & one & complete),
         ]
         m.d.sync += [
             pending.eq(take),
@@ -196,16 +195,30 @@ class Accumulators(wiring.Component):
             room.eq(still_promised != _QUEUE),
         ]
         with m.If(take):
-            m.d.sync += [take_index.eq(following_index), following_index.eq(following_index + 1)]
+            m.d.sync += take_index.eq(Mux(done, 0, take_index + 1))
         with m.If(done):
-            m.d.sync += [take_index.eq(0), following_index.eq(1), take_half.eq(~take_half)]
-            m.d.sync += self.busy.bit_select(take_half, 1).eq(0)
-        # The counts that are done with end a cycle later, in which the other half's count.
-        ended = Signal(2)
-        m.d.sync += ended.eq(Cat(done & ~take_half, done & take_half))
-        for half in range(2):
-            with m.If(ended[half]):
-                m.d.sync += [finished[half].eq(0), complete[half].eq(0)]
+            m.d.sync += [take_half.eq(~take_half), self.busy.bit_select(take_half, 1).eq(0)]
+
+        # One counter counts up, down, or goes on from the other half's.
+        up, down, mine = Signal(), Signal(), Signal()
+        finishes = Signal()  # a position is finished
+        ends = Signal()  # a block's last position is finished
+        m.d.comb += [
+            finishes.eq(added.valid & added.last),
+            mine.eq(added.half == take_half),
+            up.eq(finishes & (mine ^ done)),
+            down.eq(take & ~done),
+            ends.eq(finishes & added.final),
+        ]
+        change = Cat(up ^ down, (down & ~up).replicate(len(waiting) - 1))
+        m.d.sync += [
+            waiting.eq(Mux(done, others, waiting) + change),
+            others.eq(Mux(done, 0, others + (finishes & ~mine))),
+            complete.eq(Mux(done, others_complete, complete) | (ends & (mine ^ done))),
+            others_complete.eq(~done & (others_complete | (ends & ~mine))),
+            some.eq(up | Mux(done, others != 0, some & ~(take & one))),
+            one.eq(Mux(done, others == ~up, Mux(take ^ up, Mux(up, ~some, waiting == 2), one))),
+        ]
 
         free = ~self.open | ~self.busy.bit_select(self.open_half, 1)
         check(m, platform, free, "open", "a block is opened in a half that still holds one")
@@ -214,5 +227,5 @@ class Accumulators(wiring.Component):
         inside = ~self.control.valid | (self.control.index < config.acc_half)
         check(m, platform, inside, "index", "a position lies beyond its half")
         check(m, platform, ~pending | queue.w_rdy, "room", "a vector was read for which the queue has no room")
-        check(m, platform, take_index <= available, "unfinished", "a position leaves before it is finished")
+        check(m, platform, some == (waiting != 0), "unfinished", "a position leaves before it is finished")
         return m

@@ -92,25 +92,31 @@ class Aligner(wiring.Component):
             low, high = rotated[0][8 * (lane % size) :][:8], rotated[1][8 * (lane % size) :][:8]
             return Mux(first_word[lane] | ~slot.pair, low, high)
 
+        # Not reset: what the array makes of data without a position goes to no accumulator.
+        lanes, columns, seconds = (
+            Signal.like(port, name=name, reset_less=True)
+            for name, port in (("lane", self.lanes), ("column", self.columns), ("second", self.seconds))
+        )
+        m.d.comb += [self.lanes.eq(lanes), self.columns.eq(columns), self.seconds.eq(seconds)]
         for row in range(config.rows):
             with m.If(~slot.rows[row]):
-                m.d.sync += self.lanes[row].eq(0)
+                m.d.sync += lanes[row].eq(0)
             with m.Else():
-                m.d.sync += self.lanes[row].eq(Mux(slot.row_valid[0] & exists[row], vector(row).as_signed(), slot.pad))
+                m.d.sync += lanes[row].eq(Mux(slot.row_valid[0] & exists[row], vector(row).as_signed(), slot.pad))
         for group in range(config.groups):
             for column in range(config.columns):
                 source = vector(column) if group == 0 else rotated[group][8 * column :][:8]
                 with m.If(~slot.groups[group]):
-                    m.d.sync += self.columns[group][column].eq(0)
+                    m.d.sync += columns[group][column].eq(0)
                 with m.Else():
-                    m.d.sync += self.columns[group][column].eq(
+                    m.d.sync += columns[group][column].eq(
                         Mux(slot.row_valid[group] & exists[column], source.as_signed(), slot.pad)
                     )
                 further = self.words[3 + group][8 * column :][:8]
                 with m.If(~(slot.groups[group] & slot.second)):
-                    m.d.sync += self.seconds[group][column].eq(0)
+                    m.d.sync += seconds[group][column].eq(0)
                 with m.Else():
-                    m.d.sync += self.seconds[group][column].eq(
+                    m.d.sync += seconds[group][column].eq(
                         Mux(slot.row_valid[group] & slot.second_exists, further.as_signed(), slot.pad)
                     )
         return m

@@ -217,7 +217,7 @@ class Feeder(wiring.Component):
 
         # The last position's bytes are asked for three cycles after it was issued; only then may others overwrite them,
         # who cannot be quicker than the reading.
-        finished = _after(m, issue & loops.position.run_end, 3, "finished")
+        finished = _after(m, issue & loops.position.run_end, 3, "finished", reset_less=False)
         finished_mask = _after(m, loops.held.run.signal, 3, "finished_mask")
         m.d.comb += [
             self.give.eq(finished | (table_running & self.table_done)),
@@ -348,10 +348,11 @@ class Feeder(wiring.Component):
 
         # Stage 1. The run's fields still belong to this position here and in stage 2, no further.
         valid1 = Signal()
-        product1, along1 = Signal(address), Signal(address)
-        x1, y1 = Signal(signed(26)), Signal(signed(18))
-        right1, under1 = Signal(signed(27)), Signal(signed(19))  # bytes and rows from here to the window's end
-        second_x1, second_right1 = Signal(signed(27)), Signal(signed(28))
+        product1, along1 = (Signal(address, name=name, reset_less=True) for name in ("product1", "along1"))
+        x1, y1 = Signal(signed(26), reset_less=True), Signal(signed(18), reset_less=True)
+        # Bytes and rows from here to the window's end.
+        right1, under1 = Signal(signed(27), reset_less=True), Signal(signed(19), reset_less=True)
+        second_x1, second_right1 = Signal(signed(27), reset_less=True), Signal(signed(28), reset_less=True)
         row_number = Signal(address)  # modulo what addresses are counted by, as an unsigned factor
         m.d.comb += row_number.eq(position.row_y)
         m.d.sync += [
@@ -367,22 +368,24 @@ class Feeder(wiring.Component):
         ]
 
         # Stage 2. Of lanes only the low bits count where the others do not decide already.
-        base, along, second_along = Signal(address), Signal(address), Signal(address)
-        pairs2 = Signal()
+        base, along, second_along = (
+            Signal(address, name=name, reset_less=True) for name in ("base", "along", "second_along")
+        )
+        pairs2 = Signal(reset_less=True)
         # A run of more groups than the array has is refused: what would serve their slots stays away.
-        rows = [Signal(address, name=f"group{group}_row") for group in range(config.groups)]
-        passed = Signal(lane_bits)  # lanes left of the window, less one
-        left, far_left = Signal(), Signal()
-        there = Signal(lane_bits)  # lanes before the window's end
-        near_end, beyond = Signal(), Signal()
-        wanted = Signal(range(width + 1))
+        rows = [Signal(address, name=f"group{group}_row", reset_less=True) for group in range(config.groups)]
+        passed = Signal(lane_bits, reset_less=True)  # lanes left of the window, less one
+        left, far_left = Signal(reset_less=True), Signal(reset_less=True)
+        there = Signal(lane_bits, reset_less=True)  # lanes before the window's end
+        near_end, beyond = Signal(reset_less=True), Signal(reset_less=True)
+        wanted = Signal(range(width + 1), reset_less=True)
         enable2 = Signal(3)
         several = run.run.groups[1], run.run.groups.all()  # there is a second group, a third one
-        rows_wanted, by_row = Signal(range(config.rows + 1)), Signal()
+        rows_wanted, by_row = Signal(range(config.rows + 1), reset_less=True), Signal(reset_less=True)
         by_column = Cat(
             (depthwise & (run.run.groups > group)) | (pool if group == 0 else 0) for group in range(config.groups)
         )
-        registered = Signal(slot_layout(config), name="registered_slot")
+        registered = Signal(slot_layout(config), name="registered_slot", reset_less=True)
         m.d.sync += [
             base.eq(product1 + along1),
             along.eq(along1),
@@ -411,10 +414,10 @@ class Feeder(wiring.Component):
             m.d.sync += [registered.row_valid[group].eq((y >= 0) & (under > 0)), rows[group].eq(product1 + further)]
 
         # Stage 3.
-        slot = Signal(slot_layout(config))
+        slot = Signal(slot_layout(config), reset_less=True)
         slots = 3 + config.groups
         enable = Signal(slots)
-        addresses = [Signal(address, name=f"address{number}") for number in range(slots)]
+        addresses = [Signal(address, name=f"address{number}", reset_less=True) for number in range(slots)]
         by_rows = ~registered.pair
         exists = [
             (~left | (~far_left & (passed < lane if lane else 0)))
@@ -466,6 +469,7 @@ class Feeder(wiring.Component):
         ]
 
         control = Signal(accumulate_layout(config))
+        kept = _after(m, control.valid, self.LATENCY, "kept", reset_less=False)
         m.d.comb += [
             control.valid.eq(issue & position.keep),
             control.half.eq(position.half),
@@ -476,16 +480,16 @@ class Feeder(wiring.Component):
             control.maximum.eq(run.run.maximum),
         ]
         m.d.comb += [
-            self.control.as_value().eq(_after(m, control.as_value(), self.LATENCY, "control")),
-            self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column")),
+            self.control.as_value().eq(Cat(kept, _after(m, control.as_value()[1:], self.LATENCY, "control"))),
+            self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column", reset_less=False)),
             self.pairs.eq(_after(m, pairs, self.LATENCY, "pairs")),
-            self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap")),
+            self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap", reset_less=False)),
         ]
 
 
-def _after(m: Module, value: Value, cycles: int, name: str) -> Value:
+def _after(m: Module, value: Value, cycles: int, name: str, reset_less: bool = True) -> Value:
     for cycle in range(cycles):
-        register = Signal.like(Value.cast(value), name=f"{name}_d{cycle + 1}")
+        register = Signal.like(Value.cast(value), name=f"{name}_d{cycle + 1}", reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value

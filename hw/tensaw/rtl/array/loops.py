@@ -54,7 +54,7 @@ class _Countdown:
     """Counts what is left of a loop. The register holds two less, so that its sign says that this is the last one."""
 
     def __init__(self, m: Module, width: int, name: str) -> None:
-        self._left = Signal(signed(width + 1), name=f"{name}_left_but_two")
+        self._left = Signal(signed(width + 1), name=f"{name}_left_but_two", reset_less=True)
         self.following = Signal(signed(width + 1), name=f"{name}_following")
         """What the register is to hold next; unless :meth:`load` or :meth:`next` is used, what it holds."""
         m.d.comb += self.following.eq(self._left)
@@ -86,11 +86,11 @@ class _Cut:
 
     def __init__(self, m: Module, start: Value, out: Value, size: Value, name: str) -> None:
         def register(what: str) -> Signal:
-            return Signal(signed(17), name=f"{name}_{what}")
+            return Signal(signed(17), name=f"{name}_{what}", reset_less=True)
 
         self._rest, self._rest_next, self._rest_first = register("rest"), register("rest_next"), register("rest_first")
         out_but_two, size_but_two = register("but_two"), register("of_block_but_two")
-        block = Signal(16, name=f"{name}_of_block")
+        block = Signal(16, name=f"{name}_of_block", reset_less=True)
         m.d.sync += self._rest_next.eq(self._rest - block)
         with m.If(start):
             m.d.sync += [
@@ -178,20 +178,23 @@ class Loops(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, run, setup = self._config, self.held, self.setup
+        config, setup = self._config, self.setup
+        # Neither this nor what else a start writes is reset.
+        run = Signal(run_layout(Unit.ARRAY), name="run", reset_less=True)
+        m.d.comb += self.held.eq(run)
 
         # What is said of the present position: each of these is a register.
-        row_end = Signal()
-        step_end = Signal()
-        block_end = Signal()
-        first_step = Signal()
-        last_step = Signal()
-        in_phase = Signal()  # the position is kept, but for the tail
-        in_tail = Signal()  # behind the row's last position that is kept
+        row_end = Signal(reset_less=True)
+        step_end = Signal(reset_less=True)
+        block_end = Signal(reset_less=True)
+        first_step = Signal(reset_less=True)
+        last_step = Signal(reset_less=True)
+        in_phase = Signal(reset_less=True)  # the position is kept, but for the tail
+        in_tail = Signal(reset_less=True)  # behind the row's last position that is kept
         entering = Signal()  # there is none: the run's first block is entered
-        has_tail = Signal()  # of the run
-        adjacent = Signal()  # of the run: every position is kept
-        joined = Signal()  # of the run: the last of two tail positions is the next row's first position
+        has_tail = Signal(reset_less=True)  # of the run
+        adjacent = Signal(reset_less=True)  # of the run: every position is kept
+        joined = Signal(reset_less=True)  # of the run: the last of two tail positions is the next row's first position
 
         # Counters, innermost last.
         tiles = _Countdown(m, 12, "tiles")
@@ -220,7 +223,7 @@ class Loops(wiring.Component):
         # position has the last of three taps.
         drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, setup.run.mode == Mode.PAIRS)
         skip = setup.step.decimation - 1
-        tail_but_two = Signal(signed(7))
+        tail_but_two = Signal(signed(7), reset_less=True)
         with m.If(self.start):
             m.d.sync += [
                 tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
@@ -303,7 +306,7 @@ class Loops(wiring.Component):
             & ~(next_overflow | self.position.overflow)
         )
 
-        base = Signal(config.address_bits)
+        base = Signal(config.address_bits, reset_less=True)
         half = Signal()
         m.d.comb += self.upcoming.half.eq(half ^ (self.advance & block_end))
         m.d.sync += half.eq(self.upcoming.half)
@@ -375,11 +378,12 @@ class Loops(wiring.Component):
         """
         run = self.held
         x, step_x, kernel_x, block_x, seen_x, next_x, along, further = (
-            Signal(signed(26), name=name)
+            Signal(signed(26), name=name, reset_less=True)
             for name in ("x", "step_x", "kernel_x", "block_x", "seen_x", "next_x", "along_x", "further_x")
         )
         y, step_y, block_y, seen_y, next_y, below = (
-            Signal(signed(18), name=name) for name in ("y", "step_y", "block_y", "seen_y", "next_y", "below_y")
+            Signal(signed(18), name=name, reset_less=True)
+            for name in ("y", "step_y", "block_y", "seen_y", "next_y", "below_y")
         )
         m.d.comb += [
             along.eq(x + run.step.position),

@@ -61,10 +61,12 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        following = Signal(signed(8))
-        working = Signal(signed(8))
-        operand = Signal(signed(8))
-        product = Signal(signed(16))
+        # None is reset: weights are loaded before a position comes, and other sums go to no accumulator.
+        following = Signal(signed(8), reset_less=True)
+        working = Signal(signed(8), reset_less=True)
+        operand = Signal(signed(8), reset_less=True)
+        product = Signal(signed(16), reset_less=True)
+        total = Signal(self.psum_out.shape(), reset_less=True)
 
         with m.If(self.load):
             m.d.sync += following.eq(self.weight)
@@ -78,6 +80,7 @@ class ProcessingElement(wiring.Component):
             m.d.sync += product.eq(operand * working)
         m.d.sync += [
             operand.eq(self.x),
-            self.psum_out.eq(self.psum_in + product),
+            total.eq(self.psum_in + product),
         ]
+        m.d.comb += self.psum_out.eq(total)
         return m

@@ -21,14 +21,15 @@ def psum_width(config: NpuConfig) -> int:
 
 
 class _Delays:
-    """Delayed copies of a signal, one register a cycle, shared between all who ask."""
+    """Delayed copies of a signal, one register a cycle, shared between all who ask. They are reset only where asked
+    for: data of cycles without a position goes to no accumulator."""
 
-    def __init__(self, m: Module, source: Value, name: str) -> None:
-        self._m, self._taps, self._name = m, [source], name
+    def __init__(self, m: Module, source: Value, name: str, reset: bool = False) -> None:
+        self._m, self._taps, self._name, self._reset = m, [source], name, reset
 
     def after(self, cycles: int) -> Value:
         while len(self._taps) <= cycles:
-            register = Signal.like(self._taps[-1], name=f"{self._name}_d{len(self._taps)}")
+            register = Signal.like(self._taps[-1], name=f"{self._name}_d{len(self._taps)}", reset_less=not self._reset)
             self._m.d.sync += register.eq(self._taps[-1])
             self._taps.append(register)
         return self._taps[cycles]
@@ -128,7 +129,7 @@ class SystolicArray(wiring.Component):
         swap = _Delays(m, self.swap, "swap")
         single = [_Delays(m, self.by_column[group] & ~self.pairs, f"single{group}") for group in range(config.groups)]
         paired = [_Delays(m, self.by_column[group] & self.pairs, f"paired{group}") for group in range(config.groups)]
-        select = _Delays(m, self.weight_select, "weight_select")
+        select = _Delays(m, self.weight_select, "weight_select", reset=True)
         lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
 
         for stage in range(stages):
@@ -141,7 +142,7 @@ class SystolicArray(wiring.Component):
                 cycles, name = stage + group * config.taps, f"stage{stage}"
                 vectors.append(_slice_delays(m, self.columns[group], first, last, cycles, f"column{group}_{name}"))
                 second.append(_slice_delays(m, self.seconds[group], first, last, cycles + 1, f"second{group}_{name}"))
-                later = Signal(8 * (last - first), name=f"third{group}_{name}")
+                later = Signal(8 * (last - first), name=f"third{group}_{name}", reset_less=True)
                 with m.If(paired[group].after(cycles + 1)):
                     m.d.sync += later.eq(Cat(*vectors[group]))
                 with m.Else():
@@ -183,7 +184,7 @@ def _slice_delays(m: Module, source: data.View, first: int, last: int, cycles: i
     packed = Cat(*(source[index] for index in range(first, last)))
     register: Value = packed
     for cycle in range(cycles):
-        following = Signal(8 * (last - first), name=f"{name}_d{cycle + 1}")
+        following = Signal(8 * (last - first), name=f"{name}_d{cycle + 1}", reset_less=True)
         m.d.sync += following.eq(register)
         register = following
     return _bytes(register, last - first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -176,12 +176,13 @@ class ArrayUnit(wiring.Component):
             array.weight_select.eq(loader.weight_select),
             accumulators.sums.eq(array.sums),
         ]
-        control = feeder.control.as_value()
+        valid, control = feeder.control.valid, feeder.control.as_value()[1:]
         for cycle in range(SystolicArray.latency(config) - 2):
-            following = Signal(len(control), name=f"control_d{cycle + 1}")
-            m.d.sync += following.eq(control)
-            control = following
-        m.d.comb += accumulators.control.eq(accumulate_layout(config)(control))
+            following_valid = Signal(name=f"valid_d{cycle + 1}")
+            following = Signal(len(control), name=f"control_d{cycle + 1}", reset_less=True)
+            m.d.sync += [following_valid.eq(valid), following.eq(control)]
+            valid, control = following_valid, following
+        m.d.comb += accumulators.control.eq(accumulate_layout(config)(Cat(valid, control)))
 
         shown, granted = Signal(FeederState), Signal()
         m.d.sync += [

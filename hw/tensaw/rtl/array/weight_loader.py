@@ -122,25 +122,30 @@ class WeightLoader(wiring.Component):
             "kind": run.table.kind,
             "part": run.table.part,
         }
-        held = {name: Signal.like(value, name=f"held_{name}") for name, value in keep.items()}
+        held = {name: Signal.like(value, name=f"held_{name}", reset_less=True) for name, value in keep.items()}
         weights, block, kernel_x = held["weights"], held["block"], held["kernel_x"]
-        pool = Signal()
+        pool = Signal(reset_less=True)
 
-        offset = Signal(24)
+        reach = range(config.weight_rows + 2)  # a row is read only when it is there
+        offset = Signal(reach)
         """Next row, from the tail, which has not moved yet where the row before is freed in this cycle."""
-        step_base = Signal(24)
+        step_base = Signal(reach, reset_less=True)
         """First step row of the current tile, from the tail behind all that was freed."""
         freed = Signal()  # a row, in this cycle; ``release`` may also be padding
         ready = Signal(init=1)  # in state IDLE
         table_done = Signal()
         row = Signal(range(max(config.rows, 256 // config.weight_row_bytes, BIAS_ROWS + SCALE_ROWS)))
-        tiles_left = Signal(12)
-        rows_left, columns_left = Signal(16), Signal(16)
-        y_left, x_left, chunks_left = Signal(8), Signal(8), Signal(16)
+        tiles_left = Signal(12, reset_less=True)
+        rows_left, columns_left = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
         full = Signal()
         # Known beside the counters: this row, step, block, tile is the last one.
-        last_row, last_chunk, last_x, last_y = (Signal(name=f"last_{name}") for name in ("row", "chunk", "x", "y"))
-        last_rows, last_columns, last_tile = (Signal(name=f"last_{name}") for name in ("rows", "columns", "tile"))
+        last_row, last_chunk, last_x, last_y = (
+            Signal(name=f"last_{name}", reset_less=True) for name in ("row", "chunk", "x", "y")
+        )
+        last_rows, last_columns, last_tile = (
+            Signal(name=f"last_{name}", reset_less=True) for name in ("rows", "columns", "tile")
+        )
         last_block = last_rows & last_columns
 
         # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
@@ -176,6 +181,11 @@ class WeightLoader(wiring.Component):
         m.d.sync += [freed.eq(freeing), self.release.eq(freeing)]
         with m.If(read ^ freed):  # one adder for both directions
             m.d.sync += offset.eq(offset + Cat(1, freed.replicate(len(offset) - 1)))
+
+        # Rows that are only to be freed: none, or they have arrived. The run's last row may be in the ring still, until
+        # it has been freed.
+        no_pad, pad_there = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [no_pad.eq(held["pad"] == 0), pad_there.eq(~freed & (held["pad"] <= self.available))]
 
         # Rows for the output stage pass through a small queue: each is read only when there is room for it.
         side_room = Signal()
@@ -325,8 +335,7 @@ class WeightLoader(wiring.Component):
                                 m.d.sync += last_columns.eq(columns_left <= block.width << 1)
 
             with m.State("PAD"):
-                # The last row may be in the ring still.
-                with m.If(Cat(freed, held["pad"]) <= Cat(0, self.available)):
+                with m.If(no_pad | (pad_there & ~freed)):
                     m.d.sync += [self.release.eq(held["pad"]), offset.eq(held["pad"]), ready.eq(1)]
                     m.next = "IDLE"
 
@@ -372,12 +381,12 @@ class WeightLoader(wiring.Component):
         unit = Signal(signed(8))
         m.d.comb += unit.eq(Mux(row == 0, 1, 0))
         select_now = _delay(m, select, self._read_latency, "select_read")
-        unit_now = _delay(m, Cat(unit, pool), self._read_latency, "unit_read")
+        unit_now = _delay(m, Cat(unit, pool), self._read_latency, "unit_read", reset_less=True)
         packed = Cat(Mux(unit_now[8], unit_now[:8], self.ring_data[8 * i :][:8]) for i in range(config.columns))
         extra = self._row_latency - self._read_latency
         m.d.comb += [
             self.weight_select.eq(_delay(m, select_now, extra, "select")),
-            self.weight_row.as_value().eq(_delay(m, packed, extra, "row")),
+            self.weight_row.as_value().eq(_delay(m, packed, extra, "row", reset_less=True)),
         ]
 
         # Rows to the output stage.
@@ -417,9 +426,9 @@ class WeightLoader(wiring.Component):
         return m
 
 
-def _delay(m: Module, value: Value, cycles: int, name: str) -> Value:
+def _delay(m: Module, value: Value, cycles: int, name: str, reset_less: bool = False) -> Value:
     for cycle in range(cycles):
-        register = Signal.like(Value.cast(value), name=f"{name}_d{cycle + 1}")
+        register = Signal.like(Value.cast(value), name=f"{name}_d{cycle + 1}", reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value

@@ -48,7 +48,7 @@ def direct_layout() -> data.StructLayout:
 
 _SCALE = data.StructLayout({"multiplier": signed(32), "left": 5, "right": 5})
 """A multiplier and its shift, in either direction."""
-_LATE = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8), "table": 1, "final": 1})
+_LATE = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8), "table": 1})
 """What belongs to an operation's last stages."""
 
 
@@ -183,9 +183,9 @@ class Lanes(wiring.Component):
             self._lane(m, platform, index, step, phase, late, translated, shared)
         return m
 
-    def _delayed(self, m: Module, value: Value, cycles: int, name: str) -> Value:
+    def _delayed(self, m: Module, value: Value, cycles: int, name: str, reset_less: bool = True) -> Value:
         for cycle in range(cycles):
-            following = Signal.like(value, name=f"{name}{cycle + 1}")
+            following = Signal.like(value, name=f"{name}{cycle + 1}", reset_less=reset_less)
             with m.If(self.enable):
                 m.d.sync += following.eq(value)
             value = following
@@ -198,13 +198,17 @@ class Lanes(wiring.Component):
         the table in this cycle, or ``bytes`` have gone."""
         run = self.run
         begin = Signal(_LATE)
-        m.d.comb += [begin.final.eq(final), begin.table.eq(run.run.table & ~softmax)]
+        m.d.comb += begin.table.eq(run.run.table & ~softmax)
         for name, direct in (("zero_point", -128), ("low", -128), ("high", 127)):
             m.d.comb += begin[name].eq(Mux(softmax, direct, Mux(is_result, run.quant_out[name], run.quant[name])))
+        # Only whether it ends a beat is reset.
+        ends = self._delayed(m, final, RESULT_LATENCY, "ends", reset_less=False)
         before = data.View(_LATE, self._delayed(m, begin.as_value(), RESULT_LATENCY - 1, "late"))
         late = data.View(_LATE, self._delayed(m, before.as_value(), 1, "latest"))
-        least, most = Signal(signed(9)), Signal(signed(9))
-        translate, looks_up, translated = Signal(), Signal(), Signal()
+        least, most = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
+        translate, looks_up, translated = (
+            Signal(name=name, reset_less=True) for name in ("translate", "looks_up", "translated")
+        )
         byte_final = Signal()
         with m.If(self.enable):
             m.d.sync += [
@@ -213,7 +217,7 @@ class Lanes(wiring.Component):
                 translate.eq(late.table),
                 looks_up.eq(translate),
                 translated.eq(looks_up),
-                byte_final.eq(late.final),
+                byte_final.eq(ends),
                 self.finishing.eq(byte_final),
             ]
         settings = {name: late[name] for name in ("zero_point", "low", "high")}
@@ -251,10 +255,12 @@ class Lanes(wiring.Component):
             m.d.comb += scales[name].multiplier.eq(Mux(nothing, 0, scale.multiplier))
         left, right = _directions(direct.shift)
 
-        common = Signal(_SCALE)
-        rounding = Signal(2)
-        constant, carry = Signal(8), Signal()
-        bias, scaled, result, factor, inverts = Signal(), Signal(), Signal(), Signal(), Signal()
+        common = Signal(_SCALE, reset_less=True)
+        rounding = Signal(2, reset_less=True)
+        constant, carry = Signal(8, reset_less=True), Signal(reset_less=True)
+        bias, scaled, result, factor, inverts = (
+            Signal(name=name, reset_less=True) for name in ("bias", "scaled", "result", "factor", "inverts")
+        )
         with m.If(self.enable):
             m.d.sync += [
                 constant.eq(0),

@@ -107,7 +107,7 @@ class Softmax(wiring.Component):
     def _elaborate_addresses(self, m: Module, most_column: Signal) -> None:
         """Every row three times. Nothing depends on the data, so this runs ahead as far as the fetch queue lets it."""
         run = self.run
-        row_base = Signal(self._bits)
+        row_base = Signal(self._bits, reset_less=True)
         column, row = Signal(16), Signal(16)
         turn = Signal(range(3))
         active = Signal()
@@ -131,25 +131,29 @@ class Softmax(wiring.Component):
         run = self.run
         m.submodules.exponents = exponents = Ram(256, 32)
         element = self.data.payload[:8].as_signed()
-        maximum = Signal(signed(8))
-        total = Signal(32)
-        leading = Signal(4)  # steps of the shift to the left still possible: in the end, total's bits over one
-        y, factor = Signal(signed(32)), Signal(signed(32))
-        column, row = Signal(16), Signal(16)
-        target, address = Signal(self._bits), Signal(self._bits)  # of the row's outputs, of the next one
+        maximum = Signal(signed(8), reset_less=True)
+        total = Signal(32, reset_less=True)
+        leading = Signal(
+            4, reset_less=True
+        )  # steps of the shift to the left still possible: in the end, total's bits over one
+        y, factor = Signal(signed(32), reset_less=True), Signal(signed(32), reset_less=True)
+        column, row = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        target, address = (
+            Signal(self._bits, name=name, reset_less=True) for name in ("target", "address")
+        )  # of the row's outputs, of the next one
         pop = Signal()
         busy, taking, writing = Signal(), Signal(), Signal()  # the state by its parts: many look at them
         last, last_row = Signal(), Signal()
         next_column = Mux(last, 0, column + 1)
         m.d.sync += last_row.eq(row + 1 == run.out.height)
         looked_up, known, writes = Signal(), Signal(), Signal()
-        exponential = Signal(32)  # what was looked up, a cycle later: memories are slow
+        exponential = Signal(32, reset_less=True)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
         wait = Signal(range(RESULT_LATENCY + 1))
         multiplies, arrived = Signal(), Signal()  # a product is given to the lane; it is there
         # What the lane takes, chosen a cycle before.
-        value, shift = Signal(signed(32)), Signal(self.direct.shift.shape())
-        vanishes = Signal()
+        value, shift = Signal(signed(32), reset_less=True), Signal(self.direct.shift.shape(), reset_less=True)
+        vanishes = Signal(reset_less=True)
         row_done, run_done = Signal(3), Signal()  # bit n: of what was popped n + 1 cycles ago
 
         m.d.comb += [

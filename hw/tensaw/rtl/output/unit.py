@@ -160,8 +160,8 @@ class OutputUnit(wiring.Component):
         stalled = Signal()  # they are not enabled: a register of its own for all others
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
         active = Signal()  # there are some
-        run = Signal(run_layout(Unit.OUTPUT))
-        tag = Signal(16)  # of the latest run
+        run = Signal(run_layout(Unit.OUTPUT), reset_less=True)
+        tag = Signal(16, reset_less=True)  # of the latest run
         there = Signal()  # the run on offer has its tokens
         starting = self._elaborate_start(
             m, run, tag, stalled, unfinished[-1], active, there, walk, operand_walk, softmax, lanes, port
@@ -345,9 +345,9 @@ class OutputUnit(wiring.Component):
         # `spare`, and the lanes stand until it is empty again.
         come, waiting, refused = Signal(), Signal(), Signal()  # the lanes' bytes are a beat's; there is a write
         spare = Signal(8 * self._config.requant_lanes, reset_less=True)
-        written = Signal(kept)
+        written = Signal(kept, reset_less=True)
         size = self._config.word_bytes
-        mask, across = Signal(2 * size - 1), Signal()
+        mask, across = Signal(2 * size - 1, reset_less=True), Signal(reset_less=True)
         coming = data.View(kept, under_way.r_data).beat
         begin = coming.address[: exact_log2(size)]
         end = begin + coming.count
@@ -381,7 +381,7 @@ class OutputUnit(wiring.Component):
             ]
 
         # A write taken in cycle t can be read in t+2: noted in t+1, shown in t+2.
-        noted = Signal(kept)
+        noted = Signal(kept, reset_less=True)
         finished = Signal()
         fresh = Signal()
         m.d.sync += [fresh.eq(self.write.valid & self.write.ready), noted.eq(written)]

@@ -77,7 +77,7 @@ class Walk(wiring.Component):
 
     Timing
     ------
-    One beat a cycle without gaps.
+    One beat a cycle without gaps. Only ``valid`` is reset.
     """
 
     shape: Any
@@ -103,8 +103,8 @@ class Walk(wiring.Component):
         shape = self.shape
         go = Signal()  # to the next beat, or to the first
         vector_done = Signal()
-        last_tile, last_x, last_y = Signal(), Signal(), Signal()
-        end_x, end_y = Signal(), Signal()  # last column, row of a whole block
+        last_tile, last_x, last_y = (Signal(name=name, reset_less=True) for name in ("last_tile", "last_x", "last_y"))
+        end_x, end_y = Signal(reset_less=True), Signal(reset_less=True)  # last column, row of a whole block
         step = Signal()  # to another position
         m.d.comb += [go.eq(self.start | (self.next & self.valid)), step.eq(go & (vector_done | self.start))]
 
@@ -120,7 +120,7 @@ class Walk(wiring.Component):
         ]
 
         def counter(name: str, limit: str) -> tuple[Signal, Value]:
-            number = Signal(len(shape[limit]), name=name, init=2)
+            number = Signal(len(shape[limit]), name=name, init=2, reset_less=True)
             return number, number == shape[limit]
 
         # Columns and rows; of the block's first column and row the counters, and whether they are the last.
@@ -128,9 +128,9 @@ class Walk(wiring.Component):
         (within_x, next_end_x), (within_y, next_end_y) = counter("within_x", "block_width"), counter(
             "within_y", "block_height"
         )  # fmt: skip
-        block_x, block_y = Signal.like(x, name="block_x"), Signal.like(y, name="block_y")
-        block_last_x, block_last_y = Signal(), Signal()
-        first_row, first_block = Signal(), Signal()  # of the block, of the row of blocks
+        block_x, block_y = (Signal.like(x, name=name, reset_less=True) for name in ("block_x", "block_y"))
+        block_last_x, block_last_y = Signal(reset_less=True), Signal(reset_less=True)
+        first_row, first_block = Signal(reset_less=True), Signal(reset_less=True)  # of the block, of the row of blocks
         one = {name: shape[name] == 1 for name in ("width", "height", "block_width", "block_height")}
         with m.If(step):
             m.d.sync += [
@@ -167,8 +167,8 @@ class Walk(wiring.Component):
                 ]  # fmt: skip
 
         # Tiles: a number ahead, since they may be a single beat.
-        tile = Signal(len(shape.tiles), init=3)
-        next_last_tile = Signal()
+        tile = Signal(len(shape.tiles), init=3, reset_less=True)
+        next_last_tile = Signal(reset_less=True)
         then_last_tile = Signal()  # the next beat is of the last tile
         m.d.comb += then_last_tile.eq(Mux(tile_done, next_last_tile, last_tile))
         with m.If(step & tile_done):
@@ -181,8 +181,10 @@ class Walk(wiring.Component):
 
         # Addresses: of the tile, the row of blocks, the block, the row in the block, the position.
         bits = self._config.address_bits
-        tile_base, blocks_base, block_base = Signal(bits), Signal(bits), Signal(bits)
-        line, pixel = Signal(bits), Signal(bits)
+        tile_base, blocks_base, block_base, line, pixel = (
+            Signal(bits, name=name, reset_less=True)
+            for name in ("tile_base", "blocks_base", "block_base", "line", "pixel")
+        )
         next_pixel, next_line, next_position = Signal(bits), Signal(bits), Signal(bits)
         m.d.comb += [
             next_pixel.eq(pixel + shape.pixel_pitch),
@@ -232,9 +234,9 @@ class Walk(wiring.Component):
         if beats_of(self._config) == 1:
             m.d.comb += [vector_done.eq(1), self.beat.count.eq(Mux(last_tile, shape.last, shape.tile))]
             return
-        index = Signal.like(self.beat.index)
-        remaining = Signal(7)  # channels from this beat on
-        single = Signal()  # the vector's last beat
+        index = Signal.like(self.beat.index, reset_less=True)
+        remaining = Signal(7, reset_less=True)  # channels from this beat on
+        single = Signal(reset_less=True)  # the vector's last beat
         with m.If(go):
             with m.If(vector_done | self.start):
                 m.d.sync += [
@@ -257,7 +259,7 @@ class Walk(wiring.Component):
         if beats_of(self._config) == 1:
             m.d.comb += self.beat.address.eq(pixel)
             return
-        address = Signal.like(pixel)
+        address = Signal.like(pixel, name="address", reset_less=True)
         with m.If(go):
             with m.If(vector_done | self.start):
                 m.d.sync += address.eq(next_position)
