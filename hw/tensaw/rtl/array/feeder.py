@@ -189,7 +189,7 @@ class Feeder(wiring.Component):
         start, table_start = Signal(), Signal()
         # Tokens that are there stay until they are taken.
         there = Signal()
-        m.d.sync += there.eq(self.run.valid & self.take_ready & ~self.take)
+        m.d.sync += there.eq(self.run.valid & self.take_ready)
         m.d.comb += [
             start.eq(legal & ~loops.busy & there),
             table_start.eq(table & ~loops.busy & ~table_running & there),

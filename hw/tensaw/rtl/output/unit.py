@@ -211,7 +211,7 @@ class OutputUnit(wiring.Component):
         take = self.tokens.take
         m.d.sync += [
             may.eq(free & ~take & ~((softmaxes | combines) & active)),
-            there.eq(port.run.valid & self.tokens.take_ready & ~take & ~failed & ~self.halt),
+            there.eq(port.run.valid & self.tokens.take_ready & ~failed & ~self.halt),
         ]
         # Of what was on offer in the cycle before, which is still the same: what the run begins, which rules it breaks.
         drains_next, combines_next, softmaxes_next = Signal(), Signal(), Signal()
@@ -324,13 +324,20 @@ class OutputUnit(wiring.Component):
         softmax: Softmax, lanes: Lanes,
     ) -> Signal:  # fmt: skip
         """Joins bytes and addresses, writes, and counts what can be read. Returns: a run has just been finished."""
-        kept = data.StructLayout({"beat": beat_layout(self._config), "signal": PEERS})
+        size, beats = self._config.word_bytes, beat_layout(self._config)
+        place_bits = exact_log2(size)
+        # ``end``: how far a beat reaches from the first byte of the word that it begins in.
+        flags = {name: beats[name].shape for name in ("address", "row_done", "run_done", "last_tile")}
+        kept = data.StructLayout({**flags, "end": range(size + self._config.requant_lanes), "signal": PEERS})
         m.submodules.under_way = under_way = fifo.SyncFIFO(width=kept.size, depth=_BEATS_UNDER_WAY)
         pushed = Signal(kept)
         direct = softmax.direct.valid & softmax.direct.write
         following = Signal()  # the next write takes the place of this one
+        pushes = Signal(beats)
         m.d.comb += [
-            pushed.beat.eq(Mux(direct, softmax.beat, walk.beat)),
+            pushes.eq(Mux(direct, softmax.beat, walk.beat)),
+            *(pushed[name].eq(pushes[name]) for name in flags),
+            pushed.end.eq(pushes.address[:place_bits] + pushes.count),
             pushed.signal.eq(run.run.signal),
             under_way.w_data.eq(pushed),
             under_way.w_en.eq(issue | (~stalled & direct)),
@@ -346,24 +353,22 @@ class OutputUnit(wiring.Component):
         come, waiting, refused = Signal(), Signal(), Signal()  # the lanes' bytes are a beat's; there is a write
         spare = Signal(8 * self._config.requant_lanes, reset_less=True)
         written = Signal(kept, reset_less=True)
-        size = self._config.word_bytes
         mask, across = Signal(2 * size - 1, reset_less=True), Signal(reset_less=True)
-        coming = data.View(kept, under_way.r_data).beat
-        begin = coming.address[: exact_log2(size)]
-        end = begin + coming.count
+        coming = data.View(kept, under_way.r_data)
+        begin, end = coming.address[:place_bits], coming.end
         m.d.comb += [
             waiting.eq(come | stalled),
             refused.eq(waiting & ~self.write.ready),
             following.eq(~refused & Mux(stalled, come, lanes.finishing)),
             self.write.valid.eq(waiting),
-            self.write.address.eq(written.beat.address),
+            self.write.address.eq(written.address),
             self.write.data.eq(Mux(stalled, spare, lanes.bytes)),
             self.write.mask.eq(mask),
             self.write.across.eq(across),
         ]
         check_held(
             m, platform, "write", waiting, self.write.ready,
-            Cat(written.beat.address, mask, self.write.data[: len(spare)]),
+            Cat(written.address, mask, self.write.data[: len(spare)]),
         )  # fmt: skip
         m.d.sync += [enable.eq(~refused), stalled.eq(refused)]
         with m.If(~stalled):
@@ -387,11 +392,11 @@ class OutputUnit(wiring.Component):
         m.d.sync += [fresh.eq(self.write.valid & self.write.ready), noted.eq(written)]
         with m.If(fresh):
             m.d.sync += [
-                self.progress.last_tile.eq(noted.beat.last_tile),
-                self.progress.rows.eq(self.progress.rows + noted.beat.row_done),
+                self.progress.last_tile.eq(noted.last_tile),
+                self.progress.rows.eq(self.progress.rows + noted.row_done),
             ]
         m.d.comb += [
-            finished.eq(fresh & noted.beat.run_done),
+            finished.eq(fresh & noted.run_done),
             self.tokens.give.eq(finished),
             self.tokens.give_mask.eq(noted.signal),
         ]
