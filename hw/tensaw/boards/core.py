@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, ResetSignal, Signal
+from amaranth import Cat, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Out
 
@@ -68,12 +68,13 @@ class BoardCore(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         identity, config = self._identity, self._identity.config
-        link = place(m, platform, "link", HostLink, identity)
         behind = Signal()  # what is behind the link is reset
-        m.d.comb += behind.eq(ResetSignal() | link.reset)
 
-        def block(name: str, kind: type[Block], *arguments: Any) -> Block:
-            return place(m, platform, name, kind, *arguments, reset=copied(m, platform, f"{name}_rst", behind))
+        def block(name: str, kind: type[Block], *arguments: Any, reset: Value = behind) -> Block:
+            return place(m, platform, name, kind, *arguments, reset=copied(m, platform, f"{name}_rst", reset))
+
+        link = block("link", HostLink, identity, reset=ResetSignal())
+        m.d.comb += behind.eq(ResetSignal() | link.reset)
 
         npu: Any = block("npu", Npu, config)
         share = block("share", AxiShare, config)
@@ -83,7 +84,7 @@ class BoardCore(wiring.Component):
         if isinstance(self._memory, Sdram):
             latency = PAD_CYCLES + self._capture
             chip = self._memory.chip
-            memory = place(m, platform, "memory", SdramMemory, config, chip, identity.clock, latency)
+            memory = block("memory", SdramMemory, config, chip, identity.clock, latency, reset=ResetSignal())
             wiring.connect(m, memory.pins, wiring.flipped(self.sdram))
             m.d.comb += [memory.restart.eq(link.reset), ready.eq(memory.ready)]
         elif isinstance(self._memory, SinglePort):

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.boards.memory.burst import hold_burst
 from tensaw.rtl.bus.axi4 import DECERR, OKAY, Axi4ReadSignature, Axi4WriteSignature
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["AxiBeats", "beat_layout", "tag_layout"]
@@ -53,15 +54,16 @@ class AxiBeats(wiring.Component):
     read, write : In(AXI4 channels)
         INCR bursts of whole words; IDs are given back.
     beats : Out(stream of beat_layout)
-        A write that has been taken counts as done. ``ready`` only in cycles with ``valid``.
+        A write counts as done when it waits here.
     data : In(8 * bus_bytes), tag : In(tag_layout), valid : In(1)
         A word that has been read, with the tag of its request; in order. It is always taken: never more words are
         asked for than there is room for.
 
     Timing
     ------
-    Whole bursts of each direction in turn where both are asked for. Data read wait in a queue of 16 words and are
-    offered two cycles after ``valid``. ``wready`` follows ``beats.ready`` combinationally. Reset: empty.
+    Whole bursts of each direction in turn where both are asked for. A word is offered in ``beats`` a cycle after it was
+    asked for or written; two can wait there, so that nothing of the bus follows ``beats.ready`` combinationally. Data
+    read wait in a queue of 16 words and are offered two cycles after ``valid``. Reset: empty.
     """
 
     read: Any
@@ -87,7 +89,10 @@ class AxiBeats(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        read, write, beat = self.read, self.write, self.beats.payload
+        read, write = self.read, self.write
+        m.submodules.asked = asked = SkidBuffer(beat_layout(self._config, self._size))
+        wiring.connect(m, asked.o, wiring.flipped(self.beats))
+        beat = asked.i.payload
         fetch, store, writing = Signal(), Signal(), Signal()
         reads = hold_burst(m, read, "ar", self._size, fetch)
         writes = hold_burst(m, write, "aw", self._size, store)
@@ -98,8 +103,8 @@ class AxiBeats(wiring.Component):
         m.d.comb += [
             may_fetch.eq(reads.active & some_room),
             may_store.eq(writes.active & write.wvalid & ~(writes.last & write.bvalid)),
-            self.beats.valid.eq(Mux(writing, may_store, may_fetch)),
-            taken.eq(self.beats.ready),
+            asked.i.valid.eq(Mux(writing, may_store, may_fetch)),
+            taken.eq(asked.i.valid & asked.i.ready),
             fetch.eq(taken & ~writing),
             store.eq(taken & writing),
             write.wready.eq(store),
@@ -112,9 +117,9 @@ class AxiBeats(wiring.Component):
             beat.tag.outside.eq(reads.outside),
         ]
         with m.If(writing):
-            with m.If((~self.beats.valid | taken & writes.last) & reads.active):
+            with m.If((~asked.i.valid | taken & writes.last) & reads.active):
                 m.d.sync += writing.eq(0)
-        with m.Elif((~self.beats.valid | taken & reads.last) & writes.active & write.wvalid):
+        with m.Elif((~asked.i.valid | taken & reads.last) & writes.active & write.wvalid):
             m.d.sync += writing.eq(1)
 
         with m.If(store & writes.last):

@@ -158,7 +158,7 @@ class SdramMemory(wiring.Component):
         m.d.sync += refreshing.eq(due)
 
         open_banks, none_open = Signal(1 << chip.bank_bits), Signal()
-        rows = [Signal(chip.row_bits, name=f"row{number}") for number in range(1 << chip.bank_bits)]
+        rows = [Signal(chip.row_bits, name=f"row{number}", reset_less=True) for number in range(1 << chip.bank_bits)]
         # The comparison with the open row takes a cycle of its own: then either the word can be accessed, or its bank
         # must be closed, or its row opened. What a command has changed makes the comparison beside it void, and so does
         # a restart.
@@ -182,6 +182,7 @@ class SdramMemory(wiring.Component):
 
         # What stands beside a NOP is of no matter, so that little hangs on whether a command is sent. What closes banks
         # looks at bit 10 of the address alone, which no column has: 1 for all banks, as a refresh needs it.
+        mode = (length - 1).bit_length() | chip.cas << 4
         sent = Signal(Command, init=Command.NOP)
         m.d.comb += pins.command.eq(sent)
         m.d.sync += [
@@ -192,6 +193,8 @@ class SdramMemory(wiring.Component):
         ]
         with m.If(refreshing):
             m.d.sync += pins.address[10].eq(1)
+        with m.If(~running):  # of the commands before, only that which sets the mode looks at these
+            m.d.sync += [pins.bank.eq(0), pins.address.eq(mode)]
         out_data, out_mask = Signal(len(beat.data), reset_less=True), Signal(len(beat.strobe), reset_less=True)
         out_left, driven = Signal(range(length + 1)), Signal()
         words = chip.data_bits
@@ -209,7 +212,6 @@ class SdramMemory(wiring.Component):
 
         power_up = Signal(range(cycles("init") + 1), init=cycles("init"))
         refreshes = Signal(range(9))
-        mode = (length - 1).bit_length() | chip.cas << 4
         with m.FSM():
             with m.State("POWER_UP"):
                 m.d.sync += [power_up.eq(power_up - 1), pins.mask.eq(-1), open_banks.eq(0)]
@@ -224,7 +226,6 @@ class SdramMemory(wiring.Component):
                     with m.If(refreshes == 7):
                         m.next = "MODE"
             with m.State("MODE"):
-                m.d.sync += [pins.bank.eq(0), pins.address.eq(mode)]
                 with m.If(~paused):
                     m.d.sync += [sent.eq(Command.MODE), due.eq(0), *wait("pause", chip.tmrd_cycles), running.eq(1)]
                     m.next = "RUN"
@@ -274,10 +275,10 @@ class SdramMemory(wiring.Component):
         stage_tag: Any = beat.tag
         for number in range(1 + self._latency + length):
             valid = Signal(name=f"asked{number}")
-            tag = Signal(tag_layout(), name=f"tag{number}")
+            tag = Signal(tag_layout(), name=f"tag{number}", reset_less=True)
             m.d.sync += [valid.eq(stage_valid), tag.eq(stage_tag)]
             stage_valid, stage_tag = valid, tag
-        word = Signal(len(beat.data))
+        word = Signal(len(beat.data), reset_less=True)
         m.d.sync += word.eq(Cat(word, pins.data)[words:])
         m.d.comb += [beats.valid.eq(stage_valid), beats.tag.eq(stage_tag), beats.data.eq(word)]
         return m
