@@ -23,7 +23,9 @@ class TokensBench(Bench):
 
     def prepare(self) -> None:
         self.held = np.zeros((4, 4), int)
-        self.took = np.zeros(4, bool)  # in the cycle before: then nothing is taken
+        self.took = np.zeros(4, bool)  # in the cycle before: then ready is not told in the next one
+        self.ready = np.ones(4, bool)  # told in the next cycle; at first nothing is wanted
+        self.wanted = np.zeros((4, 4), bool)  # what ready is about
         self.settle = Timer(2, "ns")
 
     async def cycle_of(self, give: np.ndarray, want: np.ndarray, eager: float) -> None:
@@ -40,14 +42,17 @@ class TokensBench(Bench):
         takes = np.zeros((4, 4), bool)
         for peer in range(4):
             port = ports.peers[peer]
-            ready = bool((self.held[want[peer], peer] > 0).all()) and not self.took[peer]
+            ready = bool(self.ready[peer])
             assert port.take_ready.get() == ready, f"take_ready of {Peer(peer).name} is {port.take_ready.get()}"
-            take = ready and self.chance(eager)
+            take = ready and bool((want[peer] == self.wanted[peer]).all()) and self.chance(eager)
             port.take.set(int(take))
+            there = bool((self.held[want[peer], peer] > 0).all())
+            self.ready[peer] = there and not self.took[peer] and not take
             self.took[peer] = take
             if take:
                 takes[:, peer] = want[peer]
                 cover_masks((Peer(peer).name, int(want[peer].sum())))
+        self.wanted = want.copy()
         await self.clocks()
         for giver in range(4):
             for taker in range(4):
@@ -67,12 +72,14 @@ class TokensBench(Bench):
 
 @testcase(TokensBench)
 async def random_traffic(bench: TokensBench) -> None:
-    """All units at once; a token can be taken from the cycle after it was given."""
+    """All units at once; a token can be taken from two cycles after it was given."""
     for _ in range(bench.count(8)):
         giving, wanting = bench.choose((0.1, 0.5), (0.3, 0.3), (0.5, 0.2), (0.05, 0.8))
-        for _ in range(80):
+        want = bench.wanted
+        for _ in range(240):
             give = bench.full(giving) & (bench.held < 250)
-            await bench.cycle_of(give, bench.full(wanting), 0.7)
+            want = bench.full(wanting) if bench.chance(0.4) else want
+            await bench.cycle_of(give, want, 0.7)
     assert not bench.ports.error.valid.get()
 
 
@@ -88,17 +95,20 @@ async def full_counters(bench: TokensBench) -> None:
     for giver in NAMES:
         for taker in NAMES:
             cover_counter((giver, taker, "full"))
+    await bench.cycle_of(nobody, everybody, 0.0)
     await bench.cycle_of(everybody, everybody, 1.0)
     cover_overflow("given and taken at 255")
     for _ in range(3):
         await bench.cycle_of(nobody, nobody, 0.0)
     assert not bench.ports.error.valid.get()
     for _ in range(255):
+        await bench.cycle_of(nobody, everybody, 0.0)
         await bench.cycle_of(nobody, everybody, 1.0)
         for _ in range(bench.integers(1, 2)):
             await bench.cycle_of(nobody, bench.full(0.5), 0.0)
     assert not bench.held.any()
-    await bench.cycle_of(nobody, everybody, 1.0)
+    for _ in range(3):
+        await bench.cycle_of(nobody, everybody, 1.0)
 
 
 @testcase(TokensBench)

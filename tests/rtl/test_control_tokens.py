@@ -19,17 +19,20 @@ def test_random():
 
     async def bench(ctx):
         counts = np.zeros((4, 4), int)
-        took = [False] * 4
-        for _ in range(600):
+        took, ready, masks = [False] * 4, [False] * 4, [0] * 4
+        for _ in range(1500):
             change = np.zeros((4, 4), int)
             for peer in range(4):
                 port = dut.peers[peer]
-                mask = int(rng.integers(16))
+                new = rng.random() < 0.5
+                mask = masks[peer] = int(rng.integers(16)) if new else masks[peer]
                 ctx.set(port.take_mask, mask)
-                ready = all(counts[giver, peer] for giver in range(4) if mask >> giver & 1) and not took[peer]
-                assert ctx.get(port.take_ready) == ready
-                take = took[peer] = ready and rng.random() < 0.7
+                assert ctx.get(port.take_ready) == ready[peer]
+                take = ready[peer] and not new and rng.random() < 0.7
                 ctx.set(port.take, bool(take))
+                there = all(counts[giver, peer] for giver in range(4) if mask >> giver & 1)
+                ready[peer] = there and not took[peer] and not take
+                took[peer] = take
                 give, give_mask = rng.random() < 0.4, int(rng.integers(16))
                 ctx.set(port.give, bool(give))
                 ctx.set(port.give_mask, give_mask)

@@ -199,7 +199,7 @@ _READ = (
         Planted(_MODULE, "looking & ~working))", "looking))"),
     ),
     (
-        Planted(_MODULE, "& ~Mux(checking, 0, looking)", ""),
+        Planted(_MODULE, "in self.requests) & ~looking", "in self.requests)"),
         Planted(_MODULE, "valid.eq(1), working.eq(~final)", "valid.eq(1), working.eq(0)"),
     ),
 )

@@ -24,14 +24,14 @@ _REST = 4
 @proof(
     "control.sequencer",
     depth=2,
-    cover_depth=24,
+    cover_depth=25,
     planted=(
         Planted(_SEQUENCER, "ready.append(mine & room)", "ready.append(mine)"),
         Planted(_SEQUENCER, "looked_at = fetch.words.valid & ~self.halt", "looked_at = fetch.words.valid"),
         Planted(_SEQUENCER, "& ~((queue.level == depth - 1) & queue.w_en)", ""),
         Planted(_SEQUENCER, "& ~word[end_bits:PAYLOAD_BITS].any()", ""),
         Planted(_SEQUENCER, "queue.r_en.eq(port.ready & ~self.halt)", "queue.r_en.eq(port.ready)"),
-        Planted(_SEQUENCER, "ended & self.bus_idle & ~self.units_busy.any()", "ended & ~self.units_busy.any()"),
+        Planted(_SEQUENCER, "calm.eq(self.bus_idle & ~self.units_busy.any()", "calm.eq(~self.units_busy.any()"),
     ),
 )
 def sequencer(b: Bench) -> None:
@@ -51,7 +51,7 @@ def sequencer(b: Bench) -> None:
     b.assume(fetch.exhausted | ~b.past(fetch.exhausted))
     b.assume(~(fetch.exhausted & words.valid))
     b.assume(started | ~(fetch.exhausted | words.valid))
-    b.assume(dut.halt | ~b.past(dut.halt) | dut.start)
+    b.assume(dut.halt | ~b.past(dut.halt) | dut.start | b.past(dut.start))
     queues = {unit: b.cut(f"dut.queue_{unit.name.lower()}") for unit in QUEUED_UNITS}
 
     over, ended = Signal(), Signal()
@@ -91,7 +91,9 @@ def sequencer(b: Bench) -> None:
     quiet = dut.bus_idle & ~dut.units_busy.any() & ~Cat(queue.level != 0 for queue in queues.values()).any()
     # Pauses of units and bus between things to do are shorter than this.
     rest = Signal(range(_REST + 1))
-    m.d.sync += rest.eq(Mux(quiet & ended, Mux(rest == _REST, rest, rest + 1), 0))
+    calm = b.past(quiet)  # which is looked at a cycle later
+    b.prove("calm", b.inside("dut.calm") == calm, "whether all was idle")
+    m.d.sync += rest.eq(Mux(calm & ended, Mux(rest == _REST, rest, rest + 1), 0))
     b.assume((rest != _REST) | quiet)
     b.prove("done", ~dut.done | ended, "done behind END")
     first = ~b.past(dut.done) & dut.done
@@ -118,7 +120,7 @@ def sequencer(b: Bench) -> None:
     control_word = kind == int(Unit.CONTROL)
     b.prove("illegal_kind", ~b.inside("dut.illegal") | control_word, "CONTROL's words")
     b.prove("unknown_kind", ~b.inside("dut.unknown") | (~control_word & ~known), "words of nobody")
-    b.cover("ends", dut.done & b.past(puts[0], 10), "a program ends")
+    b.cover("ends", dut.done & b.past(puts[0], 11), "a program ends")
     b.cover("waits", looked_at & known & ~transfer(words) & b.past(transfer(words)), "a word waits for room")
     b.cover("unknown", dut.fetch_error.valid & b.past(transfer(words), 2), "a word of no unit")
 

@@ -19,6 +19,7 @@ _MOST = 255
     planted=(
         Planted(_MODULE, "with m.If(give ^ take):", "with m.If(give | take):"),
         Planted(_MODULE, ".all() & ~took[taker]", ".all()"),
+        Planted(_MODULE, "& ~took[taker] & ~peer.take)", "& ~took[taker])"),
         Planted(
             _MODULE,
             "some | ~self.peers[taker].take_mask[giver]",
@@ -29,8 +30,8 @@ _MOST = 255
 )
 def tokens(b: Bench) -> None:
     """Each of the 4 × 4 counters is the number of tokens given and not taken, a cycle after a take; none falls below 0,
-    since ready is only told when every token wanted is there, and not in the cycle after a take; none rises above 255
-    without the error, which stays."""
+    since ready is only told when every token wanted was there in the cycle before, and not in the two cycles after a
+    take; none rises above 255 without the error, which stays."""
     m = b.m
     dut = b.add(Tokens())
     for number in range(PEERS):
@@ -39,7 +40,8 @@ def tokens(b: Bench) -> None:
         b.drive(peer.give_mask, "give_mask")
         b.drive(peer.give, "give")
         b.drive(peer.take, "take")
-        b.assume(~peer.take | peer.take_ready)  # which the units are proved to keep
+        same = peer.take_mask == b.past(peer.take_mask)
+        b.assume(~peer.take | (peer.take_ready & same))  # which the units are proved to keep
     lost = Signal()  # a token too many was given
     told = dut.error.valid | b.inside("dut.lost").any()
     b.prove("error", lost | ~told, "no error without a token too many")
@@ -48,7 +50,7 @@ def tokens(b: Bench) -> None:
     m.d.sync += took.eq(Cat(peer.take for peer in dut.peers))
     for taker in range(PEERS):
         ready = Signal(name=f"ready_{taker}")
-        m.d.comb += ready.eq(~took[taker])
+        m.d.comb += ready.eq(~took[taker] & ~dut.peers[taker].take)
         for giver in range(PEERS):
             waiting = Signal(9, name=f"waiting_{giver}_{taker}")
             gives = dut.peers[giver].give & dut.peers[giver].give_mask[taker]
@@ -67,8 +69,8 @@ def tokens(b: Bench) -> None:
             with m.If(dut.peers[taker].take_mask[giver] & (waiting == 0)):
                 m.d.comb += ready.eq(0)
         with m.If(~lost):
-            right = dut.peers[taker].take_ready == ready
-            b.prove(f"ready_{taker}", right, "ready: every token wanted is there")
+            right = dut.peers[taker].take_ready == b.past(ready)
+            b.prove(f"ready_{taker}", right, "ready: every token wanted was there")
             b.prove(f"took_{taker}", b.inside("dut.took")[taker] == took[taker], "and none was just taken")
     first = dut.peers[0]
     b.cover("both", first.take & (first.take_mask == 0b1010), "two tokens are taken at once")

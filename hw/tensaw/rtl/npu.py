@@ -116,7 +116,12 @@ class Npu(wiring.Component):
         }
         peers: dict[Peer, Any] = {Peer.LOAD: load, Peer.ARRAY: array, Peer.OUTPUT: output, Peer.STORE: store}
 
+        def halt(name: str) -> Signal:
+            """A register of its own for each, as for the reset."""
+            return copied(m, platform, f"{name}_halt", registers.halt)
+
         self._connect_bus(m, registers, read_manager, write_manager)
+        m.d.comb += [read_manager.halt.eq(halt("read_manager")), write_manager.halt.eq(halt("write_manager"))]
 
         # Commands, tokens, errors.
         busy = Signal(len(QUEUED_UNITS))
@@ -126,7 +131,7 @@ class Npu(wiring.Component):
             connect(m, unit.error, getattr(registers, f"{name.name.lower()}_error"))
             stall = registers.stalls[number]
             m.d.comb += [
-                unit.halt.eq(registers.halt),
+                unit.halt.eq(halt(name.name.lower())),
                 busy[number].eq(unit.busy),
                 stall.state.eq(unit.state),
                 stall.tag.eq(unit.tag),
@@ -146,7 +151,7 @@ class Npu(wiring.Component):
             sequencer.program_bytes.eq(registers.program_bytes),
             sequencer.units_busy.eq(busy),
             sequencer.bus_idle.eq(bus_idle),
-            sequencer.halt.eq(registers.halt),
+            sequencer.halt.eq(halt("sequencer")),
             registers.done.eq(sequencer.done),
             registers.bus_idle.eq(bus_idle),
         ]
@@ -206,8 +211,6 @@ class Npu(wiring.Component):
             self.irq.eq(registers.irq),
             reads.regions.eq(registers.regions),
             writes.regions.eq(registers.regions),
-            reads.halt.eq(registers.halt),
-            writes.halt.eq(registers.halt),
         ]
         for prefix, interface in (("s_axi", registers.axi), ("m_axi", reads.axi), ("m_axi", writes.axi)):
             for path, member, value in interface.signature.flatten(interface):

@@ -50,8 +50,8 @@ class Feeder(wiring.Component):
         Its payload must have been there for a cycle when it becomes valid. Taken when it starts: tokens are there and
         the previous run has given its last position. A TABLE is taken when it has been carried out.
     take_mask : Out(4), take_ready : In(1), take : Out(1)
-        Tokens wanted by the run on offer; whether all are there, which must last until they are taken, in the next
-        cycle at the earliest; they are taken.
+        Tokens wanted by the run on offer; whether those wanted in the cycle before were all there then, see
+        TokenSignature; they are taken.
     give_mask : Out(4), give : Out(1)
         Tokens given at the end of the run.
     table_go : Out(1), table_done : In(1)
@@ -187,12 +187,11 @@ class Feeder(wiring.Component):
             table.eq(offered & is_table),
         ]
         start, table_start = Signal(), Signal()
-        # Tokens that are there stay until they are taken.
-        there = Signal()
-        m.d.sync += there.eq(self.run.valid & self.take_ready)
+        # ``legal`` and ``table`` say of the cycle before that something was on offer, ``take_ready`` that its tokens
+        # were there; they stay until they are taken.
         m.d.comb += [
-            start.eq(legal & ~loops.busy & there),
-            table_start.eq(table & ~loops.busy & ~table_running & there),
+            start.eq(legal & ~loops.busy & self.take_ready),
+            table_start.eq(table & ~loops.busy & ~table_running & self.take_ready),
             loops.setup.eq(offer),
             loops.start.eq(start),
             self.take_mask.eq(wait_mask),

@@ -103,7 +103,7 @@ class BurstSplitter(wiring.Component):
         checking = Signal(askers)
         working = Signal(askers)
         taking = Signal(askers)
-        looking, request = self._look(m, working, checking.any())
+        looking, request = self._look(m, working)
         m.d.comb += taking.eq(Mux(checking.any() | self.refused.any(), 0, looking & ~working))
         m.d.sync += checking.eq(taking)
         for index in range(askers):
@@ -144,15 +144,15 @@ class BurstSplitter(wiring.Component):
             self._cut(m, platform, index, working[index], taking[index], sound, request, (start, beats, last_lane))
         return m
 
-    def _look(self, m: Module, working: Signal, checking: Value) -> tuple[Value, Any]:
+    def _look(self, m: Module, working: Signal) -> tuple[Value, Any]:
         """Whose access is looked at (one bit of several at most), and that access."""
         if self.askers == 1:
             return self.requests[0].valid, self.requests[0].payload
         looking = Signal(self.askers)
         request = Signal(access_layout())
         # First those who have nothing in work; but also those who may be done with it in the next cycle.
-        # What is looked at may be taken in this cycle, unless one is being checked.
-        offered = Cat(port.valid for port in self.requests) & ~Mux(checking, 0, looking)
+        # What is looked at may be taken in this cycle; if it is not, it comes again.
+        offered = Cat(port.valid for port in self.requests) & ~looking
         free = offered & ~working
         soon = offered & ~Cat(port.valid for port in self.bursts)
         candidates = Mux(free.any(), free, soon)

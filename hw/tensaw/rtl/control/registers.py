@@ -125,6 +125,15 @@ class Registers(wiring.Component):
             counters.events.eq(self.events),
         ]
 
+        # Requests go to run control a cycle after they were written: what was written is known late.
+        starting, stopping, busy = Signal(), Signal(), Signal()
+        m.d.sync += [starting.eq(0), stopping.eq(0)]
+        m.d.comb += [
+            run.start_request.eq(starting),
+            run.stop_request.eq(stopping),
+            busy.eq(run.busy | starting),
+        ]
+
         status_done, status_error, interrupt_enable = Signal(), Signal(), Signal()
         m.d.sync += self.irq.eq(interrupt_enable & (status_done | status_error))
 
@@ -150,7 +159,7 @@ class Registers(wiring.Component):
             "SCRATCHPAD_BYTES": config.scratchpad_bytes,
             "WEIGHT_BYTES": config.weight_bytes,
             "ACC_ENTRIES": config.acc_entries,
-            "STATUS": Cat(run.busy, status_done, status_error),
+            "STATUS": Cat(busy, status_done, status_error),
             "INTERRUPT_ENABLE": interrupt_enable,
             "ERROR": Cat(run.code, run.unit, 0, 0, 0, 0, run.tag),
             "ERROR_ADDRESS_LO": run.address[:32],
@@ -191,7 +200,7 @@ class Registers(wiring.Component):
                     if item.name in settings:
                         assert item.access is Access.READ_WRITE
                         signal, low = settings[item.name]
-                        with m.If(port.write_enable & ~run.busy):
+                        with m.If(port.write_enable & ~busy):
                             for byte in range(4):
                                 first, last = max(8 * byte, low), min(8 * byte + 8, low + len(signal))
                                 if first < last:
@@ -203,7 +212,7 @@ class Registers(wiring.Component):
             return port.write_enable & port.write_strobe[0] & (port.write_address == register(name).offset >> 2)
 
         with m.If(written("CONTROL")):
-            m.d.comb += [run.start_request.eq(port.write_data[0]), run.stop_request.eq(port.write_data[1])]
+            m.d.sync += [starting.eq(port.write_data[0]), stopping.eq(port.write_data[1])]
         with m.If(written("INTERRUPT_ENABLE")):
             m.d.sync += interrupt_enable.eq(port.write_data[0])
         with m.If(written("STATUS")):

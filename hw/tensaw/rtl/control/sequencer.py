@@ -160,10 +160,12 @@ class Sequencer(wiring.Component):
 
         # The end: all idle for a while.
         quiet = Signal(range(_SETTLE + 1))
+        calm = Signal()  # all was idle in the cycle before
+        m.d.sync += calm.eq(self.bus_idle & ~self.units_busy.any() & ~Cat(q.level != 0 for q in queues).any())
         m.d.comb += self.done.eq(quiet == _SETTLE)
         with m.If(~self.done):
             m.d.sync += quiet.eq(0)
-            with m.If(ended & self.bus_idle & ~self.units_busy.any() & ~Cat(q.level != 0 for q in queues).any()):
+            with m.If(ended & calm):
                 m.d.sync += quiet.eq(quiet + 1)
 
         m.d.comb += [

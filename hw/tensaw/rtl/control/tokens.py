@@ -23,14 +23,14 @@ class TokenSignature(wiring.Signature):
     take_mask : Out(4)
         Bit p: a token given by peer p is needed (the ``wait`` field).
     take_ready : In(1)
-        All tokens of ``take_mask`` are there (also if the mask is 0). Combinational from ``take_mask``. 0 in the cycle
-        after a take.
+        All tokens of the ``take_mask`` of the cycle before were there (also if the mask was 0); those that are there
+        stay until they are taken. A register; 0 in the two cycles after a take.
     take : Out(1)
-        Take them in this cycle; only while ``take_ready``.
+        Take those of ``take_mask`` in this cycle; only while ``take_ready``, and not with a mask that is new.
     give_mask : Out(4)
         Bit p: peer p gets a token (the ``signal`` field).
     give : Out(1)
-        Give them in this cycle. They can be taken from the next cycle on.
+        Give them in this cycle. They can be taken from two cycles later on.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Tokens(wiring.Component):
 
     Timing
     ------
-    All peers may give in every cycle and take in every other one: that something is taken is known late, and counted a
+    All peers may give in every cycle and take in every third one: that something is taken is known late, and counted a
     cycle later.
     """
 
@@ -98,7 +98,7 @@ class Tokens(wiring.Component):
                 ready[taker].append(some | ~self.peers[taker].take_mask[giver])
         for taker in range(PEERS):
             peer = self.peers[taker]
-            m.d.comb += peer.take_ready.eq(Cat(ready[taker]).all() & ~took[taker])
+            m.d.sync += peer.take_ready.eq(Cat(ready[taker]).all() & ~took[taker] & ~peer.take)
             there = ~peer.take | peer.take_ready
             check(m, platform, there, f"take_{taker}", f"peer {taker} takes tokens that are not there")
         return m

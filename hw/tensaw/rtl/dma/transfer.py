@@ -113,6 +113,7 @@ class Transfer(wiring.Component):
         fill = run.run.fill if self.unit is Unit.LOAD else 0
         count = Signal(range(most + 1))
         left = Signal(range(most + 1))
+        asked = Signal()  # its run has been on offer for a cycle: what is told of tokens is about it
         walking = Signal()
         filling = Signal()
         room = Signal()
@@ -130,7 +131,7 @@ class Transfer(wiring.Component):
             left.eq(count - self.complete),
             room.eq(Mux(fill | filling, count == 0, count != most)),
             tokens.take_mask.eq(run.run.wait),
-            tokens.take.eq(port.run.valid & ~walking & room & tokens.take_ready & ~self.halt),
+            tokens.take.eq(asked & ~walking & room & tokens.take_ready & ~self.halt),
             tokens.give_mask.eq(given),
             tokens.give.eq(giving),
             walker.start.eq(tokens.take),
@@ -139,6 +140,7 @@ class Transfer(wiring.Component):
         ]
         for name in ("memory", "scratchpad", "rows", "row_pitch", "planes", "plane_pitch"):
             m.d.comb += walker.walk[name].eq(run[name])
+        m.d.sync += asked.eq(port.run.valid & ~port.run.ready)
         m.d.sync += [count.eq(left + tokens.take), giving.eq(self.complete), given.eq(oldest.signal)]
         if self.unit is Unit.LOAD:
             with m.If(self.complete & (left != 0)):

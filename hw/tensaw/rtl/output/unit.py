@@ -205,13 +205,13 @@ class OutputUnit(wiring.Component):
         drains, softmaxes = offered.run.kind == OutputKind.DRAIN, offered.run.kind == OutputKind.SOFTMAX
         combines = offered.operand_step.operation != Operation.NONE
         free = ~stalled & ~starting & ~walk.valid & ~softmax.busy & lanes.drained & ~full
-        # Registered: another run may begin, and it still may in the cycle after; the one on offer has its tokens, which
-        # stay until they are taken.
-        may = Signal()
+        # Registered: another run may begin, and it still may in the cycle after; one has been on offer for a cycle, so
+        # that what is told of tokens is about it.
+        may, asked = Signal(), Signal()
         take = self.tokens.take
         m.d.sync += [
             may.eq(free & ~take & ~((softmaxes | combines) & active)),
-            there.eq(port.run.valid & self.tokens.take_ready & ~failed & ~self.halt),
+            asked.eq(port.run.valid & ~failed & ~self.halt),
         ]
         # Of what was on offer in the cycle before, which is still the same: what the run begins, which rules it breaks.
         drains_next, combines_next, softmaxes_next = Signal(), Signal(), Signal()
@@ -225,6 +225,7 @@ class OutputUnit(wiring.Component):
         ]
         illegal, drain, combine, normalise = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
+            there.eq(asked & self.tokens.take_ready),
             self.tokens.take_mask.eq(offered.run.wait),
             take.eq(may & there),
             port.run.ready.eq(take),
