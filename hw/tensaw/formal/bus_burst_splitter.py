@@ -75,6 +75,7 @@ def _prove(b: Bench, direction: str, askers: int, asker: int) -> None:
     b.prove("one_check", (checking & (checking - 1))[:askers] == 0, "one access is checked at a time")
     b.prove("check_work", (checking & ~b.inside("dut.working")) == 0, "which is in work")
     b.prove("no_more", ~refused.any() | ~checking.any(), "none behind a refusal")
+    b.prove("free", b.inside("dut.free") == ~(checking.any() | refused.any()), "so one is taken when neither is")
     if askers > 1:
         looking, looked = b.inside("dut.looking"), b.inside("dut.request")
         b.prove("one_look", (looking & (looking - 1))[:askers] == 0, "one access is looked at at a time")

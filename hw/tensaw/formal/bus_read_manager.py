@@ -30,7 +30,7 @@ _BUFFERS = {"fetch": 8, "weight": 5}
         Planted(_MODULE, "m.d.sync += may_issue.eq((~ar_valid | axi.arready) &", "m.d.sync += may_issue.eq("),
         Planted(_MODULE, "(turn == Turn.SHARED) & shared_turn", "(turn == Turn.SHARED) & 0"),
         Planted(_MODULE, "(room[:few] >= beats)", "(room[:few] + 1 >= beats)"),
-        Planted(_MODULE, "entry.asker.eq(index)", "entry.asker.eq(0)"),
+        Planted(_MODULE, "entry.asker.eq(1 << index)", "entry.asker.eq(1)"),
         Planted(_MODULE, "self.idle.eq(~order.r_rdy)", "self.idle.eq(~ar_valid)"),
         Planted(_MODULE, "told_address.eq(Mux(bad, oldest", "told_address.eq(Mux(told.any(), oldest"),
     ),
@@ -165,7 +165,8 @@ def read_manager(b: Bench) -> None:
             sound = (e.asker < len(ASKERS)) & (e.fired | (e.come == e.beats))
             b.prove(f"sound_{i}", sound, "and come after its address was taken")
             row = b.row("dut.order", (consume + i) % capacity)
-            b.prove(f"order_{i}", row == (e.asker | e.address << 2), "asker and address are queued")
+            asker = Cat(e.asker == index for index in range(len(ASKERS)))
+            b.prove(f"order_{i}", row == Cat(asker, e.address), "asker and address are queued")
             if i:
                 before = entries[i - 1]
                 ordered = (e.leave == e.beats) & ((e.come == e.beats) | (before.come == 0)) & (before.fired | ~e.fired)

@@ -133,8 +133,9 @@ def _fetch(b: Bench, config) -> None:
     legal = (offset[:4] == 0) & (length[:4] == 0) & (length[28:] == 0)
     started = Signal()
     b.drive(dut.start, "start")
-    b.assume(~(started & dut.start))
-    with m.If(dut.start):
+    starts = b.past(dut.start)
+    b.assume(~((started | starts) & dut.start))
+    with m.If(starts):
         m.d.sync += started.eq(1)
     read, buffer = dut.read, b.part("dut.buffer")
     b.drive(read.request.ready, "request_ready")

@@ -103,13 +103,18 @@ class BurstSplitter(wiring.Component):
         checking = Signal(askers)
         working = Signal(askers)
         taking = Signal(askers)
+        legal = Signal()  # of the access that is being checked
         looking, request = self._look(m, working)
-        m.d.comb += taking.eq(Mux(checking.any() | self.refused.any(), 0, looking & ~working))
-        m.d.sync += checking.eq(taking)
+        free = Signal(init=1)  # none is being checked, none was refused
+        m.d.comb += taking.eq(Mux(free, looking & ~working, 0))
+        m.d.sync += [
+            checking.eq(taking),
+            free.eq(~taking.any() & ~self.refused.any() & ~(checking.any() & ~legal)),
+        ]
         for index in range(askers):
             m.d.comb += self.requests[index].ready.eq(taking[index])
 
-        # Sums of the access that is being taken.
+        # Sums of the access that is looked at: if it is taken, they count in the next cycle.
         address = Signal(config.address_width)
         start = Signal(config.address_width)
         end = Signal(33)
@@ -117,7 +122,6 @@ class BurstSplitter(wiring.Component):
         allowed = Signal()
         beats = Signal(beat_bits)
         last_lane = Signal(lane_bits)
-        legal = Signal()
         region = self.regions[request.region[: exact_log2(REGIONS)]]
         span = Signal(29)  # its last byte, counted from the first word's first, and a word more
         m.d.comb += [
@@ -128,13 +132,13 @@ class BurstSplitter(wiring.Component):
             legal.eq(allowed & (end <= size)),
             self.refused_address.eq(address),
         ]
-        with m.If(taking.any()):
-            m.d.sync += [
-                address.eq(start),
-                end.eq(request.offset + request.bytes),
-                size.eq(region.size),
-                allowed.eq((request.region < REGIONS) & region[self.direction]),
-            ]
+        m.d.sync += [
+            end.eq(request.offset + request.bytes),
+            size.eq(region.size),
+            allowed.eq((request.region < REGIONS) & region[self.direction]),
+        ]
+        with m.If(free):  # that of a refused one stays
+            m.d.sync += address.eq(start)
 
         for index in range(askers):
             refused = checking[index] & ~legal

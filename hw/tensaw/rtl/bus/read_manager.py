@@ -95,7 +95,7 @@ class ReadManager(wiring.Component):
         ar = Signal(data.StructLayout({"address": address_bits, "beats": 9}))
         ar_valid = Signal()
         m.submodules.r = r = SkidBuffer(data.StructLayout({"data": config.bus_bytes * 8, "resp": 2, "last": 1}))
-        order_layout = data.StructLayout({"asker": range(count), "address": address_bits})
+        order_layout = data.StructLayout({"asker": count, "address": address_bits})  # one bit for each asker
         m.submodules.order = order = fifo.SyncFIFO(width=order_layout.size, depth=config.outstanding_reads)
 
         m.d.comb += [
@@ -177,7 +177,7 @@ class ReadManager(wiring.Component):
         for index, burst in enumerate(bursts):
             with m.If(chosen[index]):
                 m.d.comb += [
-                    entry.asker.eq(index),
+                    entry.asker.eq(1 << index),
                     issued.address.eq(burst.payload.address),
                     issued.beats.eq(burst.payload.beats),
                 ]
@@ -194,7 +194,7 @@ class ReadManager(wiring.Component):
         told = Signal(count)
         told_code = Signal(ErrorCode)
         told_address = Signal(address_bits)
-        owner = Cat(oldest.asker == index for index in range(count))
+        owner = oldest.asker
         m.d.sync += [
             told.eq(Mux(bad, owner, splitter.refused)),
             told_code.eq(ErrorCode.OUTSIDE_REGION),

@@ -45,7 +45,7 @@ class Fetch(wiring.Component):
 
     Timing
     ------
-    A word a cycle. Words are fetched ahead as far as the buffer has room.
+    A word a cycle. Asked for two cycles after ``start``; words are fetched ahead as far as the buffer has room.
     """
 
     start: Signal
@@ -84,11 +84,18 @@ class Fetch(wiring.Component):
         # Beats not yet handed on; 1 while the program has not been asked for, so that ``exhausted`` is 0.
         left = Signal(_LENGTH_BITS - lane_bits + 1, init=1)
         handed = Signal()
-        with m.If(self.start):
-            with m.If(self.offset[:4].any() | self.bytes[:4].any() | self.bytes[_LENGTH_BITS:].any()):
+        # What depends on so many bits is known in the cycle after the start.
+        starting, unsound, some = Signal(), Signal(), Signal()
+        m.d.sync += [
+            starting.eq(self.start),
+            unsound.eq(self.offset[:4].any() | self.bytes[:4].any() | self.bytes[_LENGTH_BITS:].any()),
+            some.eq(self.bytes != 0),
+        ]
+        with m.If(starting):
+            with m.If(unsound):
                 m.d.sync += illegal.eq(1)
             with m.Else():
-                m.d.sync += [requesting.eq(self.bytes != 0), left.eq(self.bytes >> lane_bits)]
+                m.d.sync += [requesting.eq(some), left.eq(self.bytes >> lane_bits)]
         with m.If(requesting & read.request.ready):
             m.d.sync += requesting.eq(0)
         with m.If(handed):
@@ -101,7 +108,7 @@ class Fetch(wiring.Component):
             read.credit.eq(depth - buffer.level),
             buffer.w_data.eq(read.data.payload),
             buffer.w_en.eq(read.data.valid),
-            read.data.ready.eq(buffer.w_rdy),
+            read.data.ready.eq(1),  # there is room: it was given credit for
             handed.eq(buffer.r_en & buffer.r_rdy),
             self.words.valid.eq(buffer.r_rdy),
             self.exhausted.eq(left == 0),
