@@ -30,6 +30,8 @@ from tensaw.spec.registers import ADDRESS_BITS
 __all__ = ["RequestExecutor"]
 
 _RESET_CYCLES = 31
+_CHECKS = (Status.VERSION, Status.UNKNOWN, Status.OUTSIDE, Status.MISALIGNED, Status.REPEATED)
+"""What a header is refused for; the first that applies is answered."""
 _HEAD = len(SYNC_RESPONSE) + HEADER_BYTES
 """Place of the header's CRC in an answer."""
 
@@ -62,7 +64,7 @@ class RequestExecutor(wiring.Component):
 
     Timing
     ------
-    A byte of payload takes some three cycles, and each word an access. Every answer begins before its request is done.
+    A byte of payload takes some five cycles, and each word an access. Every answer begins before its request is done.
     Reset: no request, no tag remembered.
     """
 
@@ -113,12 +115,21 @@ class RequestExecutor(wiring.Component):
         def is_op(*ops: Op) -> Any:
             return Cat(*(op == int(item) for item in ops)).any()
 
-        # What the header says, a cycle after it is there.
+        # What the header says, a cycle after it is there; what is wrong with it, another one later.
         registers, once, with_payload = Signal(), Signal(), Signal()
+        wrong = {state: Signal(name=f"is_{state.name.lower()}") for state in _CHECKS}
         m.d.sync += [
             registers.eq(is_op(Op.READ_REGISTERS, Op.WRITE_REGISTERS)),
             once.eq(is_op(*sorted(ONCE))),
             with_payload.eq(is_op(*sorted(WITH_PAYLOAD))),
+            wrong[Status.VERSION].eq(~is_op(Op.HELLO) & (version != PROTOCOL)),
+            wrong[Status.UNKNOWN].eq(op > max(Op)),
+            wrong[Status.OUTSIDE].eq(registers & (address[ADDRESS_BITS:] != 0)),
+            wrong[Status.MISALIGNED].eq(
+                registers & (address[:2] | count[:2]).any()
+                | is_op(Op.MARCH) & (address[: (width - 1).bit_length()] != 0)
+            ),
+            wrong[Status.REPEATED].eq(once & last_valid & (tag == last_tag)),
         ]
         # Whether count is 0 or 1, known with it.
         none_left, one_left = Signal(), Signal()
@@ -140,15 +151,16 @@ class RequestExecutor(wiring.Component):
         refused = Signal()
         m.d.comb += refused.eq(status != Status.OK)
 
-        # Bytes of the answer: that of the present state goes to a register, and from there into the CRC. `sent`, in the
-        # next cycle: on to the next one.
+        # Bytes of the answer: that of the present state goes to a register, then, while it is that of the same state,
+        # to another, and from there into the CRC. `sent`, in the next cycle: on to the next one.
         send, byte, covered, sent = Signal(), Signal(8), Signal(), Signal()
+        chosen, chosen_covered, same = Signal(8, reset_less=True), Signal(reset_less=True), Signal()
         to_crc = Signal()
         m.d.comb += [crc.byte.eq(self.o.payload), crc.start.eq(sent & to_crc)]
-        m.d.sync += sent.eq(0)
+        m.d.sync += [sent.eq(0), chosen.eq(byte), chosen_covered.eq(covered), same.eq(send & ~sent)]
         with m.If(~self.o.valid):
-            m.d.sync += [self.o.payload.eq(byte), to_crc.eq(covered)]
-            with m.If(send & ~crc.busy):
+            m.d.sync += [self.o.payload.eq(chosen), to_crc.eq(chosen_covered)]
+            with m.If(same & ~crc.busy):
                 m.d.sync += [self.o.valid.eq(1), sent.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -208,20 +220,13 @@ class RequestExecutor(wiring.Component):
                         m.d.sync += length.eq(4 + width)
                     with m.Case(int(Op.COUNTERS)):
                         m.d.sync += length.eq(8)
+                m.next = "DECODED"
+            with m.State("DECODED"):
                 m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If(~is_op(Op.HELLO) & (version != PROTOCOL)):
-                    m.d.sync += status.eq(Status.VERSION)
-                with m.Elif(op > max(Op)):
-                    m.d.sync += status.eq(Status.UNKNOWN)
-                with m.Elif(registers & (address[ADDRESS_BITS:] != 0)):
-                    m.d.sync += status.eq(Status.OUTSIDE)
-                with m.Elif(registers & (address[:2] | count[:2]).any()):
-                    m.d.sync += status.eq(Status.MISALIGNED)
-                with m.Elif(is_op(Op.MARCH) & (address[: len(lane)] != 0)):
-                    m.d.sync += status.eq(Status.MISALIGNED)
-                with m.Elif(once & last_valid & (tag == last_tag)):
-                    m.d.sync += status.eq(Status.REPEATED)
+                for state in reversed(_CHECKS):
+                    with m.If(wrong[state]):
+                        m.d.sync += status.eq(state)
                 m.next = "ANSWER"
             with m.State("ANSWER"):
                 # The header goes round once, past the place of its first byte.
