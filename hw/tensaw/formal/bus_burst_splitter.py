@@ -197,7 +197,7 @@ _READ = (
     ),
     (
         Planted(_MODULE, "first_lane.eq(0),", "first_lane.eq(first_lane),"),
-        Planted(_MODULE, "looking & ~working))", "looking))"),
+        Planted(_MODULE, "Mux(free, looking & ~working, 0)", "Mux(free, looking, 0)"),
     ),
     (
         Planted(_MODULE, "in self.requests) & ~looking", "in self.requests)"),
