@@ -201,6 +201,9 @@ class Assembler:
     def dot_same(self, value: Reg, count: Operand) -> None:
         self._emit(Op.DOT_SAME, None, value, count)
 
+    def dot_word(self, address: Reg) -> None:
+        self._emit(Op.DOT_WORD, None, address, 1)
+
     def sum(self, d: Reg, column: Operand) -> None:
         self._emit(Op.SUM, d, 0, column)
 

@@ -126,7 +126,7 @@ class SerialCore(wiring.Component):
         loads, dots, last = Signal(), Signal(), Signal()
         m.d.comb += [
             loads.eq((op == Op.LOAD_WORD) | (op == Op.LOAD_BYTE) | (op == Op.FETCH)),
-            dots.eq((op == Op.DOT) | (op == Op.DOT_SAME)),
+            dots.eq((op == Op.DOT) | (op == Op.DOT_SAME) | (op == Op.DOT_WORD)),
             last.eq(begin | (e & ~loads & ~dots) | load | (wait & ~dot.busy)),
         ]
         m.d.sync += [
@@ -219,6 +219,7 @@ class SerialCore(wiring.Component):
             dot.address.eq(a),
             dot.count.eq(b),
             dot.same.eq(op == Op.DOT_SAME),
+            dot.each.eq(op == Op.DOT_WORD),
             dot.scratchpad_data.eq(scratchpad.read_data),
             dot.memory_data.eq(memory.read_data),
         ]

@@ -21,9 +21,10 @@ class DotProducts(wiring.Component):
     -------
     rewind : In(1), first : In(14)
         Weight rows are taken from this word of memory on; all sums become 0. Not while ``busy``.
-    start : In(1), address : In(16), count : In(16), same : In(1)
-        Go through ``count`` bytes of the scratchpad from ``address`` on, or take the lowest byte of ``address`` so many
-        times. Not while ``busy``.
+    start : In(1), address : In(16), count : In(16), same : In(1), each : In(1)
+        Go through ``count`` bytes of the scratchpad from ``address`` on, or with ``same`` take the lowest byte of
+        ``address`` so many times. With ``each`` every column takes its own byte of the word at ``address``; ``count``
+        must be 1. Not while ``busy``.
     busy : Out(1)
         What ``start`` began is not over.
     scratchpad_word : Out(14), memory_word : Out(14)
@@ -45,6 +46,7 @@ class DotProducts(wiring.Component):
     address: Signal
     count: Signal
     same: Signal
+    each: Signal
     busy: Signal
     scratchpad_word: Signal
     memory_word: Signal
@@ -61,6 +63,7 @@ class DotProducts(wiring.Component):
                 "address": In(16),
                 "count": In(16),
                 "same": In(1),
+                "each": In(1),
                 "busy": Out(1),
                 "scratchpad_word": Out(14),
                 "memory_word": Out(14),
@@ -74,7 +77,7 @@ class DotProducts(wiring.Component):
         m = Module()
         byte_address, row = Signal(16, reset_less=True), Signal(14, reset_less=True)
         left, going = Signal(16), Signal()
-        same = Signal(reset_less=True)
+        same, each = Signal(reset_less=True), Signal(reset_less=True)
         lane = Signal(2, reset_less=True)
         read, multiplied = Signal(), Signal()
         m.d.comb += [
@@ -92,7 +95,8 @@ class DotProducts(wiring.Component):
         with m.Else():
             m.d.sync += going.eq(0)
         with m.If(self.start):
-            m.d.sync += [byte_address.eq(self.address), left.eq(self.count), same.eq(self.same), going.eq(1)]
+            m.d.sync += [byte_address.eq(self.address), left.eq(self.count), going.eq(1)]
+            m.d.sync += [same.eq(self.same), each.eq(self.each)]
         with m.If(self.rewind):
             m.d.sync += row.eq(self.first)
 
@@ -102,7 +106,9 @@ class DotProducts(wiring.Component):
             product = Signal(16, reset_less=True, name=f"product_{column}")
             total = Signal(32, reset_less=True, name=f"total_{column}")
             weight = self.memory_data.word_select(column, 8)
-            m.d.sync += product.eq(byte.as_signed() * weight.as_signed())
+            factor = Signal(8, name=f"factor_{column}")
+            m.d.comb += factor.eq(Mux(each, self.scratchpad_data.word_select(column, 8), byte))
+            m.d.sync += product.eq(factor.as_signed() * weight.as_signed())
             with m.If(self.rewind):
                 m.d.sync += total.eq(0)
             with m.Elif(multiplied):

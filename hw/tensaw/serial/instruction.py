@@ -86,6 +86,8 @@ class Op(enum.IntEnum):
     rows."""
     DOT_SAME = 32
     """As DOT, but each byte is A's lowest."""
+    DOT_WORD = 36
+    """sum[column] += byte[column] · weight[column] for the bytes of the scratchpad's word at A; B is 1."""
     SUM = 33
     """D = sum[B & 3]."""
     STATE = 34

@@ -104,13 +104,17 @@ def table(asm: Assembler) -> None:
 
 
 def sums(asm: Assembler, config: NpuConfig) -> None:
-    """Routines ``all_sums`` (CONV without maximum: the sums of all columns, by the dot products) and ``one_sum``
-    (everything: ``x`` = the accumulator of column ``column``).
+    """Routines ``all_sums`` (CONV without maximum: the sums of all columns, by the dot products), ``each_sum`` (DEPTHWISE
+    without maximum likewise) and ``one_sum`` (everything: ``x`` = the accumulator of column ``column``).
+
+    ``each_sum`` sets ``fast`` to 0 if the position is one that it cannot do: a pixel that does not begin at a word of
+    four bytes, or of which a part is outside the window.
 
     Both are for one position: ``row_0``, ``byte_0`` are its row and byte at the first kernel step, ``tile_base`` the
     input's base in the tile, ``weights`` the address of the tile's first weight row. ``run_bytes`` is chunks · rows.
     """
     _all_sums(asm)
+    _each_sum(asm, config)
     _one_sum(asm, config)
 
 
@@ -157,6 +161,63 @@ def _all_sums(asm: Assembler) -> None:
     asm.sub(ky, ky, 1)
     asm.if_different(ky, 0, "all_ky")
     asm.back("all_sums")
+
+
+def _each_sum(asm: Assembler, config: NpuConfig) -> None:
+    of = _fields(asm)
+    row, byte, base, at, t = asm.regs("k_row", "k_byte", "k_base", "at", "t")
+    ky, kx, rows, tap = asm.regs("ky", "kx", "k_rows", "tap")
+    tap_row, tap_byte, tap_base = asm.regs("tap_row", "tap_byte", "tap_base")
+    asm.label("each_sum")
+    asm.weights(asm.reg("weights"))
+    asm.move(row, asm.reg("row_0"))
+    asm.move(ky, of("KERNEL_Y.steps"))
+    asm.label("each_ky")
+    asm.multiply(t, row, of("INPUT.pitch"))
+    asm.add(base, t, asm.reg("tile_base"))
+    asm.move(byte, asm.reg("byte_0"))
+    asm.move(kx, of("KERNEL_X.steps"))
+    asm.label("each_kx")
+    asm.move(tap_row, row)
+    asm.move(tap_base, base)
+    asm.move(rows, of("WEIGHTS.rows"))
+    asm.label("each_group")
+    asm.move(tap_byte, byte)
+    asm.move(tap, asm.constant(config.taps))
+    asm.label("each_tap")
+    asm.if_not_below(tap_row, of("WINDOW.height"), "each_pad")
+    asm.if_not_less(tap_byte, of("WINDOW.row_bytes"), "each_pad")
+    asm.add(t, tap_byte, asm.reg("count"))
+    asm.if_not_less(asm.constant(0), t, "each_pad")
+    asm.if_less(tap_byte, 0, "each_cannot")
+    asm.if_less(of("WINDOW.row_bytes"), t, "each_cannot")
+    asm.add(at, tap_base, tap_byte)
+    asm.bits_and(t, at, 3)
+    asm.if_different(t, 0, "each_cannot")
+    asm.dot_word(at)
+    asm.go("each_next")
+    asm.label("each_pad")
+    asm.dot_same(asm.reg("pad"), 1)
+    asm.label("each_next")
+    asm.sub(rows, rows, 1)
+    asm.if_equal(rows, 0, "each_stepped")
+    asm.add(tap_byte, tap_byte, asm.reg("pixel"))
+    asm.sub(tap, tap, 1)
+    asm.if_different(tap, 0, "each_tap")
+    asm.add(tap_row, tap_row, of("KERNEL_Y.group_rows"))
+    asm.add(tap_base, tap_base, of("KERNEL_Y.group_pitch"))
+    asm.go("each_group")
+    asm.label("each_cannot")
+    asm.move(asm.reg("fast"), 0)
+    asm.back("each_sum")
+    asm.label("each_stepped")
+    asm.add(byte, byte, of("KERNEL_X.bytes"))
+    asm.sub(kx, kx, 1)
+    asm.if_different(kx, 0, "each_kx")
+    asm.add(row, row, of("KERNEL_Y.rows"))
+    asm.sub(ky, ky, 1)
+    asm.if_different(ky, 0, "each_ky")
+    asm.back("each_sum")
 
 
 def _one_sum(asm: Assembler, config: NpuConfig) -> None:

@@ -61,7 +61,7 @@ def _prepare(asm: Assembler) -> None:
     """How much of the weight stream is taken, and whether it is there; what does not change from position to
     position."""
     t, upper, need = asm.regs("t", "upper", "need")
-    mode, pad, fast = asm.regs("mode", "pad", "fast")
+    mode, pad = asm.regs("mode", "pad")
     parameters, tile_bytes = asm.regs("parameter_bytes", "tile_bytes")
     asm.move(pad, _array(asm, "TILES.pad_value"))
     asm.move(parameters, 0)
@@ -96,11 +96,11 @@ def _prepare(asm: Assembler) -> None:
     asm.shift_right(asm.reg("pixel"), asm.reg("pixel"), 1)
     asm.label("not_pairs")
     asm.multiply(asm.reg("byte_step"), _array(asm, "STEP.position"), _array(asm, "STEP.decimation"))
-    asm.move(fast, 1)
-    asm.if_different(mode, Mode.CONV, "not_fast")
-    asm.if_equal(_array(asm, "RUN.maximum"), 0, "chosen")
-    asm.label("not_fast")
-    asm.move(fast, 0)
+    # 0: column by column; 1: all columns of CONV; 2: all of DEPTHWISE.
+    asm.move(asm.reg("way"), 0)
+    asm.if_different(_array(asm, "RUN.maximum"), 0, "chosen")
+    asm.if_not_below(mode, Mode.DEPTHWISE + 1, "chosen")
+    asm.add(asm.reg("way"), mode, 1)
     asm.label("chosen")
 
 
@@ -136,8 +136,13 @@ def _loops(asm: Assembler, config: NpuConfig) -> None:
     asm.if_stop("stopped")
     asm.call("count_cycles")  # a driver that sees nothing move takes a run for dead
     asm.move(column, 0)
+    asm.move(fast, asm.reg("way"))
     asm.if_equal(fast, 0, "channel")
+    asm.if_equal(fast, 2, "depthwise")
     asm.call("all_sums")
+    asm.go("channel")
+    asm.label("depthwise")
+    asm.call("each_sum")
     asm.label("channel")
     asm.if_equal(fast, 0, "slow")
     asm.sum(x, column)
