@@ -11,14 +11,12 @@ import pytest
 
 from tensaw.compiler.frontends import load
 from tensaw.compiler.pipeline import CompileOptions, compile_graph
-from tensaw.harness.serial_core import MEMORY_BYTES, SerialDevice
+from tensaw.harness.serial_core import MEMORY_BYTES
 from tensaw.model.machine import Machine
-from tensaw.regress.bench import prepare
 from tensaw.regress.cases import Case
 from tensaw.runtime.driver import Driver
 from tensaw.runtime.placement import place_on_board
 from tensaw.spec.config import PRESETS, NpuConfig
-from tensaw.spec.errors import InputError, UnsupportedError
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 NANO = PRESETS["nano"]
@@ -37,32 +35,8 @@ class OddCase(Case):
         return ODD
 
 
-def run_case(device: SerialDevice, case: Case) -> dict[str, int] | None:
-    """Run it and compare; None where it cannot be compiled or has no room."""
-    try:
-        program, placement, before, expected = prepare(case)
-        place = place_on_board(program, 0, MEMORY_BYTES)
-    except (UnsupportedError, InputError):
-        return None
-    memory = np.random.default_rng(case.index).integers(0, 256, MEMORY_BYTES, np.uint8)
-    wanted = memory.copy()
-    for here, there, size in zip(place.regions, placement.regions, place.sizes, strict=True):
-        there -= placement.base
-        memory[here : here + size] = before[there : there + size]
-        wanted[here : here + size] = expected[there : there + size]
-    device.write_memory(0, memory)
-    driver = Driver(device, program, place)
-    driver.open()
-    counters = driver.run()
-    found = device.read_memory(0, MEMORY_BYTES)
-    assert (found == wanted).all(), (case.index, str(case), int(np.flatnonzero(found != wanted)[0]))
-    assert counters["cycles"] <= device.cycles <= counters["cycles"] + 100
-    assert counters["output_busy"] <= counters["cycles"]
-    return counters
-
-
 @pytest.mark.parametrize("kind", [Case, OddCase])
-def test_random_networks(devices: Any, kind: type[Case]) -> None:
+def test_random_networks(devices: Any, run_case: Any, kind: type[Case]) -> None:
     """The regression's, on 4 × 4 and on 7 × 3 elements; compile options are drawn, too."""
     done = [run_case(devices(NANO if kind is Case else ODD), kind(SEED, index, ("nano",))) for index in range(CASES)]
     assert sum(counters is not None for counters in done) >= CASES * 3 // 4

@@ -53,9 +53,9 @@ class SerialCore(wiring.Component):
 
     Timing
     ------
-    An instruction takes two cycles: F, in which the registers are read, and E. A load takes a third, dot products as
-    many more as they have bytes. The host's writes of registers and its accesses to memory happen in F, its reads of
-    registers in E. Reset: the program begins anew; memory, scratchpad and registers stay.
+    An instruction a cycle, two stages behind its address; a jump and a load take two, dot products two more than they
+    have bytes. An access of the host takes a cycle, for which the program is held up. Reset: the program begins anew;
+    memory, scratchpad and registers stay.
 
     Corner cases
     ------------
@@ -113,33 +113,49 @@ class SerialCore(wiring.Component):
             shape=INSTRUCTION_BITS, depth=1 << ADDRESS_BITS, init=[word.encode() for word in program.words]
         )
         port = rom.read_port()
-        fields = {}
+
+        # Stage F: the instruction behind the program's RAM, whose registers are read. Stage E: it is carried out; ``e``
+        # says that there is one. Loads have a second cycle L, and dot products are waited for (``wait``).
+        begin, e, load, wait, slot = Signal(init=1), Signal(), Signal(), Signal(), Signal()
+        issue, stall, pause, go, wish = Signal(), Signal(), Signal(), Signal(), Signal()
+        fields: dict[str, Signal] = {}
+        coming: dict[str, Any] = {}
         rest: Any = port.data
         for name, width in (("op", 6), ("immediate", 1), ("aux", 5), ("b", 8), ("a", 8), ("d", 8)):
-            fields[name], rest = rest[:width], rest[width:]
+            coming[name], rest = rest[:width], rest[width:]
+            if name != "a":
+                fields[name] = Signal(width, name=f"e_{name}", reset_less=True)
+                with m.If(issue):
+                    m.d.sync += fields[name].eq(coming[name])
         op, aux = fields["op"], fields["aux"]
 
-        # Phases: the cycle before the first instruction, F, E, a load's second cycle L, waiting for dot products W.
-        begin, f, e, load, wait = (
-            Signal(init=1), Signal(), Signal(), Signal(), Signal(),
-        )  # fmt: skip
-        loads, dots, last = Signal(), Signal(), Signal()
+        loads, dots = Signal(), Signal()
         m.d.comb += [
-            loads.eq((op == Op.LOAD_WORD) | (op == Op.LOAD_BYTE) | (op == Op.FETCH)),
-            dots.eq((op == Op.DOT) | (op == Op.DOT_SAME) | (op == Op.DOT_WORD)),
-            last.eq(begin | (e & ~loads & ~dots) | load | (wait & ~dot.busy)),
+            loads.eq(e & ((op == Op.LOAD_WORD) | (op == Op.LOAD_BYTE) | (op == Op.FETCH))),
+            dots.eq(e & ((op == Op.DOT) | (op == Op.DOT_SAME) | (op == Op.DOT_WORD))),
+            stall.eq(loads | dots | (wait & dot.busy)),
+            pause.eq(wish & ~slot & ~stall),
+            issue.eq(~begin & ~stall & ~pause & ~go),
         ]
         m.d.sync += [
             begin.eq(0),
-            f.eq(last),
-            e.eq(f),
-            load.eq(e & loads),
-            wait.eq((e & dots) | (wait & dot.busy)),
+            e.eq(issue),
+            load.eq(loads),
+            wait.eq(dots | (wait & dot.busy)),
+            slot.eq(pause),
         ]
 
-        a, b = registers.value_a, Signal(32)
+        # What the instruction before has written has not been read.
+        bypass_a, bypass_b, written = Signal(), Signal(), Signal(32, reset_less=True)
+        m.d.sync += [
+            bypass_a.eq(registers.write & (registers.address == coming["a"])),
+            bypass_b.eq(registers.write & (registers.address == coming["b"])),
+            written.eq(registers.value),
+        ]
+        a, b = Signal(32), Signal(32)
         m.d.comb += [
-            b.eq(Mux(fields["immediate"], fields["b"], registers.value_b)),
+            a.eq(Mux(bypass_a, written, registers.value_a)),
+            b.eq(Mux(fields["immediate"], fields["b"], Mux(bypass_b, written, registers.value_b))),
             alu.op.eq(op),
             alu.aux.eq(aux),
             alu.a.eq(a),
@@ -158,28 +174,35 @@ class SerialCore(wiring.Component):
         cycles = Signal(32, reset_less=True)
         m.d.sync += cycles.eq(cycles + 1)
 
-        # Where the program goes on.
+        # Where the program goes on: ``here`` is the instruction in F.
         here, following, target = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        after = Signal(ADDRESS_BITS)
-        go = Signal()
         m.d.comb += [
-            after.eq(here + 1),
             target.eq(Cat(fields["d"], aux[: ADDRESS_BITS - 8])),
-            go.eq(alu.taken | (op == Op.GO) | ((op == Op.IF_START) & busy) | ((op == Op.IF_STOP) & stop)),
+            go.eq(
+                e
+                & (
+                    alu.taken
+                    | (op == Op.GO)
+                    | (op == Op.CALL)
+                    | (op == Op.RETURN)
+                    | ((op == Op.IF_START) & busy)
+                    | ((op == Op.IF_STOP) & stop)
+                )
+            ),
         ]
         with m.If(begin):
             m.d.comb += following.eq(0)
+        with m.Elif(~go):
+            m.d.comb += following.eq(here + 1)
         with m.Elif(op == Op.CALL):
             m.d.comb += following.eq(Cat(fields["b"], aux[: ADDRESS_BITS - 8]))
         with m.Elif(op == Op.RETURN):
             m.d.comb += following.eq(a)
-        with m.Elif(go):
-            m.d.comb += following.eq(target)
         with m.Else():
-            m.d.comb += following.eq(after)
-        with m.If(last):
+            m.d.comb += following.eq(target)
+        m.d.comb += [port.en.eq(begin | go | issue), port.addr.eq(following)]
+        with m.If(port.en):
             m.d.sync += here.eq(following)
-        m.d.comb += [port.en.eq(last), port.addr.eq(following)]
 
         # Memory and scratchpad.
         address, place = Signal(16), Signal(2)
@@ -189,17 +212,17 @@ class SerialCore(wiring.Component):
             keeps.eq(e & (op == Op.KEEP)),
             stores.eq(e & (op == Op.STORE)),
             address.eq(Mux((op == Op.KEEP) | (op == Op.STORE), a, alu.sum)),
-            host.eq(f & self.memory_request),
+            host.eq(slot & self.memory_request),
             self.memory_taken.eq(host),
             self.memory_value.eq(memory.read_data),
             memory.enable.eq(1),
             scratchpad.enable.eq(1),
             scratchpad.address.eq(Mux(wait, dot.scratchpad_word, address[2:])),
-            scratchpad.data.eq(registers.value_b[:8].replicate(4)),
+            scratchpad.data.eq(b[:8].replicate(4)),
             scratchpad.strobe.eq(Mux(keeps, 1 << address[:2], 0)),
-            memory.data.eq(Mux(f, self.memory_data, registers.value_b[:8].replicate(4))),
+            memory.data.eq(Mux(slot, self.memory_data, b[:8].replicate(4))),
         ]
-        with m.If(f):
+        with m.If(slot):
             m.d.comb += [memory.address.eq(self.memory_address), memory.strobe.eq(Mux(host, self.memory_strobe, 0))]
         with m.Else():
             m.d.comb += [
@@ -215,7 +238,7 @@ class SerialCore(wiring.Component):
         m.d.comb += [
             dot.rewind.eq(e & (op == Op.WEIGHTS)),
             dot.first.eq(a[2:]),
-            dot.start.eq(e & dots),
+            dot.start.eq(dots),
             dot.address.eq(a),
             dot.count.eq(b),
             dot.same.eq(op == Op.DOT_SAME),
@@ -242,7 +265,7 @@ class SerialCore(wiring.Component):
             with m.Case(Op.LOAD_BYTE, Op.FETCH):
                 m.d.comb += result.eq(byte.as_signed())
             with m.Case(Op.CALL):
-                m.d.comb += result.eq(after)
+                m.d.comb += result.eq(here)
             with m.Case(Op.SUM):
                 m.d.comb += result.eq(dot.sums[b[:2]])
             with m.Case(Op.CYCLES):
@@ -250,7 +273,7 @@ class SerialCore(wiring.Component):
             with m.Default():
                 m.d.comb += gives.eq(0)
 
-        # Registers: the instruction's in F and in its last cycle, the host's in E and in F.
+        # The host's turn is a slot: nothing is in E then. Registers are read for it in the cycle before.
         number, values = self.register_address, self.register_data
         known, visible, settable = Signal(), Signal(), Signal()
         with m.Switch(number):
@@ -277,20 +300,21 @@ class SerialCore(wiring.Component):
                         m.d.comb += keep.eq((1 << min(32, self._config.address_width)) - 16)
             with m.Default():
                 m.d.comb += keep.eq(0xFFFFFFFF)
-        asked, answer, sets = Signal(), Signal(), Signal()
+        asked, sets = Signal(), Signal()
         # Until the program waits for a start, registers are not yet those of a reset.
         ready = Signal()
         with m.If(e & (op == Op.IF_START)):
             m.d.sync += ready.eq(1)
         m.d.comb += [
-            asked.eq(self.register_request & ~self.register_done & ready),
-            sets.eq(f & asked & self.register_write),
-            registers.read_a.eq(f | e),
-            registers.address_a.eq(Mux(f, fields["a"], number)),
-            registers.read_b.eq(f),
-            registers.address_b.eq(fields["b"]),
+            asked.eq(self.register_request & ready),
+            wish.eq(asked | self.memory_request),
+            sets.eq(slot & asked & self.register_write),
+            registers.read_a.eq(1),
+            registers.address_a.eq(Mux(pause, number, coming["a"])),
+            registers.read_b.eq(1),
+            registers.address_b.eq(coming["b"]),
         ]
-        with m.If(f):
+        with m.If(slot):
             m.d.comb += [
                 registers.address.eq(number),
                 registers.value.eq(values & keep),
@@ -302,10 +326,9 @@ class SerialCore(wiring.Component):
                 registers.value.eq(result),
                 registers.write.eq(load | (e & gives & ~loads)),
             ]
-        m.d.sync += answer.eq(sets | (asked & e & ~self.register_write))
         status = number == _number("STATUS")
         m.d.comb += [
-            self.register_done.eq(answer),
+            self.register_done.eq(slot & asked),
             self.register_error.eq(self.register_write & ~known),
             self.register_value.eq(Mux(visible, registers.value_a, 0) | Mux(status, Cat(busy, done, error), 0)),
         ]

@@ -36,8 +36,8 @@ class DotProducts(wiring.Component):
 
     Timing
     ------
-    A byte a cycle. ``busy`` from the cycle after ``start`` on for ``count`` cycles and two more (one if ``count`` is
-    0); the sums are right two cycles after it has ended. Reset: not busy.
+    A byte a cycle. ``busy`` from the cycle after ``start`` on for ``count`` cycles and one more; the sums are right
+    from the second cycle on in which it is not. Reset: not busy.
     """
 
     rewind: Signal

@@ -24,11 +24,13 @@ _CELLS = Path(__file__).parent / "board" / "cells_ice40.v"
 _OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", LIBRARY_OPTIMISE)
 
 
-def build_serial_core(verilog: str) -> Path:
-    """The simulator of Verilog with the top ``tensaw_serial_core``, from the cache or built now. Raises ToolError."""
+def build_serial_core(verilog: str, cells: str | None = None) -> Path:
+    """The simulator of Verilog with the top ``tensaw_serial_core``, from the cache or built now. ``cells``: Verilog of
+    the device's primitives, default this package's own. Raises ToolError."""
+    cells = _CELLS.read_text() if cells is None else cells
     tools = Tools.find()
     key = digest({
-        "main": _SOURCE.read_text(), "cells": _CELLS.read_text(), "verilog": verilog, "build": " ".join(_OPTIMISE),
+        "main": _SOURCE.read_text(), "cells": cells, "verilog": verilog, "build": " ".join(_OPTIMISE),
         "tools": tools.identity(),
     })  # fmt: skip
     log = cache_directory() / "serial-core" / f"{key}.log"
@@ -36,7 +38,7 @@ def build_serial_core(verilog: str) -> Path:
     def build(directory: Path) -> None:
         (directory / "cpp").mkdir()
         shutil.copyfile(_SOURCE, directory / "cpp" / "main.cpp")
-        shutil.copyfile(_CELLS, directory / "cells.v")
+        (directory / "cells.v").write_text(cells)
         (directory / "core.v").write_text(verilog)
         model = Model(
             "the serial core", "Vserial", "tensaw_serial_core", ["../cpp/main.cpp", "core.v", "cells.v"], [], [],

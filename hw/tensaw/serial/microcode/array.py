@@ -104,8 +104,8 @@ def table(asm: Assembler) -> None:
 
 
 def sums(asm: Assembler, config: NpuConfig) -> None:
-    """Routines ``all_sums`` (CONV without maximum: the sums of all columns, by the dot products), ``each_sum`` (DEPTHWISE
-    without maximum likewise) and ``one_sum`` (everything: ``x`` = the accumulator of column ``column``).
+    """Routines ``all_sums`` (CONV without maximum: the sums of all columns, by the dot products), ``each_sum``
+    (DEPTHWISE without maximum likewise) and ``one_sum`` (everything: ``x`` = the accumulator of column ``column``).
 
     ``each_sum`` sets ``fast`` to 0 if the position is one that it cannot do: a pixel that does not begin at a word of
     four bytes, or of which a part is outside the window.

@@ -46,8 +46,9 @@ static bool touch_register(bool write, uint32_t address, uint32_t& value) {
   while (!settled(core->register_done) && --patience) tick();
   bool fine = patience && !core->register_error;
   value = core->register_value;
-  core->register_request = 0;
   tick();
+  core->register_request = 0;
+  tick();  // the interrupt follows its causes a cycle later
   return fine;
 }
 
