@@ -42,7 +42,7 @@ class StoreBench(Bench):
             tile["shift"] = values = rng.integers(-32, 32, width)
             rows.append((SHIFT, 0, values.astype(np.int8).tobytes()))
         source.send(*(
-            {"kind": kind, "index": i, "last": int(number == len(rows) - 1), "row": int.from_bytes(row, "little")}
+            {"places": 1 << (4 * kind + i), "last": int(number == len(rows) - 1), "row": int.from_bytes(row, "little")}
             for number, (kind, i, row) in enumerate(rows)
         ))  # fmt: skip
         self.tiles.append(tile)

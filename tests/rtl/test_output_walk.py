@@ -95,7 +95,8 @@ def test_parameters_of_two_tiles(columns, lanes):
             ]
             rows.append((SideKind.SHIFT, 0, shift.astype(np.int8).tobytes()))
             for number, (kind, index, row) in enumerate(rows):
-                payload = {"kind": kind, "index": index, "last": number == 8, "row": int.from_bytes(row, "little")}
+                place = 1 << 4 * SideKind(kind).value + index
+                payload = {"places": place, "last": number == 8, "row": int.from_bytes(row, "little")}
                 ctx.set(store.rows.payload, payload)
                 ctx.set(store.rows.valid, 1)
                 cycles = 1

@@ -9,11 +9,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.checks import check
-from tensaw.rtl.interfaces import SideKind, side_row_layout
+from tensaw.rtl.interfaces import SideKind
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
 
-__all__ = ["ParameterStore", "beats_of"]
+__all__ = ["ParameterStore", "beats_of", "parameter_places", "parameter_row_layout"]
 
 SHIFT_BITS = 6
 
@@ -32,6 +32,23 @@ def _chunks(first: int, count: int, config: NpuConfig) -> list[list[int]]:
     return list(groups.values()) or [[]]
 
 
+_PLACES = tuple((kind, index) for kind in (SideKind.BIAS, SideKind.MULTIPLIER) for index in range(4)) + (
+    (SideKind.SHIFT, 0),
+)
+"""Kind and index of a tile's rows."""
+
+
+def parameter_row_layout(config: NpuConfig) -> data.StructLayout:
+    """A row of parameters: which of a tile's rows it is (a bit for each of 4 BIAS, 4 MULTIPLIER and one SHIFT row),
+    whether it is the tile's last one, and its bytes."""
+    return data.StructLayout({"places": len(_PLACES), "last": 1, "row": config.weight_row_bytes * 8})
+
+
+def parameter_places(row: Any) -> Value:
+    """``places`` of a row, a view of ``side_row_layout``; 0 if it holds no parameters."""
+    return Cat((row.kind == kind) & (row.index[:2] == index) for kind, index in _PLACES)
+
+
 class ParameterStore(wiring.Component):
     """Two sets of channel parameters: one is read while the other is filled from the weight stream.
 
@@ -41,8 +58,8 @@ class ParameterStore(wiring.Component):
 
     Members
     -------
-    rows : In(stream of side_row_layout)
-        BIAS, MULTIPLIER and SHIFT rows of a tile, the last one marked. Rows of an unfilled set keep older values.
+    rows : In(stream of parameter_row_layout)
+        Rows of a tile, the last one marked. Rows of an unfilled set keep older values.
     filled : Out(1)
         The set to be read next is complete.
     release : In(1)
@@ -72,7 +89,7 @@ class ParameterStore(wiring.Component):
         lanes = config.requant_lanes
         super().__init__(
             {
-                "rows": In(stream.Signature(side_row_layout(config))),
+                "rows": In(stream.Signature(parameter_row_layout(config))),
                 "filled": Out(1),
                 "release": In(1),
                 "enable": In(1),
@@ -112,12 +129,13 @@ class ParameterStore(wiring.Component):
             m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
         check(m, platform, ~self.release | self.filled, "release", "a set is freed that is not filled")
 
+        first_place = 0
         words = [_chunks(index * width // 4, width // 4, config) for index in range(4)]
         bytes_ = [_chunks(0, width, config)]
-        for name, kind, out, bits, unit, rows in (
-            ("bias", SideKind.BIAS, self.bias, 32, 32, words),
-            ("multiplier", SideKind.MULTIPLIER, self.multiplier, 32, 32, words),
-            ("shift", SideKind.SHIFT, self.shift, SHIFT_BITS, 8, bytes_),
+        for name, out, bits, unit, rows in (
+            ("bias", self.bias, 32, 32, words),
+            ("multiplier", self.multiplier, 32, 32, words),
+            ("shift", self.shift, SHIFT_BITS, 8, bytes_),
         ):
             ram = Ram(depth, bits * lanes, bits)
             m.submodules[f"{name}_memory"] = ram
@@ -128,38 +146,27 @@ class ParameterStore(wiring.Component):
                 ram.read_address.eq(Cat(self.beat[:beat_bits], read_set)),
                 Value.cast(out).eq(ram.read_data),
             ]
-            sources: list[dict[int, int]] = [{} for _ in range(lanes)]  # per lane: case -> channel's place in the row
-            chunk_bits = len(chunk)
-            with m.If(row.kind == kind):
-                for index, groups in enumerate(rows):
-                    here = row.index == index
-                    for number, channels in enumerate(groups):
-                        mask = 0
-                        for channel in channels:
-                            lane = channel % lanes
-                            mask |= 1 << lane
-                            first = index * width * 8 // unit
-                            sources[lane][index << chunk_bits | number] = channel - first
-                        if len(groups) > 1:
-                            now = here & (chunk == number)
-                            with m.If(now):
-                                m.d.comb += last_chunk.eq(number == len(groups) - 1)
-                        else:
-                            now = here
+            sources: list[dict[int, list[Value]]] = [{} for _ in range(lanes)]  # per lane: place in the row -> when
+            for index, groups in enumerate(rows):
+                here = row.places[first_place + index]
+                for number, channels in enumerate(groups):
+                    now = here
+                    if len(groups) > 1:
+                        now = here & (chunk == number)
                         with m.If(now):
-                            m.d.comb += [
-                                beat.eq(channels[0] // lanes if channels else 0),
-                                ram.write_enable.eq(Cat(store & bool(mask >> lane & 1) for lane in range(lanes))),
-                            ]
-            key = Cat(chunk, row.index)
+                            m.d.comb += last_chunk.eq(number == len(groups) - 1)
+                    written = [channel % lanes for channel in channels]
+                    for lane, channel in zip(written, channels, strict=True):
+                        sources[lane].setdefault(channel - index * width * 8 // unit, []).append(now)
+                    with m.If(now):
+                        m.d.comb += [
+                            beat.eq(channels[0] // lanes if channels else 0),
+                            ram.write_enable.eq(Cat(store & (lane in written) for lane in range(lanes))),
+                        ]
+            first_place += len(rows)
             for lane, places in enumerate(sources):
                 value = ram.write_data[bits * lane :][:bits]
-                distinct = sorted(set(places.values()))
-                if len(distinct) == 1:
-                    m.d.comb += value.eq(row.row[unit * distinct[0] :][:bits])
-                    continue
-                with m.Switch(key):
-                    for place in distinct:
-                        with m.Case(*(case for case, where in places.items() if where == place)):
-                            m.d.comb += value.eq(row.row[unit * place :][:bits])
+                for number, (place, when) in enumerate(sorted(places.items())):
+                    with m.If(Cat(when).any() if number else 1):
+                        m.d.comb += value.eq(row.row[unit * place :][:bits])
         return m

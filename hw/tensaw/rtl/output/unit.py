@@ -26,7 +26,7 @@ from tensaw.rtl.interfaces import (
 from tensaw.rtl.output.fetch import OperandFetch
 from tensaw.rtl.output.lanes import Lanes
 from tensaw.rtl.output.limits import broken_output_rules
-from tensaw.rtl.output.parameters import ParameterStore, beats_of
+from tensaw.rtl.output.parameters import ParameterStore, beats_of, parameter_places
 from tensaw.rtl.output.softmax import Softmax
 from tensaw.rtl.output.tables import TableLoader
 from tensaw.rtl.output.walk import Walk, beat_layout
@@ -137,17 +137,21 @@ class OutputUnit(wiring.Component):
 
         # Side rows go through a register to the parameters or to the tables.
         row = Signal(side_row_layout(config), reset_less=True)
+        places = Signal(len(parameters.rows.payload.places), reset_less=True)
         is_parameter, is_table = Signal(), Signal()
         kind = self.side.payload.kind
         table_comes = (kind == SideKind.LOOKUP) | (kind == SideKind.EXPONENT)
         with m.If(self.side.ready):
             m.d.sync += [
                 row.eq(self.side.payload),
+                places.eq(parameter_places(self.side.payload)),
                 is_parameter.eq(self.side.valid & ~table_comes),
                 is_table.eq(self.side.valid & table_comes),
             ]
         m.d.comb += [
-            parameters.rows.payload.eq(row),
+            parameters.rows.payload.places.eq(places),
+            parameters.rows.payload.last.eq(row.last),
+            parameters.rows.payload.row.eq(row.row),
             parameters.rows.valid.eq(is_parameter),
             tables.rows.payload.eq(row),
             tables.rows.valid.eq(is_table),
