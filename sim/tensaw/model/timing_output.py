@@ -32,6 +32,8 @@ COMBINED = 4
 SLOT = 2
 DRAINED = 21
 """Cycles from the last beat with a second operand until another run may start."""
+BUFFER = 1
+"""Cycles from a run's first beat to the lanes' taking it."""
 OPERANDS = READ + 3
 """Cycles from a run's first address to its operand."""
 SOFTMAX_DIVISION = 3 + 13 + 63 + 1
@@ -120,8 +122,7 @@ class OutputUnit:
         lanes, pixel_pitch, pitch = config.requant_lanes, channels["pixel_pitch"], action["TARGET"]["pitch"]
         rows = link.rows
         written = link.runs[-1]
-        if combine:
-            cycle += OPERANDS
+        cycle += OPERANDS if combine else BUFFER
         last = cycle
         for tile in range(channels["tiles"]):
             final = tile == channels["tiles"] - 1

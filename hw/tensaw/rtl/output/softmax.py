@@ -154,6 +154,16 @@ class Softmax(wiring.Component):
         # What the lane takes, chosen a cycle before.
         value, shift = Signal(signed(32), reset_less=True), Signal(self.direct.shift.shape(), reset_less=True)
         vanishes = Signal(reset_less=True)
+        # Of the quotient: what a product is added to, or taken from, and how much it counts; there before it is.
+        addend = Signal(signed(32), reset_less=True)
+        first, odd = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            first.eq(product == 0),
+            odd.eq(product[0]),
+            addend.eq(Mux(product[0], _ONE, Mux(product == 0, _48_OVER_17, y))),
+        ]
+        counted = Mux(odd, ~self.result, Mux(first, self.result, self.result << 2))
+        quotient = (Cat(odd, addend) + Cat(odd, counted[:32]))[1:33]
         row_done, run_done = Signal(3), Signal()  # bit n: of what was popped n + 1 cycles ago
 
         m.d.comb += [
@@ -224,13 +234,9 @@ class Softmax(wiring.Component):
                     m.d.sync += [wait.eq(wait + 1), arrived.eq(wait == RESULT_LATENCY), multiplies.eq(0)]
                     with m.If(arrived):
                         m.d.sync += [wait.eq(0), product.eq(product + 1), multiplies.eq(1)]
-                        with m.If(product == 0):
-                            m.d.sync += [y.eq(_48_OVER_17 + self.result), factor.eq(_48_OVER_17 + self.result)]
-                        with m.Elif(product[0]):
-                            m.d.sync += factor.eq(_ONE - self.result)
-                        with m.Else():
-                            better = y + (self.result << 2)
-                            m.d.sync += [y.eq(better), factor.eq(better)]
+                        m.d.sync += factor.eq(quotient)
+                        with m.If(~odd):
+                            m.d.sync += y.eq(quotient)
                         with m.If(product == _NEWTON_PRODUCTS - 1):
                             m.d.sync += multiplies.eq(0)
                             m.next = "MANTISSA"

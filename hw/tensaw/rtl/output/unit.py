@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
+from tensaw.rtl.bus.skid_buffer import SkidBuffer
 from tensaw.rtl.checks import check, check_held
 from tensaw.rtl.control.command import CommandPort, run_layout
 from tensaw.rtl.control.state import UnitState
@@ -76,7 +78,7 @@ class OutputUnit(wiring.Component):
     Timing
     ------
     Without a second operand one beat of ``requant_lanes`` channels a cycle, over vectors, blocks and tiles without
-    gaps; a run follows the last one after three idle cycles if its words and tokens are there. With one, a beat in four
+    gaps; a run follows the last one after four idle cycles if its words and tokens are there. With one, a beat in four
     cycles. 11 cycles from a beat's vector to its write (28), 2 more until it can be read. A run that reads the
     scratchpad starts when all earlier writes can be read, and the next one when its last beat is in its last step.
 
@@ -160,6 +162,16 @@ class OutputUnit(wiring.Component):
             softmax.table.eq(tables.write),
         ]
 
+        # Beats pass a buffer, so that little hangs on whether one is given to the lanes.
+        m.submodules.beats = beats = SkidBuffer(self._beat_layout())
+        walk_beat = walk.beat
+        m.d.comb += [
+            *(beats.i.payload[name].eq(walk_beat[name]) for name in beats.i.payload.shape().members if name != "end"),
+            beats.i.payload.end.eq(self._end(walk_beat.address, walk_beat.count)),
+            beats.i.valid.eq(walk.valid),
+            walk.next.eq(beats.i.ready),
+        ]
+
         enable = Signal(init=1)  # of the lanes
         stalled = Signal()  # they are not enabled: a register of its own for all others
         unfinished = Signal(range(_BEATS_UNDER_WAY + 1))  # runs started and not finished: each has a beat at least
@@ -168,9 +180,9 @@ class OutputUnit(wiring.Component):
         tag = Signal(16, reset_less=True)  # of the latest run
         there = Signal()  # the run on offer has its tokens
         starting = self._elaborate_start(
-            m, run, tag, stalled, unfinished[-1], active, there, walk, operand_walk, softmax, lanes, port
+            m, run, tag, stalled, unfinished[-1], active, there, walk, beats, operand_walk, softmax, lanes, port
         )
-        issue = self._elaborate_issue(m, run, stalled, walk, parameters, fetch, lanes, softmax, starting)
+        issue = self._elaborate_issue(m, run, stalled, beats.o, parameters, fetch, lanes, softmax, starting)
         m.d.comb += [
             lanes.enable.eq(enable),
             softmax.enable.eq(~stalled),
@@ -189,17 +201,27 @@ class OutputUnit(wiring.Component):
             softmax.data.valid.eq(fetch.data.valid),
         ]
 
-        finished = self._elaborate_writes(m, platform, run, enable, stalled, issue, walk, softmax, lanes)
+        finished = self._elaborate_writes(m, platform, run, enable, stalled, issue, beats.o.payload, softmax, lanes)
         m.d.sync += [
             unfinished.eq(unfinished + starting - finished),
             active.eq(starting | (active & ~(finished & (unfinished == 1)))),
         ]
-        self._elaborate_status(m, run, tag, active, there, walk, parameters, port)
+        self._elaborate_status(m, run, tag, active, there, beats.o.valid, parameters, port)
         return m
+
+    def _beat_layout(self) -> data.StructLayout:
+        """Of a beat, what is needed with it and behind it: ``beat_layout`` with ``end``, how far it reaches from the
+        first byte of the word that it begins in, instead of ``count``."""
+        members = {name: field.shape for name, field in beat_layout(self._config) if name != "count"}
+        return data.StructLayout({**members, "end": range(self._config.word_bytes + self._config.requant_lanes)})
+
+    def _end(self, address: Value, count: Value) -> Value:
+        return address[: exact_log2(self._config.word_bytes)] + count
 
     def _elaborate_start(
         self, m: Module, run: data.View, tag: Signal, stalled: Signal, full: Value, active: Signal,
-        there: Signal, walk: Walk, operand_walk: Walk, softmax: Softmax, lanes: Lanes, port: CommandPort,
+        there: Signal, walk: Walk, beats: SkidBuffer, operand_walk: Walk, softmax: Softmax, lanes: Lanes,
+        port: CommandPort,
     ) -> Signal:  # fmt: skip
         """Takes runs, checks them, starts loops or softmax. Returns: a run was taken in the last cycle."""
         starting = Signal()
@@ -208,7 +230,7 @@ class OutputUnit(wiring.Component):
         # Reading the scratchpad: after all earlier writes.
         drains, softmaxes = offered.run.kind == OutputKind.DRAIN, offered.run.kind == OutputKind.SOFTMAX
         combines = offered.operand_step.operation != Operation.NONE
-        free = ~stalled & ~starting & ~walk.valid & ~softmax.busy & lanes.drained & ~full
+        free = ~stalled & ~starting & ~walk.valid & ~beats.o.valid & ~softmax.busy & lanes.drained & ~full
         # Registered: another run may begin, and it still may in the cycle after; one has been on offer for a cycle, so
         # that what is told of tokens is about it.
         may, asked = Signal(), Signal()
@@ -280,7 +302,7 @@ class OutputUnit(wiring.Component):
         return starting
 
     def _elaborate_issue(
-        self, m: Module, run: data.View, stalled: Signal, walk: Walk, parameters: ParameterStore, fetch: OperandFetch,
+        self, m: Module, run: data.View, stalled: Signal, beats: Any, parameters: ParameterStore, fetch: OperandFetch,
         lanes: Lanes, softmax: Softmax, starting: Signal,
     ) -> Signal:  # fmt: skip
         """Gives a beat to the lanes in each cycle in which all that it needs is there."""
@@ -299,15 +321,15 @@ class OutputUnit(wiring.Component):
         m.d.comb += [
             fetch.data.ready.eq(softmax.data.ready | taken),
             issue.eq(
-                ~stalled & walk.valid & self.vectors.valid
+                ~stalled & beats.valid & self.vectors.valid
                 & (parameters.filled | ~streamed)
                 & ((lanes.slot & fetch.data.valid) | ~combine)
             ),
-            walk.next.eq(issue),
-            self.vectors.ready.eq(issue & walk.beat.vector_done),
-            parameters.enable.eq(issue),
-            parameters.beat.eq(walk.beat.index),
-            parameters.release.eq(issue & streamed & walk.beat.tile_done),
+            beats.ready.eq(issue),
+            self.vectors.ready.eq(issue & beats.payload.vector_done),
+            parameters.enable.eq(~stalled),  # a beat's, held while the lanes stand; others do not matter
+            parameters.beat.eq(beats.payload.index),
+            parameters.release.eq(issue & streamed & beats.payload.tile_done),
             lanes.run.eq(run),
             lanes.issue.eq(issue),
             lanes.operand.eq(fetch.data.payload),
@@ -315,43 +337,45 @@ class OutputUnit(wiring.Component):
             lanes.multiplier.eq(parameters.multiplier),
             lanes.shift.eq(parameters.shift),
         ]  # fmt: skip
-        beats = beats_of(self._config)
+        number = beats_of(self._config)
         vector = Value.cast(self.vectors.payload)
-        if beats * count > self._config.columns:
-            vector = Cat(vector, Const(0, 32 * (beats * count - self._config.columns)))
+        if number * count > self._config.columns:
+            vector = Cat(vector, Const(0, 32 * (number * count - self._config.columns)))
         m.d.comb += Value.cast(lanes.accumulators).eq(
-            vector.word_select(walk.beat.index, 32 * count) if beats > 1 else vector
+            vector.word_select(beats.payload.index, 32 * count) if number > 1 else vector
         )
         return issue
 
     def _elaborate_writes(
-        self, m: Module, platform: Any, run: data.View, enable: Signal, stalled: Signal, issue: Signal, walk: Walk,
+        self, m: Module, platform: Any, run: data.View, enable: Signal, stalled: Signal, issue: Signal, beat: Any,
         softmax: Softmax, lanes: Lanes,
     ) -> Signal:  # fmt: skip
         """Joins bytes and addresses, writes, and counts what can be read. Returns: a run has just been finished."""
-        size, beats = self._config.word_bytes, beat_layout(self._config)
+        size = self._config.word_bytes
         place_bits = exact_log2(size)
-        # ``end``: how far a beat reaches from the first byte of the word that it begins in.
-        flags = {name: beats[name].shape for name in ("address", "row_done", "run_done", "last_tile")}
-        kept = data.StructLayout({**flags, "end": range(size + self._config.requant_lanes), "signal": PEERS})
-        m.submodules.under_way = under_way = fifo.SyncFIFO(width=kept.size, depth=_BEATS_UNDER_WAY)
-        pushed = Signal(kept)
+        layout = self._beat_layout().members
+        flags = ("address", "row_done", "run_done", "last_tile", "end")
+        kept = data.StructLayout({**{name: layout[name] for name in flags}, "signal": PEERS})
+        # Nobody looks at how many there are: the lanes tell when one ends, and hold fewer than there are places.
+        m.submodules.under_way = under_way = Memory(shape=kept, depth=_BEATS_UNDER_WAY, init=[])
+        entry, oldest = under_way.write_port(), under_way.read_port(domain="comb")
+        pushed, ahead = Signal(kept), Signal(range(_BEATS_UNDER_WAY))
         direct = softmax.direct.valid & softmax.direct.write
         following = Signal()  # the next write takes the place of this one
-        pushes = Signal(beats)
+        written_beat = softmax.beat
+        for name in flags:
+            own = self._end(written_beat.address, written_beat.count) if name == "end" else written_beat[name]
+            m.d.comb += pushed[name].eq(Mux(direct, own, beat[name]))
         m.d.comb += [
-            pushes.eq(Mux(direct, softmax.beat, walk.beat)),
-            *(pushed[name].eq(pushes[name]) for name in flags),
-            pushed.end.eq(pushes.address[:place_bits] + pushes.count),
             pushed.signal.eq(run.run.signal),
-            under_way.w_data.eq(pushed),
-            under_way.w_en.eq(issue | (~stalled & direct)),
-            under_way.r_en.eq(following),
+            entry.data.eq(pushed),
+            entry.en.eq(issue | (~stalled & direct)),
+            ahead.eq(entry.addr - oldest.addr),
         ]
-
-        check(m, platform, ~under_way.w_en | under_way.w_rdy, "under_way", "the lanes hold more beats than expected")
-        ends = ~under_way.r_en | under_way.r_rdy
-        check(m, platform, ends, "ends", "the lanes end a beat that never began")
+        m.d.sync += [entry.addr.eq(entry.addr + entry.en), oldest.addr.eq(oldest.addr + following)]
+        full = ahead == _BEATS_UNDER_WAY - 1
+        check(m, platform, ~(entry.en & full), "under_way", "the lanes hold more beats than expected")
+        check(m, platform, ~following | (ahead != 0), "ends", "the lanes end a beat that never began")
 
         # The lanes go on without being told in the same cycle whether a write is taken: bytes that are not move to
         # `spare`, and the lanes stand until it is empty again.
@@ -359,7 +383,7 @@ class OutputUnit(wiring.Component):
         spare = Signal(8 * self._config.requant_lanes, reset_less=True)
         written = Signal(kept, reset_less=True)
         mask, across = Signal(2 * size - 1, reset_less=True), Signal(reset_less=True)
-        coming = data.View(kept, under_way.r_data)
+        coming = oldest.data
         begin, end = coming.address[:place_bits], coming.end
         m.d.comb += [
             waiting.eq(come | stalled),
@@ -380,7 +404,7 @@ class OutputUnit(wiring.Component):
             m.d.sync += [come.eq(lanes.finishing), spare.eq(lanes.bytes)]
         with m.If(following):
             m.d.sync += [
-                written.eq(under_way.r_data),
+                written.eq(oldest.data),
                 mask.eq(
                     Cat(
                         ((begin <= byte) if byte < size - 1 else 1) & (end > byte)
@@ -414,7 +438,7 @@ class OutputUnit(wiring.Component):
         return finished
 
     def _elaborate_status(
-        self, m: Module, run: data.View, tag: Signal, active: Signal, there: Signal, walk: Walk,
+        self, m: Module, run: data.View, tag: Signal, active: Signal, there: Signal, waits: Signal,
         parameters: ParameterStore, port: CommandPort,
     ) -> None:  # fmt: skip
         streamed = run.quant.bias | run.quant.scale
@@ -423,9 +447,9 @@ class OutputUnit(wiring.Component):
             self.busy.eq(port.run.valid | active),
             self.tag.eq(Mux(active, tag, port.tag)),
         ]
-        with m.If(walk.valid & streamed & ~parameters.filled):
+        with m.If(waits & streamed & ~parameters.filled):
             m.d.comb += self.state.eq(UnitState.WEIGHTS)
-        with m.Elif(walk.valid & ~self.vectors.valid):
+        with m.Elif(waits & ~self.vectors.valid):
             m.d.comb += self.state.eq(UnitState.RESULTS)
         with m.Elif(active):
             m.d.comb += self.state.eq(UnitState.RUNNING)
