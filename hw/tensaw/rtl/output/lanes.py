@@ -151,14 +151,16 @@ class Lanes(wiring.Component):
 
         # Schedule: what the lanes take in this cycle.
         phase, next_phase = Signal(2), Signal(2)
-        step = Signal(_Step)
+        # Copies for some lanes each, which synthesis keeps apart for what they begin with.
+        steps = [Signal(_Step, name=f"step{copy}", init=copy) for copy in range(min(len(_Step), self._lanes))]
+        step, next_step = steps[0], Signal(_Step)
         m.d.comb += next_phase.eq(phase + self.enable)
-        m.d.sync += [phase.eq(next_phase), step.eq(_Step.ACCUMULATOR)]
+        m.d.sync += [phase.eq(next_phase), *(copy.eq(next_step) for copy in steps)]
         with m.If(combines):
             with m.Switch(next_phase):
                 for number, kind in ((2, _Step.SECOND), (1, _Step.FIRST), (0, _Step.RESULT)):
                     with m.Case(number):
-                        m.d.sync += step.eq(kind)
+                        m.d.comb += next_step.eq(kind)
 
         # What they have taken.
         groups = Signal(_GROUPS)  # bit g: a beat with a second operand is in its group g of four cycles
@@ -180,7 +182,7 @@ class Lanes(wiring.Component):
         late, translated = self._late(m, softmax, single | (is_result & groups[4]), is_result)
         shared = self._shared(m, step, softmax)
         for index in range(self._lanes):
-            self._lane(m, platform, index, step, phase, late, translated, shared)
+            self._lane(m, platform, index, steps[index * len(steps) // self._lanes], phase, late, translated, shared)
         return m
 
     def _delayed(self, m: Module, value: Value, cycles: int, name: str, reset_less: bool = True) -> Value:
