@@ -191,7 +191,8 @@ class ArrayUnit(wiring.Component):
             self.tag.eq(feeder.tag),
             self.error.valid.eq(port.error.valid | feeder.error.valid),
         ]
-        with m.If((shown == FeederState.WAIT_TOKENS) & granted):
+        # Tokens are told of a cycle later, and no more behind the take.
+        with m.If((shown == FeederState.WAIT_TOKENS) & (granted | self.tokens.take_ready)):
             m.d.comb += self.activity.eq(FeederState.OVERHEAD)
         with m.Else():
             m.d.comb += self.activity.eq(shown)
