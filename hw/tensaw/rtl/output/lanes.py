@@ -152,7 +152,7 @@ class Lanes(wiring.Component):
         # Schedule: what the lanes take in this cycle.
         phase, next_phase = Signal(2), Signal(2)
         # Copies for some lanes each, which synthesis keeps apart for what they begin with.
-        steps = [Signal(_Step, name=f"step{copy}", init=copy) for copy in range(min(len(_Step), self._lanes))]
+        steps = [Signal(_Step, name=f"step{copy}", init=copy) for copy in range(min(4, self._lanes))]
         step, next_step = steps[0], Signal(_Step)
         m.d.comb += next_phase.eq(phase + self.enable)
         m.d.sync += [phase.eq(next_phase), *(copy.eq(next_step) for copy in steps)]
