@@ -93,7 +93,7 @@ class OutputBench(Bench):
         side = Source(self, self.ports.side, self.pace())
         side.send(*table_rows(self, LOOKUP, lookup.tobytes()), *table_rows(self, EXPONENT, exponent.tobytes()))
         await self.until(lambda: side.idle, 9000, "the tables")
-        await self.clocks(self.config.weight_row_bytes // 4)  # the last row's words
+        await self.clocks(self.config.weight_row_bytes // 4 + 1)  # the last row's words
         await self.restart()
 
     def send(self) -> None:

@@ -38,8 +38,8 @@ class TableLoader(wiring.Component):
 
     Timing
     ------
-    One 32-bit word a cycle: 64 cycles for 256 bytes. A row is taken with its last word, which is written
-    in that cycle.
+    One 32-bit word a cycle: 64 cycles for 256 bytes. A row is taken with its last word, which is written in the cycle
+    after.
     """
 
     rows: Any
@@ -60,13 +60,18 @@ class TableLoader(wiring.Component):
         bits = (words - 1).bit_length()
         place = Signal(bits)
         row = self.rows.payload
+        address, word = Signal(8, reset_less=True), Signal(32, reset_less=True)
         take, lookup = self.rows.valid, row.kind == SideKind.LOOKUP
         m.d.comb += [
             self.rows.ready.eq(take & (place == words - 1)),
+            self.write.address.eq(address),
+            self.write.word.eq(word),
+        ]
+        m.d.sync += [
             self.write.lookup.eq(take & lookup),
             self.write.exponent.eq(take & ~lookup),
-            self.write.address.eq(Cat(place, row.index)),
-            self.write.word.eq(row.row.word_select(place, 32) if bits else row.row),
+            address.eq(Cat(place, row.index)),
+            word.eq(row.row.word_select(place, 32) if bits else row.row),
         ]
         if bits:
             with m.If(take):
