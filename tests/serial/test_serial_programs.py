@@ -180,6 +180,44 @@ def test_random_runs(devices: Any, config: Any, rng: np.random.Generator) -> Non
             raise AssertionError(f"run {number}:\n{text}") from error
 
 
+DRAINED = """
+WEIGHT.RUN bytes=256
+ARRAY.TABLE kind=0 signal=4
+WEIGHT.RUN bytes=64
+ARRAY.INPUT pitch=16
+ARRAY.WINDOW height=4 row_bytes=16
+ARRAY.STEP position=1 row=1 decimation=1
+ARRAY.KERNEL_Y steps=1
+ARRAY.KERNEL_X steps=1 chunks=1
+ARRAY.OUT height=2 width=2
+ARRAY.BLOCK height=2 width=2
+ARRAY.TILES count=1
+ARRAY.WEIGHTS rows=3 free=1
+ARRAY.RUN signal=4
+OUTPUT.CHANNELS pixel_pitch=4 tile=3 last=3 tiles=1
+OUTPUT.OUT height=2 width=2
+OUTPUT.BLOCK height=2 width=2
+OUTPUT.SCALE multiplier=1073741824
+OUTPUT.TARGET base=600
+OUTPUT.RUN wait=2 table=1
+ARRAY.RUN
+OUTPUT.TARGET base=700
+OUTPUT.RUN wait=2 signal=8
+STORE.MEMORY region=2
+STORE.SCRATCHPAD address=600
+STORE.ROWS bytes=200 count=1
+STORE.PLANES count=1
+STORE.RUN wait=4
+CONTROL.END
+"""
+
+
+def test_tokens_of_the_array(devices: Any, rng: np.random.Generator) -> None:
+    """Those of a table, and of a run that has been drained."""
+    fill = words_of("LOAD.ROWS bytes=2048 count=1\nLOAD.PLANES count=1\nLOAD.RUN fill=1 value=77")
+    check(devices(NANO), NANO, [*fill, *words_of(DRAINED)], rng)
+
+
 def word_and(*lines: str) -> list[int]:
     return words_of("\n".join((*lines, "CONTROL.END")))
 
@@ -253,6 +291,10 @@ def refusals() -> list[tuple[list[int], ErrorCode, int, int]]:
     cases.append((word_and(*ARRAY, RUN, *OUTPUT, *beyond, DRAIN), value, 4, 9))
     cases.append((word_and(*ARRAY, RUN, *OUTPUT, "OUTPUT.RUN tag=9 table=1"), value, 4, 9))
     cases.append((word_and(*OUTPUT, DRAIN), value, 4, 9))
+    # A token that no run of the array has given which has been drained.
+    own = ("ARRAY.RUN tag=7 signal=4", *OUTPUT, "OUTPUT.RUN tag=9 wait=2")
+    cases.append((word_and(*ARRAY, *own), value, 4, 9))
+    cases.append((word_and("WEIGHT.RUN bytes=256", "ARRAY.TABLE signal=8", *ARRAY, *own), value, 4, 9))
     # Fewer weights than are taken, and none at all.
     cases.append((word_and(*ARRAY, "ARRAY.KERNEL_Y steps=5", RUN, *OUTPUT, DRAIN), value, 4, 9))
     cases.append((word_and(*ARRAY[1:], RUN, *OUTPUT, DRAIN), value, 4, 9))

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from tensaw.serial.assembler import Assembler, Reg
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Follow, Mode
+from tensaw.spec.isa import Follow, Mode, Peer
 
 __all__ = ["array_run", "sums", "table"]
+
+_SIGNAL_OUTPUT = 20 + Peer.OUTPUT
+"""Place of that bit in the words of ARRAY's actions."""
 
 
 def _fields(asm: Assembler) -> Callable[[str], Reg]:
@@ -78,6 +81,8 @@ def array_run(asm: Assembler, config: NpuConfig) -> None:
     asm.label("array_one_chunk")
     asm.if_different(of("KERNEL_X.chunks"), 1, "ILLEGAL_VALUE")
     asm.label("array_ready")
+    asm.shift_right(t, asm.reg("low"), _SIGNAL_OUTPUT)
+    asm.bits_and(asm.reg("array_signal"), t, 1)
     asm.move(asm.reg("pending"), 1)
     asm.go("next")
 
@@ -85,7 +90,7 @@ def array_run(asm: Assembler, config: NpuConfig) -> None:
 def table(asm: Assembler) -> None:
     """ARRAY.TABLE: remembers where the table lies, with bit 0 set."""
     of = _fields(asm)
-    begin, need, part = asm.regs("begin_0", "need", "part")
+    begin, need, part, t, tokens = asm.regs("begin_0", "need", "part", "t", "array_tokens")
     asm.label("do_ARRAY_TABLE")
     asm.move(need, asm.constant(256))
     asm.call("has")
@@ -99,6 +104,9 @@ def table(asm: Assembler) -> None:
         asm.add(asm.reg(f"exponent_{number}"), begin, 1)
         asm.label(f"table_not_{number}")
     asm.label("table_taken")
+    asm.shift_right(t, asm.reg("low"), _SIGNAL_OUTPUT)
+    asm.bits_and(t, t, 1)
+    asm.add(tokens, tokens, t)
     asm.call("free")
     asm.go("next")
 

@@ -55,7 +55,17 @@ def control(asm: Assembler, config: NpuConfig) -> None:
     asm.put(t, 0)
     asm.add(t, t, 1)
     asm.if_different(t, asm.constant(end), "clear_fields")
-    for name in ("pending", "place", "segments", "lookup", "exponent_0", "exponent_1", "exponent_2", "exponent_3"):
+    for name in (
+        "pending",
+        "place",
+        "segments",
+        "array_tokens",
+        "lookup",
+        "exponent_0",
+        "exponent_1",
+        "exponent_2",
+        "exponent_3",
+    ):
         asm.move(asm.reg(name), 0)
 
     asm.label("next")

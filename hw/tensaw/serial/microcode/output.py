@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensaw.serial.assembler import Assembler, Reg
 from tensaw.serial.memory import BYTES
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.isa import Mode, Operation
+from tensaw.spec.isa import Mode, Operation, Peer
 
 __all__ = ["drain"]
 
@@ -20,7 +20,7 @@ def _output(asm: Assembler, name: str) -> Reg:
 
 def drain(asm: Assembler, config: NpuConfig) -> None:
     """OUTPUT.RUN; ``go`` to ``softmax`` for that kind."""
-    pending = asm.reg("pending")
+    pending, tokens, t = asm.regs("pending", "array_tokens", "t")
     asm.label("do_OUTPUT_RUN")
     for name in ("OUT.height", "OUT.width"):
         asm.if_equal(_output(asm, name), 0, "ILLEGAL_VALUE")
@@ -37,6 +37,11 @@ def drain(asm: Assembler, config: NpuConfig) -> None:
     asm.if_equal(asm.reg("lookup"), 0, "ILLEGAL_VALUE")
     asm.label("drain_without_table")
     asm.if_equal(pending, 0, "ILLEGAL_VALUE")
+    # Runs of the array do not end before they are drained: a drain cannot wait for a token that its own run gives.
+    asm.shift_right(t, asm.reg("low"), 16 + Peer.ARRAY)
+    asm.bits_and(t, t, 1)
+    asm.if_below(tokens, t, "ILLEGAL_VALUE")
+    asm.sub(tokens, tokens, t)
     for array, output in (
         ("TILES.count", "CHANNELS.tiles"), ("OUT.height", "OUT.height"), ("OUT.width", "OUT.width"),
         ("BLOCK.height", "BLOCK.height"), ("BLOCK.width", "BLOCK.width"), ("WEIGHTS.bias", "QUANT.bias"),
@@ -49,6 +54,7 @@ def drain(asm: Assembler, config: NpuConfig) -> None:
     _loops(asm, config)
     asm.call("count_cycles")
     asm.move(pending, 0)
+    asm.add(tokens, tokens, asm.reg("array_signal"))
     # The weights that have been used.
     asm.move(asm.reg("need"), asm.reg("stream_bytes"))
     asm.if_equal(_array(asm, "WEIGHTS.free"), 0, "next")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tensaw.serial.assembler import Assembler, Reg
+from tensaw.spec.isa import Peer
 from tensaw.spec.limits import LONGEST_SOFTMAX
 
 __all__ = ["softmax"]
@@ -30,6 +31,10 @@ def softmax(asm: Assembler) -> None:
     asm.if_below(asm.constant(LONGEST_SOFTMAX), of("OUT.width"), "ILLEGAL_VALUE")
     for number in range(4):
         asm.if_equal(asm.reg(f"exponent_{number}"), 0, "ILLEGAL_VALUE")
+    asm.shift_right(t, asm.reg("low"), 16 + Peer.ARRAY)
+    asm.bits_and(t, t, 1)
+    asm.if_below(asm.reg("array_tokens"), t, "ILLEGAL_VALUE")
+    asm.sub(asm.reg("array_tokens"), asm.reg("array_tokens"), t)
     asm.move(row_source, of("OPERAND.base"))
     asm.move(row_target, of("TARGET.base"))
     asm.move(rows, of("OUT.height"))
