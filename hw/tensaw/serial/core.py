@@ -11,22 +11,15 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.serial.alu import Alu
 from tensaw.serial.dot import DotProducts
+from tensaw.serial.host import NUMBER_BITS, HostRegisters
 from tensaw.serial.instruction import ADDRESS_BITS, INSTRUCTION_BITS, Op
 from tensaw.serial.memory import SinglePortPair
 from tensaw.serial.microcode import firmware
 from tensaw.serial.multiplier import WideMultiplier
-from tensaw.serial.registers import VISIBLE, RegisterFile
+from tensaw.serial.registers import RegisterFile
 from tensaw.spec.config import NpuConfig
-from tensaw.spec.registers import REGISTERS, Access, register
 
 __all__ = ["SerialCore"]
-
-_HOST_BITS = 7
-"""Of the number of a register that the host sees."""
-
-
-def _number(name: str) -> int:
-    return register(name).offset >> 2
 
 
 class SerialCore(wiring.Component):
@@ -84,7 +77,7 @@ class SerialCore(wiring.Component):
             {
                 "register_request": In(1),
                 "register_write": In(1),
-                "register_address": In(_HOST_BITS),
+                "register_address": In(NUMBER_BITS),
                 "register_data": In(32),
                 "register_done": Out(1),
                 "register_error": Out(1),
@@ -104,6 +97,7 @@ class SerialCore(wiring.Component):
         m = Module()
         program = firmware(self._config)
         m.submodules.registers = registers = RegisterFile(program.registers)
+        m.submodules.host = host = HostRegisters(self._config)
         m.submodules.alu = alu = Alu()
         m.submodules.multiplier = multiplier = WideMultiplier()
         m.submodules.dot = dot = DotProducts()
@@ -165,12 +159,6 @@ class SerialCore(wiring.Component):
             multiplier.b.eq(b),
         ]
 
-        # State of the run.
-        busy, done, error, stop = (Signal(name=name) for name in ("busy", "done", "error", "stop"))
-        enabled = Signal()
-        with m.If(e & (op == Op.STATE)):
-            m.d.sync += [busy.eq(0), done.eq(aux[1]), error.eq(aux[2])]
-        m.d.sync += self.irq.eq(enabled & (done | error))
         cycles = Signal(32, reset_less=True)
         m.d.sync += cycles.eq(cycles + 1)
 
@@ -185,8 +173,8 @@ class SerialCore(wiring.Component):
                     | (op == Op.GO)
                     | (op == Op.CALL)
                     | (op == Op.RETURN)
-                    | ((op == Op.IF_START) & busy)
-                    | ((op == Op.IF_STOP) & stop)
+                    | ((op == Op.IF_START) & host.busy)
+                    | ((op == Op.IF_STOP) & host.stop)
                 )
             ),
         ]
@@ -207,13 +195,11 @@ class SerialCore(wiring.Component):
         # Memory and scratchpad.
         address, place = Signal(16), Signal(2)
         keeps, stores = Signal(), Signal()
-        host = Signal()
         m.d.comb += [
             keeps.eq(e & (op == Op.KEEP)),
             stores.eq(e & (op == Op.STORE)),
             address.eq(Mux((op == Op.KEEP) | (op == Op.STORE), a, alu.sum)),
-            host.eq(slot & self.memory_request),
-            self.memory_taken.eq(host),
+            self.memory_taken.eq(slot & self.memory_request),
             self.memory_value.eq(memory.read_data),
             memory.enable.eq(1),
             scratchpad.enable.eq(1),
@@ -223,7 +209,10 @@ class SerialCore(wiring.Component):
             memory.data.eq(Mux(slot, self.memory_data, b[:8].replicate(4))),
         ]
         with m.If(slot):
-            m.d.comb += [memory.address.eq(self.memory_address), memory.strobe.eq(Mux(host, self.memory_strobe, 0))]
+            m.d.comb += [
+                memory.address.eq(self.memory_address),
+                memory.strobe.eq(Mux(self.memory_taken, self.memory_strobe, 0)),
+            ]
         with m.Else():
             m.d.comb += [
                 memory.address.eq(Mux(wait, dot.memory_word, address[2:])),
@@ -274,33 +263,7 @@ class SerialCore(wiring.Component):
                 m.d.comb += gives.eq(0)
 
         # The host's turn is a slot: nothing is in E then. Registers are read for it in the cycle before.
-        number, values = self.register_address, self.register_data
-        known, visible, settable = Signal(), Signal(), Signal()
-        with m.Switch(number):
-            with m.Case(*(item.offset >> 2 for item in REGISTERS)):
-                m.d.comb += known.eq(1)
-        with m.Switch(number):
-            with m.Case(*(_number(name) for name in VISIBLE)):
-                m.d.comb += visible.eq(1)
-        writable = [item for item in REGISTERS if item.access is Access.READ_WRITE and item.name in VISIBLE]
-        with m.Switch(number):
-            with m.Case(*(item.offset >> 2 for item in writable)):
-                m.d.comb += settable.eq(1)
-        # Bits that registers do not have.
-        keep = Signal(32)
-        with m.Switch(number):
-            with m.Case(_number("INTERRUPT_ENABLE")):
-                m.d.comb += keep.eq(1)
-            for item in writable:
-                if item.name.endswith("ACCESS"):
-                    with m.Case(item.offset >> 2):
-                        m.d.comb += keep.eq(3)
-                elif item.name.endswith("BASE_LO"):
-                    with m.Case(item.offset >> 2):
-                        m.d.comb += keep.eq((1 << min(32, self._config.address_width)) - 16)
-            with m.Default():
-                m.d.comb += keep.eq(0xFFFFFFFF)
-        asked, sets = Signal(), Signal()
+        asked = Signal()
         # Until the program waits for a start, registers are not yet those of a reset.
         ready = Signal()
         with m.If(e & (op == Op.IF_START)):
@@ -308,17 +271,16 @@ class SerialCore(wiring.Component):
         m.d.comb += [
             asked.eq(self.register_request & ready),
             wish.eq(asked | self.memory_request),
-            sets.eq(slot & asked & self.register_write),
             registers.read_a.eq(1),
-            registers.address_a.eq(Mux(pause, number, coming["a"])),
+            registers.address_a.eq(Mux(pause, self.register_address, coming["a"])),
             registers.read_b.eq(1),
             registers.address_b.eq(coming["b"]),
         ]
         with m.If(slot):
             m.d.comb += [
-                registers.address.eq(number),
-                registers.value.eq(values & keep),
-                registers.write.eq(sets & settable & (~busy | (number == _number("INTERRUPT_ENABLE")))),
+                registers.address.eq(self.register_address),
+                registers.value.eq(host.stored),
+                registers.write.eq(host.store),
             ]
         with m.Else():
             m.d.comb += [
@@ -326,24 +288,17 @@ class SerialCore(wiring.Component):
                 registers.value.eq(result),
                 registers.write.eq(load | (e & gives & ~loads)),
             ]
-        status = number == _number("STATUS")
         m.d.comb += [
+            host.number.eq(self.register_address),
+            host.data.eq(self.register_data),
+            host.write.eq(slot & asked & self.register_write),
+            host.held.eq(registers.value_a),
+            host.end.eq(e & (op == Op.STATE)),
+            Cat(host.end_done, host.end_error).eq(aux[1:3]),
             self.register_done.eq(slot & asked),
-            self.register_error.eq(self.register_write & ~known),
-            self.register_value.eq(Mux(visible, registers.value_a, 0) | Mux(status, Cat(busy, done, error), 0)),
+            self.register_error.eq(self.register_write & ~host.known),
+            self.register_value.eq(host.value),
+            self.irq.eq(host.irq),
+            self.uses_memory.eq(host.busy),
         ]
-        with m.If(sets):
-            with m.If(number == _number("CONTROL")):
-                with m.If(values[0] & ~busy):
-                    m.d.sync += [busy.eq(1), done.eq(0), error.eq(0), stop.eq(0)]
-                with m.If(values[1] & busy):
-                    m.d.sync += stop.eq(1)
-            with m.If(number == _number("INTERRUPT_ENABLE")):
-                m.d.sync += enabled.eq(values[0])
-            with m.If(status):
-                with m.If(values[1]):
-                    m.d.sync += done.eq(0)
-                with m.If(values[2]):
-                    m.d.sync += error.eq(0)
-        m.d.comb += self.uses_memory.eq(busy)
         return m
