@@ -404,3 +404,52 @@ def test_stop(devices: Any, rng: np.random.Generator) -> None:
     assert finish(device)[:3] == (ErrorCode.STOPPED, 0, 0)
     write(device, "STATUS", 4)
     assert read(device, "STATUS") == 0 and read(device, "CYCLES_LO") > 5000
+
+
+def damaged(rng: np.random.Generator) -> list[int]:
+    """A program with bits flipped, words exchanged or random fields; or random words altogether."""
+    text = MAXIMUM.format(
+        pitch=30, row=20, chunks=1, pad=0, rows=3, mode=int(rng.choice([0, 1, 2])), maximum=int(rng.integers(2)),
+        bias=1, rounding=0, multiplier=1 << 30, shift=-6, operation=int(rng.integers(4)), reverse=0, shift_a=0, shift_out=-9,
+        rounding_out=1,
+    )  # fmt: skip
+    words = words_of(text)
+    for _ in range(int(rng.integers(1, 6))):
+        place = int(rng.integers(len(words)))
+        kind = rng.integers(3)
+        if kind == 0:
+            words[place] ^= 1 << int(rng.integers(64))
+        elif kind == 1:
+            other = int(rng.integers(len(words)))
+            words[place], words[other] = words[other], words[place]
+        else:
+            words[place] = words[place] >> 54 << 54 | int.from_bytes(rng.bytes(8), "little") >> int(
+                rng.integers(10, 64)
+            )
+    return words
+
+
+def test_damaged_programs(devices: Any, rng: np.random.Generator) -> None:
+    """Each ends or can be stopped, writes nowhere but where it may, and leaves a core that runs the next program."""
+    device = devices(NANO)
+    memory = rng.integers(0, 256, MEMORY_BYTES, np.uint8)
+    locked = np.ones(MEMORY_BYTES, bool)
+    for base, size in zip(BASES[2:], SIZES[2:], strict=True):
+        locked[base : base + size] = False
+    locked[BASES[0] + PROGRAM : BASES[0] + SIZES[0]] = False
+    most, device.limit = device.limit, 100_000
+    ends = set()
+    for _ in range(60):
+        start(device, damaged(rng), memory)
+        stopped = device.wait(0).kind == "limit"
+        if stopped:
+            write(device, "CONTROL", 2)
+            device.limit = most
+        code = finish(device)[0]
+        device.limit = 100_000
+        assert not stopped or code == ErrorCode.STOPPED
+        ends.add(code)
+        assert (device.read_memory(0, MEMORY_BYTES) == memory)[locked].all()
+    device.limit = most
+    assert len(ends) >= 4
+    check(device, NANO, word_and(*LOADED, *STORED, "LOAD.RUN", "STORE.RUN"), rng)
