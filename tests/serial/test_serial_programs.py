@@ -410,8 +410,8 @@ def damaged(rng: np.random.Generator) -> list[int]:
     """A program with bits flipped, words exchanged or random fields; or random words altogether."""
     text = MAXIMUM.format(
         pitch=30, row=20, chunks=1, pad=0, rows=3, mode=int(rng.choice([0, 1, 2])), maximum=int(rng.integers(2)),
-        bias=1, rounding=0, multiplier=1 << 30, shift=-6, operation=int(rng.integers(4)), reverse=0, shift_a=0, shift_out=-9,
-        rounding_out=1,
+        bias=1, rounding=0, multiplier=1 << 30, shift=-6, operation=int(rng.integers(4)), reverse=0, shift_a=0,
+        shift_out=-9, rounding_out=1,
     )  # fmt: skip
     words = words_of(text)
     for _ in range(int(rng.integers(1, 6))):
