@@ -16,7 +16,8 @@ BLOCK_BITS: dict[Family, int] = {"ecp5": 18_432, "ice40": 4_096, "gowin": 18_432
 _SERIAL_BLOCKS = 22
 """Block RAMs of the serial core."""
 
-# What a cell of the netlist takes at least. A carry cell of an ECP5 takes two LUTs, a distributed RAM four.
+# What a cell of the netlist takes at least. A carry cell of an ECP5 takes two LUTs, a distributed RAM four; one of a
+# Gowin device takes all of a tile.
 _CELLS: dict[Family, dict[str, dict[str, int]]] = {
     "ecp5": {
         "LUT": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
@@ -32,8 +33,8 @@ _CELLS: dict[Family, dict[str, dict[str, int]]] = {
         "SPRAM": {"SB_SPRAM256KA": 1},
     },
     "gowin": {
-        "LUT": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1},
-        "FF": {"DFF*": 1},
+        "LUT": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP*": 8},
+        "FF": {"DFF*": 1, "RAM16SDP*": 6},
         "DSP": {},
         "block RAM": {"SDP*": 1, "DP*": 1, "SP": 1, "SPX9": 1, "pROM*": 1},
     },
@@ -54,12 +55,12 @@ class Usage:
 def estimate_memory(board: Board, config: NpuConfig) -> Usage:
     """Block RAMs that the large memories take at least: a lower bound that needs no synthesis.
 
-    Scratchpad, weight buffer, accumulators and, where it is block RAM, the board's memory; of the serial core its
-    program and its registers.
+    Scratchpad, weight buffer, accumulators (twice: one for each reader) and, where it is block RAM, the board's memory;
+    of the serial core its program and its registers.
     """
     if board.core == "serial":
         return Usage(_SERIAL_BLOCKS, board.resources["block RAM"])
-    bits = 8 * (config.scratchpad_bytes + config.weight_bytes) + 32 * config.columns * config.acc_entries
+    bits = 8 * (config.scratchpad_bytes + config.weight_bytes) + 2 * 32 * config.columns * config.acc_entries
     if isinstance(board.memory, BlockRam):
         bits += 8 * board.memory.size
     per_block = BLOCK_BITS[board.family]
