@@ -16,7 +16,7 @@ from tensaw.boards.board import BlockRam, Board, Sdram
 from tensaw.boards.constraints import check_constraints, read_constraints
 from tensaw.boards.definitions import BOARDS, find_board
 from tensaw.boards.pll import ecp5_pll, gowin_pll, ice40_pll, xilinx7_pll
-from tensaw.spec.config import PRESETS, NpuConfig
+from tensaw.spec.config import PRESETS, NpuConfig, load_config
 from tensaw.spec.errors import InputError
 
 ALL = pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
@@ -89,7 +89,6 @@ def test_clock_tree(board: Board) -> None:
 @ALL
 def test_default_configuration_is_accepted(board: Board) -> None:
     from tensaw.boards.export import plan_build
-    from tensaw.spec.config import load_config
 
     build = plan_build(board, load_config(board.configuration_source()))
     assert build.identity.board == board.name and len(build.identity.build) == 8
@@ -222,3 +221,22 @@ def test_a_missing_constraints_file() -> None:
         board.constraints_path()
     assert read_constraints(BOARDS["icebreaker"].constraints_path()).clocks == {"clk12": 12_000_000}
     assert BlockRam(4096).size == 4096
+
+
+def test_an_sdram_that_is_not_used_rests() -> None:
+    """Not selected, without clock, every other pin at a level; and nobody drives its data."""
+    from tensaw.boards.export import board_verilog, plan_build
+
+    board = BOARDS["tang-nano-20k"]
+    text = board_verilog(plan_build(board, load_config(board.configuration_source())))
+    levels = {
+        match[1]: int(match[2])
+        for match in re.finditer(r"OBUF sdram_(\w+_pad\d+)\(\s*\.I\(1'h([01])\),\s*\.O\(sdram_", text)
+    }
+    outputs = [port for port in board.ports() if port.name.startswith("sdram_") and port.direction == "output"]
+    assert len(levels) == sum(port.width for port in outputs) == 23
+    high = {name.partition("_pad")[0] for name, level in levels.items() if level}
+    assert high == {"cs_n", "ras_n", "cas_n", "we_n", "dqm"}
+    assert {name.partition("_pad")[0] for name, level in levels.items() if not level} == {"clk", "cke", "a", "ba"}
+    assert len(re.findall(r"IOBUF sdram_dq_pad\d+\([^;]*\.OEN\(sdram_dq_off\)\s*\);", text)) == 32
+    assert set(re.findall(r"sdram_dq_off <?= ([^;]+);", text)) == {"1'h1"}

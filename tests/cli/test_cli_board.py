@@ -63,7 +63,7 @@ def test_bench(port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["bench", "--device", "x", "--bytes", "10"], "--bytes must be at least 1024, not 10."),
         (["info", "--device", "ttyNONE"], "There is no port 'ttyNONE': connect the board, or look for its name with"),
         (["sim", "ulx4s"], "There is no board 'ulx4s'; the boards are ulx3s-85f, "),
-        (["sim", "tang-nano-20k"], "There is no virtual tang-nano-20k: the primitives of its family (gowin) have no"),
+        (["sim", "arty-a7-100t"], "There is no virtual arty-a7-100t: the primitives of its family (xilinx7) have no"),
         (["sim", "ulx3s-85f", "--drop", "2"], "The fault drop must be a probability of 0 to 0.5, not 2.0."),
         (["sim", "ulx3s-85f", "--stuck-bit", "1:2"], "--stuck-bit must be of the form BYTE:BIT:VALUE, such as"),
         (["sim", "ulx3s-85f", "--stuck-pe", "a"], "--stuck-pe must be of the form ROW:COLUMN:BIT:VALUE, such as"),

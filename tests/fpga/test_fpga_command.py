@@ -104,10 +104,10 @@ def test_what_cannot_fit_is_refused_before_synthesis(
     stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_ins({}, [], yosys="sys.exit(1)")
-    arguments = ["fpga", "build", "--board", "tang-nano-20k", "--config", "base", "-o", str(tmp_path / "out")]
+    arguments = ["fpga", "build", "--board", "ulx3s-85f", "--config", "large", "-o", str(tmp_path / "out")]
     text = refused(capsys, *arguments)
-    assert "The configuration 'base' (16×16) does not fit tang-nano-20k: it needs " in text
-    assert "block RAMs of 46" in text
+    assert "The configuration 'large' (32×32) does not fit ulx3s-85f: it needs " in text
+    assert "block RAMs of 208" in text
 
 
 def test_a_tool_that_fails(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

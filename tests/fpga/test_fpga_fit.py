@@ -48,6 +48,11 @@ def test_memory_is_counted_before_synthesis() -> None:
         usage = estimate_memory(board, load_config(board.configuration_source()))
         assert 0 < usage.used <= usage.available, board.name
     assert estimate_memory(BOARDS["ulx3s-85f"], PRESETS["large"]).used > 208
+    # The serial core: 18 or 4 blocks of program, 4 or 2 of registers; on the Tang Nano 32 + 40 KiB in blocks of 2.
+    assert estimate_memory(BOARDS["icebreaker"], PRESETS["nano"]) == Usage(22, 30)
+    nano = BOARDS["tang-nano-20k"]
+    assert estimate_memory(nano, load_config(nano.configuration_source())) == Usage(42, 46)
+    assert estimate_memory(nano, PRESETS["nano"]) == Usage(58, 46)
 
 
 def test_one_of_something_is_not_several() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tensaw.boards.board import BlockRam, SinglePort
 from tensaw.harness.serial_core import MEMORY_BYTES, SerialDevice, build_serial_core
 from tensaw.regress.bench import prepare
 from tensaw.regress.cases import Case
@@ -17,20 +19,24 @@ from tensaw.serial.core import SerialCore
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError, UnsupportedError
 
-Devices = Callable[[NpuConfig], SerialDevice]
+_MEMORY = SinglePort(MEMORY_BYTES)
+Devices = Callable[..., SerialDevice]
 
 
 @pytest.fixture(scope="session")
 def devices() -> Iterator[Devices]:
-    """``devices(config)``: a core of that configuration after a reset, the same one each time."""
-    running: dict[int, SerialDevice] = {}
+    """``devices(config, memory)``: a core of that configuration, with that memory, after a reset, the same one each
+    time."""
+    running: dict[Any, SerialDevice] = {}
 
-    def device(config: NpuConfig) -> SerialDevice:
-        if config.digest not in running:
-            verilog = block_verilog("tensaw_serial_core", SerialCore(config), (config,), config)
-            running[config.digest] = SerialDevice(build_serial_core(verilog))
-        running[config.digest].reset()
-        return running[config.digest]
+    def device(config: NpuConfig, memory: BlockRam | SinglePort = _MEMORY) -> SerialDevice:
+        key = config.digest, memory
+        if key not in running:
+            core = SerialCore(config, memory)
+            verilog = block_verilog("tensaw_serial_core", core, (config, memory), config)
+            running[key] = SerialDevice(build_serial_core(verilog))
+        running[key].reset()
+        return running[key]
 
     yield device
     for one in running.values():

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from tensaw.boards.board import BlockRam
 from tensaw.serial.alu import Alu
 from tensaw.serial.assembler import Assembler
 from tensaw.serial.dot import DotProducts
 from tensaw.serial.instruction import ADDRESS_BITS, Op, Word
+from tensaw.serial.memory import word_memory
 from tensaw.serial.microcode import firmware
 from tensaw.serial.multiplier import WideMultiplier
 from tensaw.spec.config import PRESETS
@@ -177,9 +179,15 @@ def test_programs_that_cannot_be_assembled() -> None:
         Word(Op.ADD, b=256).encode()
 
 
+def test_sizes_of_memories() -> None:
+    for size in (0, 4, 4098, 65_540):
+        with pytest.raises(ValueError, match=f"A memory of the serial core has 8 to 65536 bytes, a .* 4, not {size}."):
+            word_memory(BlockRam(size), size)
+
+
 def test_the_program() -> None:
     """Every instruction can be encoded, and registers that the host sees are where it looks for them."""
-    program = firmware(PRESETS["nano"])
+    program = firmware(PRESETS["nano"], 65_536)
     assert all(0 <= word.encode() < 1 << 36 for word in program.words)
     assert len(program.registers) == 256 and program.registers[0] == 0x57415354
     assert program.registers[2] == PRESETS["nano"].digest and program.names["STORE.ROWS.bytes"] >= 128

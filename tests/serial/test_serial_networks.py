@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tensaw.boards.board import BlockRam
 from tensaw.compiler.frontends import load
 from tensaw.compiler.pipeline import CompileOptions, compile_graph
 from tensaw.harness.serial_core import MEMORY_BYTES
@@ -37,8 +38,9 @@ class OddCase(Case):
 
 @pytest.mark.parametrize("kind", [Case, OddCase])
 def test_random_networks(devices: Any, run_case: Any, kind: type[Case]) -> None:
-    """The regression's, on 4 × 4 and on 7 × 3 elements; compile options are drawn, too."""
-    done = [run_case(devices(NANO if kind is Case else ODD), kind(SEED, index, ("nano",))) for index in range(CASES)]
+    """The regression's, on 4 × 4 elements and, with block RAM, on 7 × 3; compile options are drawn, too."""
+    device = devices(NANO) if kind is Case else devices(ODD, BlockRam(MEMORY_BYTES))
+    done = [run_case(device, kind(SEED, index, ("nano",))) for index in range(CASES)]
     assert sum(counters is not None for counters in done) >= CASES * 3 // 4
     assert any(counters and counters["output_busy"] for counters in done)
     assert any(counters and counters["bytes_read"] for counters in done)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tensaw.boards.board import BlockRam, SinglePort
 from tensaw.harness.serial_core import MEMORY_BYTES, SerialDevice
 from tensaw.model.machine import Machine, Region
 from tensaw.serial.microcode.transfer import SEGMENTS
@@ -336,13 +337,14 @@ def test_illegal_words(devices: Any, word: int, unit: int, rng: np.random.Genera
     assert finish(device) == (ErrorCode.ILLEGAL_COMMAND, unit, 0, word)
 
 
-def test_memory_that_is_not_there(devices: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("kind", [SinglePort(MEMORY_BYTES), BlockRam(40_960)], ids=lambda kind: kind.size)
+def test_memory_that_is_not_there(devices: Any, kind: BlockRam | SinglePort, rng: np.random.Generator) -> None:
     """A region may reach beyond the memory, an access may not."""
-    device = devices(NANO)
-    memory = rng.integers(0, 256, MEMORY_BYTES, np.uint8)
+    device = devices(NANO, kind)
+    memory = rng.integers(0, 256, kind.size, np.uint8)
     for lines, code, unit in ((LOADED, ErrorCode.READ_DECERR, 2), (STORED, ErrorCode.WRITE_DECERR, 5)):
         name, place = ("LOAD", BASES[1]) if unit == 2 else ("STORE", BASES[2])
-        offset = MEMORY_BYTES - place - 7
+        offset = kind.size - place - 7
         words = word_and(*lines, f"{name}.MEMORY region={unit // 5 + 1} offset={offset}", f"{name}.RUN tag=4")
         start(device, [], memory)
         assert finish(device)[0] == ErrorCode.NO_END

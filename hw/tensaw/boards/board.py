@@ -19,7 +19,8 @@ Family = Literal["ecp5", "ice40", "gowin", "xilinx7"]
 
 @dataclass(frozen=True)
 class BlockRam:
-    """Memory of the FPGA's block RAM, a multiple of 4096 bytes."""
+    """Memory of the FPGA's block RAM, a multiple of 4096 bytes. With the serial core at most 64 KiB; its scratchpad is
+    block RAM, too."""
 
     size: int
 
@@ -69,7 +70,8 @@ class Board:
 
     ``resources`` are what the device has, under the names of a build's report. ``constraints`` is the name of a file in
     the folder ``constraints``. ``core`` says which implementation of the NPU it holds: that of tensaw.rtl, or that of
-    tensaw.serial, which runs the same programs, slowly. ``platform`` names the class of amaranth-boards whose pins it
+    tensaw.serial, which runs the same programs, slowly. ``resting`` is an SDRAM that nothing uses: it is deselected and
+    its pins keep their levels. ``platform`` names the class of amaranth-boards whose pins it
     must agree with, and ``platform_pins`` which of its resources are which ports; None where there is none, and then
     ``pin_source`` says where the pins come from. ``configuration`` is the preset (or the file beside this one) that is
     meant for it.
@@ -95,6 +97,7 @@ class Board:
     buffer_bytes: int = 2048
     payload_bytes: int = 1024
     core: Literal["parallel", "serial"] = "parallel"
+    resting: SdramChip | None = None
     platform: str | None = None
     platform_pins: Mapping[str, str] = field(default_factory=dict)
     pin_source: str = ""
@@ -169,8 +172,8 @@ class Board:
             Port("uart_tx", "output"),
             Port("led", "output", self.lights, vector=True),
         ]
-        if isinstance(self.memory, Sdram):
-            chip = self.memory.chip
+        chip = self.memory.chip if isinstance(self.memory, Sdram) else self.resting
+        if chip is not None:
             ports += [Port(f"sdram_{name}", "output") for name in ("clk", "cke", "cs_n", "ras_n", "cas_n", "we_n")]
             ports += [
                 Port("sdram_ba", "output", chip.bank_bits, vector=True),

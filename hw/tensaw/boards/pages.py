@@ -10,8 +10,8 @@ __all__ = ["SECTIONS", "TRIED", "board_table", "describe_memory"]
 TRIED: dict[str, str] = {
     "ulx3s-85f": "`board test` and whole networks pass on simulated pins",
     "orangecrab-85f": "`board test` passes on simulated pins",
-    "icebreaker": "`board test` passes on simulated pins, with the serial core",
-    "tang-nano-20k": "pins and clocks checked",
+    "icebreaker": "`board test` and a network pass on simulated pins, with the serial core",
+    "tang-nano-20k": "`board test` and a network pass on simulated pins, with the serial core",
     "arty-a7-100t": "pins and clocks checked; no Vivado at hand",
 }
 """For each board what was run of it. None has been on hardware."""

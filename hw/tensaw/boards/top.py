@@ -69,7 +69,7 @@ class BoardTop(Elaboratable):
         capture = board.capture(self.identity.clock).cycles
         core: Any
         if board.core == "serial":
-            core = place(m, platform, "core", SerialBoardCore, self.identity)
+            core = place(m, platform, "core", SerialBoardCore, self.identity, memory)
         else:
             core = place(m, platform, "core", BoardCore, self.identity, memory, capture)
         m.d.comb += core.uart_rx.eq(pads.input(m, "uart_rx", pins["uart_rx"]))
@@ -81,7 +81,20 @@ class BoardTop(Elaboratable):
         if isinstance(memory, Sdram):
             assert isinstance(pads, MemoryPads), f"{board.family} has no pads for an SDRAM"
             self._sdram(m, pads, core.sdram, clock, shifted)
+        elif board.resting is not None:
+            assert isinstance(pads, MemoryPads), f"{board.family} has no pads for an SDRAM"
+            self._rest(m, pads, clock)
         return m
+
+    def _rest(self, m: Module, pads: MemoryPads, clock: Any) -> None:
+        """Levels of an SDRAM that is not used: no clock, clock enable low, not selected, all masked; nobody drives its
+        data."""
+        high = ("sdram_cs_n", "sdram_ras_n", "sdram_cas_n", "sdram_we_n", "sdram_dqm")
+        for name, pin in self.pins.items():
+            if name == "sdram_dq":
+                pads.registered_inout(m, name, pin, Const(0, len(pin)), Const(0, 1), clock)
+            elif name.startswith("sdram_"):
+                pads.output(m, name, pin, Const(-1 if name in high else 0, len(pin)))
 
     def _sdram(self, m: Module, pads: MemoryPads, sdram: Any, clock: Any, shifted: Any) -> None:
         """The pads' registers are those that PAD_CYCLES counts."""

@@ -9,13 +9,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.axi4 import DECERR, OKAY, SLVERR, Axi4LiteSignature, Axi4ReadSignature, Axi4WriteSignature
-from tensaw.serial.memory import BYTES
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.registers import ADDRESS_BITS
 
 __all__ = ["HostAccess"]
-
-_WORD_BITS = (BYTES - 1).bit_length()
 
 
 class HostAccess(wiring.Component):
@@ -26,6 +23,8 @@ class HostAccess(wiring.Component):
     ----------
     config : NpuConfig
         With a bus of 8 bytes.
+    size : int
+        Bytes of memory, a multiple of 8, at most 64 KiB.
 
     Members
     -------
@@ -61,7 +60,8 @@ class HostAccess(wiring.Component):
     memory_taken: Signal
     memory_value: Signal
 
-    def __init__(self, config: NpuConfig) -> None:
+    def __init__(self, config: NpuConfig, size: int) -> None:
+        self._size = size
         super().__init__(
             {
                 "axi_read": In(Axi4ReadSignature(config)),
@@ -94,10 +94,10 @@ class HostAccess(wiring.Component):
         outside, beyond = Signal(), Signal()
         m.d.comb += [
             access.eq(read.arvalid | write.awvalid | lite.arvalid | lite.awvalid),
-            outside.eq(read.araddr[_WORD_BITS:] != 0),
+            outside.eq(read.araddr >= self._size),
             beyond.eq(lite.araddr[9:] != 0),
             self.memory_request.eq((read.arvalid | write.awvalid) & ~second & ~finished),
-            self.memory_address.eq(Cat(upper, read.araddr[3:_WORD_BITS])),
+            self.memory_address.eq(Cat(upper, read.araddr[3:16])),
             self.memory_data.eq(write.wdata.word_select(upper, 32)),
             self.memory_strobe.eq(Mux(write.awvalid & ~outside, write.wstrb.word_select(upper, 4), 0)),
             self.register_request.eq((lite.arvalid | lite.awvalid) & ~finished),

@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.boards.board import BlockRam, SinglePort
 from tensaw.boards.link.link import HostLink
 from tensaw.rtl.shared import place
 from tensaw.serial.access import HostAccess
@@ -28,6 +29,7 @@ class SerialBoardCore(wiring.Component):
     ----------
     identity : Identity
         Configuration, clock, rate of the line.
+    memory : BlockRam or SinglePort
 
     Members
     -------
@@ -40,8 +42,8 @@ class SerialBoardCore(wiring.Component):
     uart_tx: Signal
     lights: Signal
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
+    def __init__(self, identity: Identity, memory: BlockRam | SinglePort) -> None:
+        self._identity, self._memory = identity, memory
         super().__init__({"uart_rx": In(1), "uart_tx": Out(1), "lights": Out(_LIGHTS)})
 
     def elaborate(self, platform: Any) -> Module:
@@ -50,8 +52,8 @@ class SerialBoardCore(wiring.Component):
         link = place(m, platform, "link", HostLink, identity)
         reset = Signal(init=1)
         m.d.sync += reset.eq(link.reset)
-        core: Any = place(m, platform, "npu", SerialCore, config, reset=reset)
-        access: Any = place(m, platform, "access", HostAccess, config, reset=reset)
+        core: Any = place(m, platform, "npu", SerialCore, config, self._memory, reset=reset)
+        access: Any = place(m, platform, "access", HostAccess, config, self._memory.size, reset=reset)
         for name in ("axi_read", "axi_write", "lite"):
             wiring.connect(m, getattr(link, name), getattr(access, name))
         for group, names in (("register", _REGISTERS), ("memory", _MEMORY)):

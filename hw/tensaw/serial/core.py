@@ -9,11 +9,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tensaw.boards.board import BlockRam, SinglePort
 from tensaw.serial.alu import Alu
 from tensaw.serial.dot import DotProducts
 from tensaw.serial.host import NUMBER_BITS, HostRegisters
 from tensaw.serial.instruction import ADDRESS_BITS, INSTRUCTION_BITS, Op
-from tensaw.serial.memory import SinglePortPair
+from tensaw.serial.memory import word_memory
 from tensaw.serial.microcode import firmware
 from tensaw.serial.multiplier import WideMultiplier
 from tensaw.serial.registers import RegisterFile
@@ -29,6 +30,8 @@ class SerialCore(wiring.Component):
     ----------
     config : NpuConfig
         See tensaw.serial.microcode.firmware for what it may be.
+    memory : BlockRam or SinglePort
+        Of at most 64 KiB; the scratchpad is of the same kind.
 
     Members
     -------
@@ -71,8 +74,8 @@ class SerialCore(wiring.Component):
     irq: Signal
     uses_memory: Signal
 
-    def __init__(self, config: NpuConfig) -> None:
-        self._config = config
+    def __init__(self, config: NpuConfig, memory: BlockRam | SinglePort) -> None:
+        self._config, self._memory = config, memory
         super().__init__(
             {
                 "register_request": In(1),
@@ -95,14 +98,14 @@ class SerialCore(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        program = firmware(self._config)
+        program = firmware(self._config, self._memory.size)
         m.submodules.registers = registers = RegisterFile(program.registers)
         m.submodules.host = host = HostRegisters(self._config)
         m.submodules.alu = alu = Alu()
         m.submodules.multiplier = multiplier = WideMultiplier()
         m.submodules.dot = dot = DotProducts()
-        m.submodules.memory = memory = SinglePortPair()
-        m.submodules.scratchpad = scratchpad = SinglePortPair()
+        m.submodules.memory = memory = word_memory(self._memory, self._memory.size)
+        m.submodules.scratchpad = scratchpad = word_memory(self._memory, self._config.scratchpad_bytes)
         m.submodules.program = rom = Memory(
             shape=INSTRUCTION_BITS, depth=1 << ADDRESS_BITS, init=[word.encode() for word in program.words]
         )

@@ -83,7 +83,7 @@ def refuse_virtual(board: Board) -> Path:
     if not cells.is_file():
         raise InputError(
             f"There is no virtual {board.name}: the primitives of its family ({board.family}) have no models here. "
-            "Choose ulx3s-85f, orangecrab-85f or icebreaker."
+            "Choose ulx3s-85f, orangecrab-85f, icebreaker or tang-nano-20k."
         )
     return cells
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tensaw.boards.board import BlockRam, Board, Family
+from tensaw.serial.instruction import ADDRESS_BITS, INSTRUCTION_BITS, REGISTERS
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
 
@@ -13,8 +14,6 @@ __all__ = ["Usage", "estimate_memory", "netlist_usage", "refuse_overflow"]
 
 BLOCK_BITS: dict[Family, int] = {"ecp5": 18_432, "ice40": 4_096, "gowin": 18_432, "xilinx7": 36_864}
 """Bits of a block RAM."""
-_SERIAL_BLOCKS = 22
-"""Block RAMs of the serial core."""
 
 # What a cell of the netlist takes at least. A carry cell of an ECP5 takes two LUTs, a distributed RAM four; one of a
 # Gowin device takes all of a tile.
@@ -56,17 +55,20 @@ def estimate_memory(board: Board, config: NpuConfig) -> Usage:
     """Block RAMs that the large memories take at least: a lower bound that needs no synthesis.
 
     Scratchpad, weight buffer, accumulators (twice: one for each reader) and, where it is block RAM, the board's memory;
-    of the serial core its program and its registers.
+    of the serial core its program, its two copies of the registers and, where the board's memory is block RAM, that and
+    the scratchpad.
     """
-    if board.core == "serial":
-        return Usage(_SERIAL_BLOCKS, board.resources["block RAM"])
-    bits = 8 * (config.scratchpad_bytes + config.weight_bytes) + 2 * 32 * config.columns * config.acc_entries
-    if isinstance(board.memory, BlockRam):
-        bits += 8 * board.memory.size
     per_block = BLOCK_BITS[board.family]
     # Bytes fill eight of nine bits.
     usable = per_block * 8 // 9 if board.family != "ice40" else per_block
-    return Usage(-(-bits // usable), board.resources["block RAM"])
+    blocks = bits = 0
+    if board.core == "serial":
+        blocks = -(-(INSTRUCTION_BITS << ADDRESS_BITS) // per_block) + 2 * -(-32 * REGISTERS // usable)
+    else:
+        bits = 8 * (config.scratchpad_bytes + config.weight_bytes) + 2 * 32 * config.columns * config.acc_entries
+    if isinstance(board.memory, BlockRam):
+        bits += 8 * (board.memory.size + (config.scratchpad_bytes if board.core == "serial" else 0))
+    return Usage(blocks + -(-bits // usable), board.resources["block RAM"])
 
 
 def netlist_usage(board: Board, cells: Mapping[str, int]) -> dict[str, Usage]:

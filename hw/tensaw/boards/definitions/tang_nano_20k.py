@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tensaw.boards.board import Board, Sdram
-from tensaw.boards.sdram.chip import Pads, SdramChip
+from tensaw.boards.board import BlockRam, Board
+from tensaw.boards.sdram.chip import SdramChip
 
 CHIP = SdramChip("8 MiB SDRAM in the package, 32 bits", data_bits=32, row_bits=11, column_bits=8)
 
@@ -18,7 +18,9 @@ BOARD = Board(
     oscillator=27_000_000,
     clocks=((4096, 54_000_000),),
     baud=2_000_000,
-    memory=Sdram(CHIP, Pads(round_trip_least=2.0, round_trip_most=6.0, skew=1.5)),
+    memory=BlockRam(40_960),
+    core="serial",
+    resting=CHIP,
     lights=6,
     lights_low=True,
     resources={"LUT": 20_736, "FF": 15_552, "DSP": 24, "block RAM": 46},
@@ -26,4 +28,7 @@ BOARD = Board(
     configuration="tang-nano-20k.toml",
     program="openFPGALoader -b tangnano20k {bitstream}",
     pin_source="Sipeed's schematic 3921 for the board; Apicula's sdram.md for the SDRAM in the package",
+    remarks=(
+        "The SDRAM in the package is not used: it is not selected, its clock stands still, its clock enable is low.",
+    ),
 )

@@ -30,13 +30,13 @@ _SHARED = {
 
 
 @cache
-def firmware(config: NpuConfig) -> Firmware:
-    """The program for a configuration."""
+def firmware(config: NpuConfig, memory_bytes: int) -> Firmware:
+    """The program for a configuration, and for so many bytes of memory."""
     asm = Assembler()
     asm.reg("scratchpad_bytes")
     for name, other in _SHARED.items():
         asm.share(name, asm.reg(other))
-    control(asm, config)
+    control(asm, memory_bytes)
     transfer(asm, config, "LOAD")
     transfer(asm, config, "STORE")
     weight_stream(asm, config)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from tensaw.serial.assembler import Assembler
-from tensaw.serial.memory import BYTES
 from tensaw.serial.microcode.fields import field, handler
 from tensaw.serial.registers import VISIBLE
-from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import WORDS, Unit
 from tensaw.spec.registers import REGISTERS, Access, ErrorCode, register
 
@@ -23,7 +21,7 @@ _CLEARED = [
 """What a start makes 0."""
 
 
-def control(asm: Assembler, config: NpuConfig) -> None:
+def control(asm: Assembler, memory_bytes: int) -> None:
     """The main loop. The registers between the labels' uses:
 
     ``low``, ``high`` the word's halves without unit and code; ``unit``, ``code``, ``tag``; ``pending`` is 1 while an
@@ -168,7 +166,7 @@ def control(asm: Assembler, config: NpuConfig) -> None:
         asm.move(asm.reg(name), 0)
     asm.back("clear")
     _count_cycles(asm)
-    _translate(asm)
+    _translate(asm, memory_bytes)
 
 
 def _count_cycles(asm: Assembler) -> None:
@@ -190,7 +188,7 @@ def _count_cycles(asm: Assembler) -> None:
     asm.back("count_cycles")
 
 
-def _translate(asm: Assembler) -> None:
+def _translate(asm: Assembler, memory_bytes: int) -> None:
     """``address`` of byte ``offset`` of ``region``, of which ``length`` bytes are accessed; ``need`` is 1 to read them,
     2 to write them. Goes to an error if that may not be. ``access`` is what the region allows."""
     region, offset, length, need = asm.regs("region", "offset", "length", "need")
@@ -214,9 +212,9 @@ def _translate(asm: Assembler) -> None:
     asm.add(t, offset, length)
     asm.if_below(t, length, "OUTSIDE_REGION")
     asm.if_below(size, t, "OUTSIDE_REGION")
-    asm.if_not_below(address, BYTES, "no_memory")
+    asm.if_not_below(address, memory_bytes, "no_memory")
     asm.add(t, t, address)
-    asm.if_below(BYTES, t, "no_memory")
+    asm.if_below(memory_bytes, t, "no_memory")
     asm.move(address, culprit)
     asm.back("translate")
     asm.label("no_memory")

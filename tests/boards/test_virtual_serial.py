@@ -1,4 +1,4 @@
-"""The virtual iCEBreaker: the serial core behind its link, on simulated pins."""
+"""Virtual boards with the serial core behind their link, on simulated pins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tensaw.harness.virtual_board import VirtualBoard, build_virtual_board, fast
 from tensaw.model.machine import Machine
 from tensaw.runtime import Session
 from tensaw.runtime.link import HostLink, connect
-from tensaw.spec.config import PRESETS
+from tensaw.spec.config import NpuConfig, load_config
 from tensaw.spec.errors import DeviceError
 
 pytestmark = pytest.mark.xdist_group("virtual-board")
@@ -26,10 +26,16 @@ pytestmark = pytest.mark.xdist_group("virtual-board")
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
-@pytest.fixture(scope="module")
-def board() -> Iterator[VirtualBoard]:
-    description = find_board("icebreaker")
-    build = plan_build(description, PRESETS["nano"], None, fastest_baud(18_000_000))
+def configuration(name: str) -> NpuConfig:
+    """What is meant for a board."""
+    return load_config(find_board(name).configuration_source())
+
+
+@pytest.fixture(scope="module", params=["icebreaker", "tang-nano-20k"])
+def board(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
+    description = find_board(request.param)
+    baud = fastest_baud(description.clock_for(configuration(description.name)))
+    build = plan_build(description, configuration(description.name), None, baud)
     with VirtualBoard(build_virtual_board(board_verilog(build), description), description) as running:
         yield running
 
@@ -62,11 +68,12 @@ def test_memory_ends_where_the_board_says(link: HostLink) -> None:
 
 def test_a_network(link: HostLink) -> None:
     """The example, twice."""
-    program = compile_graph(load(DIGITS / "digits_int8.tflite"), PRESETS["nano"])
+    config = configuration(link.identity.board)
+    program = compile_graph(load(DIGITS / "digits_int8.tflite"), config)
     images = np.load(DIGITS / "digits_images.npz")["image"]
     (source,), (sink,) = program.inputs, program.outputs
     with Session(program, "board", device=link) as session:
         for number in (3, 141):
-            expected = Machine(PRESETS["nano"]).run(program, {source.tensor: images[number].reshape(source.shape)})
+            expected = Machine(config).run(program, {source.tensor: images[number].reshape(source.shape)})
             found = session.run({source.name: images[number].reshape(source.file_shape)})
             assert (np.asarray(found.outputs[sink.name]).ravel() == expected[sink.tensor].ravel()).all(), number
