@@ -80,7 +80,7 @@ PLANTED = {
     # What memory answers to writes is not looked at.
     "write_error": (r"(assign \w+ = )axi__bvalid & axi__bresp\[1\];", r"\g<1>1'h0;"),
     # Settings can be changed during a run.
-    "registers": (r"(assign \w+ = port__write_enable) & ~run__busy;", r"\g<1>;"),
+    "registers": (r"(assign \w+ = port__write_enable) & ~busy;", r"\g<1>;"),
 }
 
 

@@ -36,7 +36,7 @@ class ProcessingElement(wiring.Component):
     ------
     ``x`` and ``swap`` of cycle t meet the ``psum_in`` of cycle t+2; the sum is on ``psum_out`` in cycle t+3. One
     activation a cycle, no stall. The registers are those of an FPGA's multiplier block: operands, product, sum.
-    Reset: weights and sums are 0.
+    Reset: none; weights are to be loaded before sums are looked at.
     """
 
     x: Signal
