@@ -4,80 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, ClockSignal, Instance, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tensaw.boards.board import BlockRam, SinglePort
+from tensaw.boards.memory.spram import SinglePortRam
 from tensaw.rtl.memory.ram import Ram
-from tensaw.rtl.shared import ExportPlatform
 
-__all__ = ["BYTES", "WORDS", "BlockWords", "SinglePortPair", "word_memory"]
+__all__ = ["BYTES", "WORDS", "BlockWords", "word_memory"]
 
 WORDS = 16384
 BYTES = 4 * WORDS
-
-
-class SinglePortPair(wiring.Component):
-    """16,384 words of two of an iCE40UP5K's single-port blocks.
-
-    Members
-    -------
-    enable : In(1)
-        An access in this cycle.
-    address : In(14), data : In(32), strobe : In(4)
-        Writes the bytes of ``strobe``; with none of them it is a read.
-    read_data : Out(32)
-        In the cycle after a read.
-
-    Elaboration
-    -----------
-    On an ExportPlatform two ``SB_SPRAM256KA``, otherwise (simulation in Python) a ``lib.memory.Memory``.
-    """
-
-    enable: Signal
-    address: Signal
-    data: Signal
-    strobe: Signal
-    read_data: Signal
-
-    def __init__(self) -> None:
-        super().__init__({"enable": In(1), "address": In(14), "data": In(32), "strobe": In(4), "read_data": Out(32)})
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        if isinstance(platform, ExportPlatform):
-            for block in range(2):
-                m.submodules[f"block{block}"] = Instance(
-                    "SB_SPRAM256KA",
-                    i_ADDRESS=self.address,
-                    i_DATAIN=self.data[16 * block : 16 * block + 16],
-                    i_MASKWREN=Cat(self.strobe[2 * block + half // 2] for half in range(4)),
-                    i_WREN=self.strobe.any(),
-                    i_CHIPSELECT=self.enable,
-                    i_CLOCK=ClockSignal(),
-                    i_STANDBY=0,
-                    i_SLEEP=0,
-                    i_POWEROFF=1,  # active low
-                    o_DATAOUT=self.read_data[16 * block : 16 * block + 16],
-                )
-            return m
-        m.submodules.memory = memory = Memory(shape=32, depth=WORDS, init=[])
-        write, read = memory.write_port(granularity=8), memory.read_port()
-        m.d.comb += [
-            write.addr.eq(self.address),
-            write.data.eq(self.data),
-            write.en.eq(Mux(self.enable, self.strobe, 0)),
-            read.addr.eq(self.address),
-            read.en.eq(self.enable & ~self.strobe.any()),
-            self.read_data.eq(read.data),
-        ]
-        return m
+_PAIR = 2
+"""Single-port blocks side by side: a word."""
 
 
 class BlockWords(wiring.Component):
-    """Words of block RAM, as SinglePortPair.
+    """Words of block RAM, to be used as two blocks of SinglePortRam.
 
     Parameters
     ----------
@@ -87,7 +31,7 @@ class BlockWords(wiring.Component):
     Members
     -------
     enable, address, data, strobe, read_data
-        As SinglePortPair's.
+        As SinglePortRam's.
 
     Corner cases
     ------------
@@ -118,9 +62,9 @@ class BlockWords(wiring.Component):
         return m
 
 
-def word_memory(kind: BlockRam | SinglePort, size: int) -> BlockWords | SinglePortPair:
+def word_memory(kind: BlockRam | SinglePort, size: int) -> BlockWords | SinglePortRam:
     """At least ``size`` bytes of the kind of memory that a board has. Raises ValueError for other sizes than
     BlockWords's."""
     if size % 4 or not 8 <= size <= BYTES:
         raise ValueError(f"A memory of the serial core has 8 to {BYTES} bytes, a multiple of 4, not {size!r}.")
-    return BlockWords(size) if isinstance(kind, BlockRam) else SinglePortPair()
+    return BlockWords(size) if isinstance(kind, BlockRam) else SinglePortRam(_PAIR)

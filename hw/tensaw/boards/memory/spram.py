@@ -23,20 +23,25 @@ _WORDS = 16384
 
 
 class SinglePortRam(wiring.Component):
-    """All four blocks side by side: 16,384 words of 64 bits, one access a cycle.
+    """Blocks side by side: 16,384 words, one access a cycle.
+
+    Parameters
+    ----------
+    blocks : int
+        Each adds 16 bits to a word; a device has four.
 
     Members
     -------
     enable : In(1)
         An access in this cycle.
-    address : In(14), data : In(64), strobe : In(8)
+    address : In(14), data : In(16 * blocks), strobe : In(2 * blocks)
         Writes the bytes of ``strobe``; with none of them it is a read.
-    read_data : Out(64)
+    read_data : Out(16 * blocks)
         In the cycle after a read, until the next access.
 
     Elaboration
     -----------
-    On an ExportPlatform four ``SB_SPRAM256KA``, otherwise (simulation in Python) a ``lib.memory.Memory``.
+    On an ExportPlatform ``SB_SPRAM256KA``, otherwise (simulation in Python) a ``lib.memory.Memory``.
     """
 
     enable: Signal
@@ -45,13 +50,17 @@ class SinglePortRam(wiring.Component):
     strobe: Signal
     read_data: Signal
 
-    def __init__(self) -> None:
-        super().__init__({"enable": In(1), "address": In(14), "data": In(64), "strobe": In(8), "read_data": Out(64)})
+    def __init__(self, blocks: int) -> None:
+        self._blocks = blocks
+        bits, lanes = 16 * blocks, 2 * blocks
+        super().__init__(
+            {"enable": In(1), "address": In(14), "data": In(bits), "strobe": In(lanes), "read_data": Out(bits)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         if isinstance(platform, ExportPlatform):
-            for block in range(SPRAM_BLOCKS):
+            for block in range(self._blocks):
                 m.submodules[f"block{block}"] = Instance(
                     "SB_SPRAM256KA",
                     i_ADDRESS=self.address,
@@ -66,7 +75,7 @@ class SinglePortRam(wiring.Component):
                     o_DATAOUT=self.read_data[16 * block : 16 * block + 16],
                 )
             return m
-        m.submodules.memory = memory = Memory(shape=64, depth=_WORDS, init=[])
+        m.submodules.memory = memory = Memory(shape=16 * self._blocks, depth=_WORDS, init=[])
         write, read = memory.write_port(granularity=8), memory.read_port()
         m.d.comb += [
             write.addr.eq(self.address),
@@ -117,7 +126,7 @@ class SpramMemory(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.ram = ram = SinglePortRam()
+        m.submodules.ram = ram = SinglePortRam(SPRAM_BLOCKS)
         read, write = self.read, self.write
 
         fetch, store, wrote = Signal(), Signal(), Signal()
