@@ -12,10 +12,9 @@ from tensaw.boards.board import BlockRam, SinglePort
 from tensaw.boards.memory.spram import SinglePortRam
 from tensaw.rtl.memory.ram import Ram
 
-__all__ = ["BYTES", "WORDS", "BlockWords", "word_memory"]
+__all__ = ["BYTES", "BlockWords", "word_memory"]
 
-WORDS = 16384
-BYTES = 4 * WORDS
+BYTES = 65_536
 _PAIR = 2
 """Single-port blocks side by side: a word."""
 
