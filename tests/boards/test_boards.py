@@ -2,6 +2,7 @@
 tools.
 """
 
+import argparse
 import dataclasses
 import importlib
 import re
@@ -16,6 +17,8 @@ from tensaw.boards.board import BlockRam, Board, Sdram
 from tensaw.boards.constraints import check_constraints, read_constraints
 from tensaw.boards.definitions import BOARDS, find_board
 from tensaw.boards.pll import ecp5_pll, gowin_pll, ice40_pll, xilinx7_pll
+from tensaw.cli.board_options import board_config
+from tensaw.cli.options import add_config
 from tensaw.spec.config import PRESETS, NpuConfig, load_config
 from tensaw.spec.errors import InputError
 
@@ -94,6 +97,20 @@ def test_default_configuration_is_accepted(board: Board) -> None:
     assert build.identity.board == board.name and len(build.identity.build) == 8
     other = plan_build(board, PRESETS["nano"].replace(name="other", rows=5))
     assert other.identity.build != build.identity.build
+
+
+def test_presets_have_the_lanes_that_a_board_gives_them() -> None:
+    board = find_board("ulx3s-85f")
+    parser = argparse.ArgumentParser()
+    add_config(parser)
+
+    def lanes(*options: str) -> int:
+        return board_config(board, parser.parse_args([*options])).requant_lanes
+
+    assert board.requant_lanes == lanes("--config", "base") == lanes("--config", "small", "--set", "columns=9") == 4
+    assert lanes("--config", "nano") == 1 and lanes("--config", "base", "--set", "requant_lanes=16") == 16
+    small = PRESETS["small"]
+    assert board.fitted(small) == small.replace(requant_lanes=4) and board.fitted(small).digest == small.digest
 
 
 def tool(name: str, *arguments: str) -> str:

@@ -117,7 +117,7 @@ def test_a_missing_file() -> None:
     )
 
 
-def test_the_digest_leaves_the_name_out() -> None:
+def test_the_digest_leaves_out_what_programs_do_not_depend_on() -> None:
     base = PRESETS["base"]
-    assert base.digest == base.replace(name="other").digest
+    assert base.digest == base.replace(name="other").digest == base.replace(requant_lanes=4).digest
     assert base.digest != base.replace(rows=15).digest

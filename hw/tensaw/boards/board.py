@@ -71,7 +71,8 @@ class Board:
     ``resources`` are what the device has, under the names of a build's report. ``constraints`` is the name of a file in
     the folder ``constraints``. ``core`` says which implementation of the NPU it holds: that of tensaw.rtl, or that of
     tensaw.serial, which runs the same programs, slowly. ``resting`` is an SDRAM that nothing uses: it is deselected and
-    its pins keep their levels. ``platform`` names the class of amaranth-boards whose pins it
+    its pins keep their levels. ``requant_lanes``: a preset has no more of them here, since each takes four multipliers;
+    its programs and results stay the same. ``platform`` names the class of amaranth-boards whose pins it
     must agree with, and ``platform_pins`` which of its resources are which ports; None where there is none, and then
     ``pin_source`` says where the pins come from. ``configuration`` is the preset (or the file beside this one) that is
     meant for it.
@@ -96,6 +97,7 @@ class Board:
     program: str
     buffer_bytes: int = 2048
     payload_bytes: int = 1024
+    requant_lanes: int | None = None
     core: Literal["parallel", "serial"] = "parallel"
     resting: SdramChip | None = None
     platform: str | None = None
@@ -109,6 +111,12 @@ class Board:
             if config.macs_per_cycle <= multipliers:
                 return clock
         return self.clocks[-1][1]
+
+    def fitted(self, config: NpuConfig) -> NpuConfig:
+        """A configuration with no more requantise lanes than presets have on this board."""
+        if self.requant_lanes is None or config.requant_lanes <= self.requant_lanes:
+            return config
+        return config.replace(requant_lanes=self.requant_lanes)
 
     def pll(self, clock: int) -> Ecp5Pll | GowinPll | Ice40Pll | Xilinx7Pll:
         """Settings for a clock of at most ``clock`` hertz. Raises InputError."""

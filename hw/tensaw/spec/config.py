@@ -180,8 +180,9 @@ class NpuConfig:
 
     @property
     def digest(self) -> int:
-        """32 bits that differ between configurations which cannot run each other's programs (name excluded)."""
-        values = {key: value for key, value in self.to_dict().items() if key != "name"}
+        """32 bits that differ between configurations which cannot run each other's programs. Name and requantise lanes
+        do not count: a program is the same, and so are its results, with any number of lanes."""
+        values = {key: value for key, value in self.to_dict().items() if key not in ("name", "requant_lanes")}
         return int.from_bytes(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()[:4], "little")
 
     # In and out ----------------------------------------------------------------------------------------------------

@@ -25,10 +25,15 @@ def add_board(parser: argparse.ArgumentParser, positional: bool = False) -> None
 
 
 def board_config(board: Board, arguments: argparse.Namespace) -> NpuConfig:
-    """The configuration that the options name, else the one meant for the board. Raises ConfigError."""
+    """The configuration that the options name, else the one meant for the board: a preset with as many requantise lanes
+    as the board gives it, unless ``--set`` says how many. Raises ConfigError."""
+    from tensaw.spec.config import PRESETS
+
     if arguments.config is None:
         arguments.config = board.configuration_source()
-    return options.config_from(arguments)
+    config = options.config_from(arguments)
+    chosen = any(setting.partition("=")[0].strip() == "requant_lanes" for setting in arguments.set)
+    return config if chosen or arguments.config not in PRESETS else board.fitted(config)
 
 
 def plan_from(arguments: argparse.Namespace) -> BoardBuild:

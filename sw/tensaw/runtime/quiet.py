@@ -32,13 +32,13 @@ def quiet_cycles(program: Program) -> int:
                 size = registers["OUT"]
                 softmax += size["height"] * (_SOFTMAX_ROW + _SOFTMAX_ELEMENT * size["width"])
             else:
-                drain = max(drain, _block_cycles(program, registers))
+                drain = max(drain, _block_cycles(registers))
     return softmax + drain
 
 
-def _block_cycles(program: Program, registers: dict[str, dict[str, int]]) -> int:
+def _block_cycles(registers: dict[str, dict[str, int]]) -> int:
     block, size = registers["BLOCK"], registers["OUT"]
     positions = min(block["height"], size["height"]) * min(block["width"], size["width"])
-    beats = -(-registers["CHANNELS"]["tile"] // program.config.requant_lanes)
+    channels = registers["CHANNELS"]["tile"]  # one a cycle: any device with a single lane can be meant
     second = registers.get("OPERAND_STEP", {}).get("operation", Operation.NONE) != Operation.NONE
-    return _BLOCKS * positions * beats * (_SECOND_OPERAND if second else 1)
+    return _BLOCKS * positions * channels * (_SECOND_OPERAND if second else 1)

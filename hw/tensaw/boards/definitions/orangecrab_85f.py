@@ -15,6 +15,7 @@ BOARD = Board(
     oscillator=48_000_000,
     clocks=((64, 96_000_000), (256, 72_000_000)),
     baud=3_000_000,
+    requant_lanes=4,
     memory=BlockRam(128 << 10),
     lights=3,
     lights_low=True,
