@@ -25,7 +25,7 @@ for name in ("tensaw_board.json", "all.json"):
 json.dump({"design": {"num_cells_by_type": CELLS}}, open("cells.json", "w"))
 """
 NEXTPNR = """
-import json, sys
+import json, sys, time
 if "--version" in sys.argv: print("nextpnr-ecp5 -- Version 0.11"); sys.exit()
 option = lambda name: sys.argv[sys.argv.index(name) + 1]
 print("Info: Packing LUTs..")
@@ -41,6 +41,10 @@ if "--no-tmdriv" not in sys.argv:
     assert all("BEL" in cell["attributes"] for cell in cells if cell["type"] != "LUT4")
 seed = int(option("--seed"))
 reached = SPEEDS[seed - 1]
+if reached is None:
+    for iteration in range(1, 100):
+        print(f"Info:     iter={iteration} wires=900 overused={max(3, 50 - iteration)} overuse=60", flush=True)
+    time.sleep(1000)
 open(option("--textcfg"), "w").write(f"seed {seed}")
 step = lambda kind, cell, delay: {"type": kind, "delay": delay, "from": {"cell": cell}, "to": {"cell": cell}}
 path = [step("clk-to-q", "core.npu.array.feeder.x", 0.5), step("routing", "core.npu.array.feeder.x", 1.5),
@@ -62,10 +66,11 @@ open(sys.argv[3], "w").write("bitstream of " + open(sys.argv[2]).read())
 
 @pytest.fixture
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``stand_ins(cells, speeds)``: tools on PATH; the netlist has these cells, seed i reaches speeds[i-1] MHz."""
+    """``stand_ins(cells, speeds)``: tools on PATH; the netlist has these cells, seed i reaches speeds[i-1] MHz;
+    with None its routing never ends."""
     folder = tmp_path / "bin"
 
-    def make(cells: dict[str, int], speeds: list[float], **others: str) -> Path:
+    def make(cells: dict[str, int], speeds: list[float | None], **others: str) -> Path:
         folder.mkdir(exist_ok=True)
         texts = {
             "yosys": YOSYS.replace("CELLS", repr(cells)),

@@ -76,6 +76,22 @@ def test_the_best_of_several_seeds_is_kept(stand_ins: Any, tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "out").glob("*.config")] == ["tensaw_board.seed2.config"]
 
 
+def test_a_seed_without_a_way_is_given_up(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_ins(CELLS, [None, 110.0])
+    values = built(tmp_path / "out", "--seeds", "2")
+    assert [report["seed"] for report in values["seeds"]] == [2] and values["unrouted_seeds"] == [1]
+    assert "timing met, no way for all wires with seed 1; " in " ".join(capsys.readouterr().out.split())
+
+
+def test_no_seed_with_a_way(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_ins(CELLS, [None])
+    assert (
+        "nextpnr-ecp5 found no way for all wires of the configuration 'small' on ulx3s-85f (--seeds 1: seed 1): try "
+        "more --seeds, or choose a smaller configuration. The whole log is in "
+    ) in refused(capsys, *BUILD, "-o", str(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.bit"))
+
+
 def test_synthesis_is_kept(stand_ins: Any, tmp_path: Path) -> None:
     folder = stand_ins(CELLS, [110.0])
     built(tmp_path / "out")

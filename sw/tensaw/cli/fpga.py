@@ -69,6 +69,7 @@ def summarise(result: BuildResult, seconds: float) -> dict[str, Any]:
         "tools": result.tools,
         "best": result.reports[0].to_dict() if result.reports else None,
         "seeds": [report.to_dict() for report in result.reports],
+        "unrouted_seeds": list(result.unrouted),
         "seconds": round(seconds, 1),
     }
 
@@ -100,6 +101,8 @@ def _print(arguments: argparse.Namespace, result: BuildResult, values: dict[str,
     if arguments.draft:
         met = "a draft, not for a board"
     seeds = f", best of {len(result.reports)} seeds ({best.seed})" if len(result.reports) > 1 else ""
+    if result.unrouted:
+        seeds += f", no way for all wires with seed {', '.join(map(str, result.unrouted))}"
     console.print(
         f"{result.build.board.name}, {config.name} ({config.rows}×{config.columns}), build {values['build']}: "
         f"{met}{seeds}; {result.bitstream} in {values['seconds']:.0f} s.",

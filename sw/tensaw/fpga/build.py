@@ -51,6 +51,8 @@ _DRAFT = ["--no-tmdriv", "--router", "router2"]
 default router looks at timing."""
 _HALF_FULL = ["--router", "router2", "--placer-heap-timingweight", "30"]
 """Options for an ECP5: the default router hardly comes to an end where an array of 8 × 8 and its memories are."""
+_STALE_ROUNDS = 40
+"""Rounds of routing without fewer wires that two nets share, after which there is no hope: it is given up."""
 _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
@@ -73,14 +75,19 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """``reports`` of all seeds, the best first; none where another tool does the rest (Vivado). ``bitstream`` is the
-    best one's, None where there is none."""
+    """``reports`` of all seeds that were routed, the best first; none where another tool does the rest (Vivado).
+    ``bitstream`` is the best one's, None where there is none. ``unrouted``: seeds that the router gave up."""
 
     build: BoardBuild
     reports: list[BuildReport]
     bitstream: Path | None
     files: list[Path]
     tools: dict[str, str]
+    unrouted: tuple[int, ...] = ()
+
+
+class _NoWay(Exception):
+    """The router comes to no end."""
 
 
 def build_board(
@@ -89,7 +96,7 @@ def build_board(
     """Build a board's bitstream in ``folder``, which exists.
 
     Raises InputError for a configuration that does not fit, before place and route, and ToolError for tools that are
-    missing or fail.
+    missing or fail, or if no seed could be routed.
     """
     options = options or BuildOptions()
     tell = progress or (lambda text: None)
@@ -113,10 +120,20 @@ def build_board(
     refuse_overflow(board, config, usage)
 
     reports: list[tuple[BuildReport, Path]] = []
+    unrouted: list[int] = []
     for seed in range(1, options.seeds + 1):
         text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
-        reports.append(
-            _place(build, folder, log, seed, options.draft, usage, lambda line, text=text: tell(text + line))
+        try:
+            reports.append(
+                _place(build, folder, log, seed, options.draft, usage, lambda line, text=text: tell(text + line))
+            )
+        except _NoWay:
+            unrouted.append(seed)
+    if not reports:
+        raise ToolError(
+            f"{_NEXTPNR[board.family]} found no way for all wires of the configuration {config.name!r} on {board.name} "
+            f"(--seeds {options.seeds}: seed {', '.join(map(str, unrouted))}): try more --seeds, or choose a smaller "
+            f"configuration. The whole log is in {str(log)!r}."
         )
     reports.sort(key=lambda item: -item[0].worst)
     best, routed = reports[0]
@@ -126,7 +143,7 @@ def build_board(
         path.unlink(missing_ok=True)
     return BuildResult(
         build, [report for report, _ in reports], bitstream, [folder / _VERILOG, folder / board.constraints, log],
-        {name: tool.version for name, tool in tools.items()},
+        {name: tool.version for name, tool in tools.items()}, tuple(unrouted),
     )  # fmt: skip
 
 
@@ -158,7 +175,7 @@ def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progr
 def _place(
     build: BoardBuild, folder: Path, log: Path, seed: int, draft: bool, usage: dict[str, Any], tell: Progress
 ) -> tuple[BuildReport, Path]:
-    """Place and route with one seed; returns what it gave and the routed design."""
+    """Place and route with one seed; returns what it gave and the routed design. Raises _NoWay."""
     board = build.board
     tool = find_tool(_NEXTPNR[board.family])
     routed = folder / f"{TOP}.seed{seed}.{_ROUTED[board.family]}"
@@ -180,6 +197,7 @@ def _place(
         *board.nextpnr, "--json", netlist, *constraints, "--report", report_path.name, "--seed", str(seed),
         "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *_effort(board, draft),
     ]  # fmt: skip
+    shared: list[int] = []  # wires that several nets share, after each round of routing
     phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
 
     def line(text: str) -> None:
@@ -187,6 +205,11 @@ def _place(
             tell(f"Place and route: {phases[match[1]]}")
         elif match := re.match(r"Info: +at iteration #(\d+)", text):
             tell(f"Place and route: placement, iteration {match[1]}")
+        elif match := re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", text):
+            tell(f"Place and route: routing, round {match[1]}, {int(match[2]):,} wires shared")
+            shared.append(int(match[2]))
+            if len(shared) > _STALE_ROUNDS and min(shared[-_STALE_ROUNDS:]) >= min(shared[:-_STALE_ROUNDS]):
+                raise _NoWay
 
     try:
         run(tool, arguments, folder, log, line)
