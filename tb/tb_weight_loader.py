@@ -37,6 +37,10 @@ class LoaderBench(Bench):
     if it was given before the swap reached the array, and not before the swap ahead of it had passed that row.
     """
 
+    async def restart(self, cycles: int = 0) -> None:
+        """With a reset in which what is on its way to the array arrives."""
+        await super().restart(cycles or self.constants["feeder_latency"])
+
     def prepare(self) -> None:
         self.side = Scoreboard("rows for the output stage")
         self.reads = Scoreboard("rows read")
@@ -363,7 +367,7 @@ async def waits_for_rows(bench: LoaderBench) -> None:
 
 @testcase(LoaderBench)
 async def reset_in_the_middle(bench: LoaderBench) -> None:
-    """Rows that were on their way at a reset reach neither array nor output stage."""
+    """Rows that were on their way at a reset do not reach the output stage, nor the array when it has passed."""
     for number in range(bench.count(8)):
         runs = runs_of(bench, 3)
         _, _, most = plan_stream(runs)

@@ -39,6 +39,10 @@ class FeederNeighbours(Bench):
     taker: Pace
     tokens: Pace
 
+    async def restart(self, cycles: int = 0) -> None:
+        """With a reset in which what is on its way to the array arrives: its swaps are not taken back."""
+        await super().restart(cycles or self.constants["latency"] + 1)
+
     def prepare(self) -> None:
         self.memory = self.bytes(self.config.scratchpad_bytes)
         self.reads = ArrayReads(self, self.ports.memory, self.memory)

@@ -206,6 +206,7 @@ def simulate(
     tail = arrived = 0
 
     async def commands(ctx: Any) -> None:
+        await ctx.tick()  # in which the unit's blocks are reset
         for value in words:
             ctx.set(unit.words.payload, value)
             ctx.set(unit.words.valid, 1)

@@ -116,10 +116,10 @@ class Accumulators(wiring.Component):
             return read_sum & before.valid & same
 
         # The positions of the three cycles before are not in the memory yet when it is read.
-        following = Signal(3)
+        following = Signal(3, reset_less=True)
         # Copies, each for some columns: what is added to is valid and no first one, which synthesis cannot know.
-        newest = Signal(4)
-        larger = Signal()  # of old and new is wanted; a first one is added to 0
+        newest = Signal(4, reset_less=True)
+        larger = Signal(reset_less=True)  # of old and new is wanted; a first one is added to 0
         m.d.sync += [
             following.eq(Cat(again(read), again(adding), again(added))),
             newest.eq(Mux(following[0], Cat(1, read.valid, ~read.first, read.valid & ~read.first), 0)),

@@ -12,6 +12,7 @@ from amaranth.utils import exact_log2
 
 from tensaw.rtl.array.accumulators import accumulate_layout
 from tensaw.rtl.array.align import Aligner, slot_layout
+from tensaw.rtl.array.legality import illegal_run
 from tensaw.rtl.array.loops import Loops
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import Action, run_layout
@@ -83,7 +84,8 @@ class Feeder(wiring.Component):
     One position a cycle, across steps, blocks and tiles; two cycles lost from a run's last position to the next
     run's first. A half of the accumulators is seen free a cycle later, ``halt`` too. A following run loses a cycle in
     each row while it is close behind the run it follows: where the next position, a row or a kernel step further down,
-    could need a row that is not there yet.
+    could need a row that is not there yet. At a reset, ``array_swap`` and what else is on its way to the array still
+    arrive, but no ``control.valid``.
 
     Corner cases
     ------------
@@ -169,7 +171,10 @@ class Feeder(wiring.Component):
         """Tokens and legality; then the loops take the run."""
         offer = self.run.payload
         # Of what was on offer in the cycle before, which is still the same.
-        is_table, wait_mask, offer_tag = Signal(), Signal(4), Signal(16)
+        is_table, wait_mask, offer_tag = (
+            Signal(bits, name=name, reset_less=True)
+            for name, bits in (("is_table", 1), ("wait_mask", 4), ("offer_tag", 16))
+        )
         offers_table = offer.action == Action.TABLE
         m.d.sync += [
             is_table.eq(offers_table),
@@ -180,7 +185,7 @@ class Feeder(wiring.Component):
         # Registered: what is on offer is a RUN that must be refused, one that need not be, a TABLE.
         illegal, legal, table = Signal(), Signal(), Signal()
         offered = self.run.valid & ~self.run.ready & ~failed & ~self.halt
-        refused = self._illegal(offer)
+        refused = illegal_run(self._config, offer)
         m.d.sync += [
             illegal.eq(offered & ~is_table & refused),
             legal.eq(offered & ~is_table & ~refused),
@@ -206,13 +211,18 @@ class Feeder(wiring.Component):
 
         m.d.comb += self.busy.eq(loops.busy)
         overflow = loops.busy & loops.position.overflow
-        tag = Signal(16)
+        tag, error_tag = Signal(16), Signal(16, name="error_tag", reset_less=True)
         m.d.comb += tag.eq(Mux(loops.busy, loops.held.run.tag, offer_tag))
         with m.If(overflow | (illegal & ~loops.busy)):
             m.d.sync += failed.eq(1)
             with m.If(~failed):
-                m.d.sync += self.error.tag.eq(tag)
-        m.d.comb += [self.error.valid.eq(failed), self.error.code.eq(ErrorCode.ILLEGAL_VALUE), self.tag.eq(tag)]
+                m.d.sync += error_tag.eq(tag)
+        m.d.comb += [
+            self.error.valid.eq(failed),
+            self.error.code.eq(ErrorCode.ILLEGAL_VALUE),
+            self.error.tag.eq(error_tag),
+            self.tag.eq(tag),
+        ]
 
         # The last position's bytes are asked for three cycles after it was issued; only then may others overwrite them,
         # who cannot be quicker than the reading.
@@ -233,47 +243,15 @@ class Feeder(wiring.Component):
             with m.Else():
                 m.d.comb += state.eq(FeederState.WAIT_TOKENS)
 
-    def _illegal(self, run: Any) -> Value:
-        """Whether the hardware cannot carry out this RUN. (Too large a block shows while it runs.)"""
-        config = self._config
-        zero = [
-            run.kernel_y.steps,
-            run.kernel_x.steps,
-            run.kernel_x.chunks,
-            run.out.height,
-            run.out.width,
-            run.block.height,
-            run.block.width,
-            run.tiles.count,
-            run.step.decimation,
-        ]
-        result: Value = Mux(run.run.follow > max(Follow), 1, 0)
-        for field in zero:
-            result |= field == 0
-        word_bits = config.word_bytes.bit_length() - 1
-        pairs = run.run.mode == Mode.PAIRS
-        depthwise = (run.run.mode == Mode.DEPTHWISE) | pairs
-        groups = run.run.groups
-        pitch, position = run.kernel_y.group_pitch, run.step.position
-        rows, pixel = pitch[word_bits:], position[word_bits + 1 :]
-        spread = (pitch[:word_bits] == 0) & (rows[:2] != 0)
-        result |= depthwise & ((groups == 0) | (groups > config.groups) | ((groups > 1) & ~spread))
-        # The words of two pixels of each kernel row lie in different banks.
-        apart = pixel[0] & ((rows[:2] == 2) | (groups == 1))
-        if config.banks == 8:
-            apart |= (pixel[:3] == 4) & (rows[0] | (groups == 1))
-        result |= pairs & ((position[: word_bits + 1] != 0) | ~apart if config.taps == 3 else 1)
-        result |= (run.run.mode != Mode.POOL) & ((run.weights.rows == 0) | (run.weights.rows > config.rows))
-        return result
-
     def _decide(self, m: Module, loops: Loops, issue: Signal) -> None:
         """May this position be given now?"""
         run, position = loops.held, loops.position
         # What a run follows is done, or the row that a position waits for is written: registered twice. The position's
         # own row needs a cycle in which the position stays, unless what any next position may need is written.
         behind = Signal(signed(8))
-        reach, reach_held = Signal(9), Signal(9)  # rows from a position's own to the lowest that it needs
-        lead = Signal(10)  # and to the lowest that the next position can need
+        # Rows from a position's own to the lowest that it needs.
+        reach, reach_held = Signal(9), Signal(9, name="reach_held", reset_less=True)
+        lead = Signal(10, reset_less=True)  # and to the lowest that the next position can need
         loading = run.run.follow == Follow.LOAD
         completed, last_tile, written_rows = Signal(8), Signal(), Signal(16)
         m.d.comb += [
@@ -286,8 +264,8 @@ class Feeder(wiring.Component):
         by_channel = (run.run.mode == Mode.DEPTHWISE) | (run.run.mode == Mode.PAIRS)
         with m.If(by_channel if self._config.groups > 1 else 0):
             m.d.comb += reach.eq(Mux(run.run.groups == 3, rows << 1, Mux(run.run.groups == 2, rows, 0)))
-        over, in_work, complete = Signal(), Signal(), Signal()
-        reached, ahead = Signal(signed(18)), Signal(signed(18))
+        over, in_work, complete = (Signal(name=name, reset_less=True) for name in ("over", "in_work", "complete"))
+        reached, ahead = (Signal(signed(18), name=name, reset_less=True) for name in ("reached", "ahead"))
         m.d.sync += [
             reach_held.eq(reach),
             over.eq(behind >= 0),
@@ -302,9 +280,9 @@ class Feeder(wiring.Component):
         written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
         all_next = in_work & (complete | (ahead > position.row_y))
         row_there = loops.active & (over | Mux(issue, all_next, written))
-        no_weights, no_half, no_row = Signal(), Signal(), Signal()
+        no_weights = Signal()
+        no_half, no_row, blocked = (Signal(name=name, reset_less=True) for name in ("no_half", "no_row", "blocked"))
         next_no_half, next_no_row = Signal(), Signal()
-        blocked = Signal()
         m.d.comb += [
             next_no_half.eq(upcoming.block_start & self.half_busy.bit_select(upcoming.half, 1)),
             next_no_row.eq(upcoming.follows & ~row_there),
@@ -342,11 +320,12 @@ class Feeder(wiring.Component):
         pairs, pool = run.run.mode == Mode.PAIRS, run.run.mode == Mode.POOL
         depthwise = (run.run.mode == Mode.DEPTHWISE) | pairs
         between = run.step.position[1:]  # bytes from a position's first pixel to its second
-        second_end = Signal(signed(26))  # of the run: first byte of a second pixel that does not exist, less `between`
+        # Of the run: first byte of a second pixel that does not exist, less `between`.
+        second_end = Signal(signed(26), reset_less=True)
         m.d.sync += second_end.eq(run.window.row_bytes - between)
 
         # Stage 1. The run's fields still belong to this position here and in stage 2, no further.
-        valid1 = Signal()
+        valid1 = Signal(reset_less=True)
         product1, along1 = (Signal(address, name=name, reset_less=True) for name in ("product1", "along1"))
         x1, y1 = Signal(signed(26), reset_less=True), Signal(signed(18), reset_less=True)
         # Bytes and rows from here to the window's end.
@@ -378,7 +357,7 @@ class Feeder(wiring.Component):
         there = Signal(lane_bits, reset_less=True)  # lanes before the window's end
         near_end, beyond = Signal(reset_less=True), Signal(reset_less=True)
         wanted = Signal(range(width + 1), reset_less=True)
-        enable2 = Signal(3)
+        enable2 = Signal(3, reset_less=True)
         several = run.run.groups[1], run.run.groups.all()  # there is a second group, a third one
         rows_wanted, by_row = Signal(range(config.rows + 1), reset_less=True), Signal(reset_less=True)
         by_column = Cat(
@@ -415,7 +394,7 @@ class Feeder(wiring.Component):
         # Stage 3.
         slot = Signal(slot_layout(config), reset_less=True)
         slots = 3 + config.groups
-        enable = Signal(slots)
+        enable = Signal(slots, reset_less=True)
         addresses = [Signal(address, name=f"address{number}", reset_less=True) for number in range(slots)]
         by_rows = ~registered.pair
         exists = [
@@ -480,9 +459,9 @@ class Feeder(wiring.Component):
         ]
         m.d.comb += [
             self.control.as_value().eq(Cat(kept, _after(m, control.as_value()[1:], self.LATENCY, "control"))),
-            self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column", reset_less=False)),
+            self.by_column.eq(_after(m, Mux(issue, by_column, 0), self.LATENCY, "by_column")),
             self.pairs.eq(_after(m, pairs, self.LATENCY, "pairs")),
-            self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap", reset_less=False)),
+            self.array_swap.eq(_after(m, self.swap, self.LATENCY, "swap")),
         ]
 
 

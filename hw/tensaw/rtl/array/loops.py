@@ -339,10 +339,10 @@ class Loops(wiring.Component):
     ) -> Value:
         """Places in the accumulators; beginnings. Returns: the next position will have no place."""
         config, run = self._config, self.held
-        index = Signal(range(config.acc_half))
-        full = Signal()  # all places of the half are taken
+        index = Signal(range(config.acc_half), reset_less=True)
+        full = Signal(reset_less=True)  # all places of the half are taken
         next_overflow = Signal()
-        fresh = Signal()  # the run has had no position
+        fresh = Signal(reset_less=True)  # the run has had no position
         m.d.comb += next_overflow.eq(go & ~step_end & next_keep & (full | (keep & (index == config.acc_half - 1))))
         with m.If(go):
             with m.If(step_end):

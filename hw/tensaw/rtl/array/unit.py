@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -15,6 +15,7 @@ from tensaw.rtl.array.weight_loader import WeightLoader
 from tensaw.rtl.control.command import Action, CommandPort
 from tensaw.rtl.control.state import UnitState
 from tensaw.rtl.control.tokens import TokenSignature
+from tensaw.rtl.copies import copied
 from tensaw.rtl.interfaces import (
     ArrayReadSignature,
     ErrorSignature,
@@ -22,7 +23,7 @@ from tensaw.rtl.interfaces import (
     side_row_layout,
     vector_layout,
 )
-from tensaw.rtl.shared import place
+from tensaw.rtl.shared import Block, place
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import Unit
 
@@ -60,7 +61,7 @@ class ArrayUnit(wiring.Component):
     Timing
     ------
     A position's sums reach the accumulators ``Feeder.LATENCY + SystolicArray.latency`` cycles after it was issued and
-    can leave 4 cycles later.
+    can leave 4 cycles later. The blocks inside take a reset a cycle later, so it must last two.
     """
 
     words: Any
@@ -111,11 +112,16 @@ class ArrayUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self._config
-        port = place(m, platform, "port", CommandPort, config, Unit.ARRAY, module="tensaw_array_command_port")
-        loader = place(m, platform, "loader", WeightLoader, config, self._ring_latency, Feeder.LATENCY - 1)
-        feeder = place(m, platform, "feeder", Feeder, config)
-        array = place(m, platform, "array", SystolicArray, config)
-        accumulators = place(m, platform, "accumulators", Accumulators, config)
+
+        def block(name: str, kind: type[Block], *arguments: Any, module: str | None = None) -> Block:
+            reset = copied(m, platform, f"{name}_rst", ResetSignal())
+            return place(m, platform, name, kind, *arguments, module=module, reset=reset)
+
+        port = block("port", CommandPort, config, Unit.ARRAY, module="tensaw_array_command_port")
+        loader = block("loader", WeightLoader, config, self._ring_latency, Feeder.LATENCY - 1)
+        feeder = block("feeder", Feeder, config)
+        array = block("array", SystolicArray, config)
+        accumulators = block("accumulators", Accumulators, config)
 
         # The loader takes a run as soon as it can, to fetch weights ahead; the feeder takes it when it starts. A TABLE
         # without tokens is for the loader alone: the feeder may still be at the run before it.
@@ -184,11 +190,11 @@ class ArrayUnit(wiring.Component):
             valid, control = following_valid, following
         m.d.comb += accumulators.control.eq(accumulate_layout(config)(Cat(valid, control)))
 
-        shown, granted = Signal(FeederState), Signal()
+        shown, granted, tag = Signal(FeederState), Signal(reset_less=True), Signal(16, reset_less=True)
         m.d.sync += [
             shown.eq(feeder.state),
             granted.eq(self.tokens.take_ready),
-            self.tag.eq(feeder.tag),
+            tag.eq(feeder.tag),
             self.error.valid.eq(port.error.valid | feeder.error.valid),
         ]
         # Tokens are told of a cycle later, and no more behind the take.
@@ -197,6 +203,7 @@ class ArrayUnit(wiring.Component):
         with m.Else():
             m.d.comb += self.activity.eq(shown)
         m.d.comb += [
+            self.tag.eq(tag),
             self.busy.eq(port.run.valid | feeder.busy | lonely),
             self.error.code.eq(Mux(port.error.valid, port.error.code, feeder.error.code)),
             self.error.tag.eq(Mux(port.error.valid, port.error.tag, feeder.error.tag)),

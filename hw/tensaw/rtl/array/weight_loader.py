@@ -65,7 +65,8 @@ class WeightLoader(wiring.Component):
     Timing
     ------
     One row a cycle, from the cycle after a run was taken on, or without parameters the one after that. A step of n rows
-    follows the previous one without a gap if the feeder swaps in time; at best n cycles a step.
+    follows the previous one without a gap if the feeder swaps in time; at best n cycles a step. A row on its way to the
+    array at a reset still arrives; the next run's rows are behind it.
     """
 
     run: stream.Interface
@@ -127,14 +128,14 @@ class WeightLoader(wiring.Component):
         pool = Signal(reset_less=True)
 
         reach = range(config.weight_rows + 2)  # a row is read only when it is there
-        offset = Signal(reach)
+        offset = Signal(reach, reset_less=True)
         """Next row, from the tail, which has not moved yet where the row before is freed in this cycle."""
         step_base = Signal(reach, reset_less=True)
         """First step row of the current tile, from the tail behind all that was freed."""
         freed = Signal()  # a row, in this cycle; ``release`` may also be padding
         ready = Signal(init=1)  # in state IDLE
         table_done = Signal()
-        row = Signal(range(max(config.rows, 256 // config.weight_row_bytes, BIAS_ROWS + SCALE_ROWS)))
+        row = Signal(range(max(config.rows, 256 // config.weight_row_bytes, BIAS_ROWS + SCALE_ROWS)), reset_less=True)
         tiles_left = Signal(12, reset_less=True)
         rows_left, columns_left = Signal(16, reset_less=True), Signal(16, reset_less=True)
         y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
@@ -151,7 +152,7 @@ class WeightLoader(wiring.Component):
         # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
         # For these, what they will be is known too, for what is said a cycle ahead.
         read = Signal()
-        present = Signal()
+        present = Signal(reset_less=True)
         stepping = Signal()  # in state STEPS
         next_present, next_stepping, next_last_row = (
             Signal(name=f"next_{name}") for name in ("present", "stepping", "last_row")
@@ -380,12 +381,12 @@ class WeightLoader(wiring.Component):
                     m.d.comb += select.eq(Mux(to_array, 1 << number, 0))
         unit = Signal(signed(8))
         m.d.comb += unit.eq(Mux(row == 0, 1, 0))
-        select_now = _delay(m, select, self._read_latency, "select_read")
+        select_now = _delay(m, select, self._read_latency, "select_read", reset_less=True)
         unit_now = _delay(m, Cat(unit, pool), self._read_latency, "unit_read", reset_less=True)
         packed = Cat(Mux(unit_now[8], unit_now[:8], self.ring_data[8 * i :][:8]) for i in range(config.columns))
         extra = self._row_latency - self._read_latency
         m.d.comb += [
-            self.weight_select.eq(_delay(m, select_now, extra, "select")),
+            self.weight_select.eq(_delay(m, select_now, extra, "select", reset_less=True)),
             self.weight_row.as_value().eq(_delay(m, packed, extra, "row", reset_less=True)),
         ]
 
@@ -394,13 +395,12 @@ class WeightLoader(wiring.Component):
         head = data.StructLayout({"kind": SideKind, "index": 9, "last": 1})
         head_now = Signal(head)
         m.d.comb += [head_now.kind.eq(kind), head_now.index.eq(index), head_now.last.eq(side_last)]
-        arriving = _delay(m, Cat(head_now.as_value(), to_side), self._read_latency, "side_read")
+        arrive = _delay(m, to_side, self._read_latency, "side_read")
+        arrived = head(_delay(m, head_now.as_value(), self._read_latency, "side_head", reset_less=True))
         m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=_SIDE_QUEUE)
         promised = Signal(range(_SIDE_QUEUE + 1))  # read, and not yet taken from the queue
         leave = Signal()
-        arrive = arriving[head.size]
         entry = Signal(layout)
-        arrived = head(arriving[: head.size])
         m.d.comb += [
             entry.kind.eq(arrived.kind),
             entry.index.eq(arrived.index),
