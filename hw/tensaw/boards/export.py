@@ -67,7 +67,9 @@ def board_verilog(build: BoardBuild) -> str:
     # Where a memory goes is left to Yosys, which knows how many there are.
     ecp5 = build.board.family == "ecp5"
     multipliers = build.board.resources["DSP"] if ecp5 else None
-    technology = dataclasses.replace(TECHNOLOGIES["generic"], carry_cells=ecp5, multipliers=multipliers)
+    technology = dataclasses.replace(
+        TECHNOLOGIES["generic"], carry_cells=ecp5, multiplier_registers=ecp5, multipliers=multipliers
+    )
     platform = ExportPlatform(blocks={TOP: Placed(top, (build,))}, technology=technology)
     config, identity = build.identity.config, build.identity
     shape = (

@@ -31,6 +31,9 @@ class Technology:
         Memories are macros that the user brings: their modules come in a file of their own, with a list.
     carry_cells : bool
         Products in logic are made of an ECP5's carry cells, CCU2C.
+    multiplier_registers : bool
+        Products that have a register before and behind them are an ECP5's MULT18X18D with its own registers, which
+        Yosys does not make of ``*``. Simulators need a model of it, so what is exported for any tool has none.
     multipliers : int or None
         How many multipliers the device has for the NPU: elements of the array for which there is none left multiply in
         logic. None: as many as are wanted.
@@ -43,6 +46,7 @@ class Technology:
     multiplier: str = ""
     macros: bool = False
     carry_cells: bool = False
+    multiplier_registers: bool = False
     multipliers: int | None = None
 
     def ram_attribute(self, depth: int) -> str:

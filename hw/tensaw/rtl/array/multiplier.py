@@ -1,19 +1,60 @@
-"""A product of two int8 in logic, for devices with fewer hard multipliers than the array has elements."""
+"""Products: of two int8 in logic, for devices with fewer hard multipliers than the array has elements, and by an ECP5's
+hard multiplier with its own registers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Const, Instance, Module, Mux, Signal, Value, signed
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.shared import ExportPlatform
 
-__all__ = ["LogicMultiplier"]
+__all__ = ["LogicMultiplier", "has_registers", "registered_product"]
 
 _ROW_BITS = 10
 """Bits of two multiples of an int8, one of them doubled."""
+_HARD_BITS = 18
+"""Bits of a hard multiplier's operand."""
+
+
+def has_registers(platform: Any) -> bool:
+    """Whether :func:`registered_product` can be had."""
+    return isinstance(platform, ExportPlatform) and platform.technology.multiplier_registers
+
+
+def registered_product(
+    m: Module, name: str, a: Value, b: Value, enable: Value | None = None, load_b: Value | None = None
+) -> Value:
+    """``a * b``, each signed or not, by the MULT18X18D ``name`` with registers for ``a``, ``b`` and the product.
+
+    All take theirs in each cycle with ``enable``, or in every one; ``b``'s with ``load_b``, if that is given. A product
+    that waits is in the register amid the multiplier, since nothing is known of an enable of the one at its output.
+    nextpnr sees only the latter, and behind the other counts the time through all of the multiplier.
+
+    Operands stand in the upper bits, so that none is a copy of a sign, with wires of its own.
+    """
+    stage = "OUTPUT" if enable is None else "PIPELINE"
+    ports: dict[str, Any] = {}
+    for port, value in (("A", a), ("B", b)):
+        bits = Cat(Const(0, _HARD_BITS - len(value)), value)
+        ports |= {f"i_{port}{bit}": bits[bit] for bit in range(_HARD_BITS)}
+        ports |= {f"i_SIGNED{port}": Const(value.shape().signed, 1), f"i_SOURCE{port}": Const(0, 1)}
+    product = Signal(2 * _HARD_BITS, name=f"{name}_product")
+    ports |= {f"o_P{bit}": product[bit] for bit in range(2 * _HARD_BITS)}
+    # A reset that nothing drives is 1. RST3 is what nextpnr leaves some output registers with.
+    ports |= {f"i_RST{number}": Const(0, 1) for number in (0, 3)}
+    m.submodules[name] = Instance(
+        "MULT18X18D",
+        p_REG_INPUTA_CLK="CLK0", p_REG_INPUTB_CLK="CLK0", p_REG_INPUTB_CE="CE0" if load_b is None else "CE1",
+        **{f"p_REG_{stage}_CLK": "CLK0"},
+        i_CLK0=ClockSignal(), i_CE0=Const(1, 1) if enable is None else enable,
+        **({} if load_b is None else {"i_CE1": load_b}),
+        **ports,
+    )  # fmt: skip
+    result = product[2 * _HARD_BITS - len(a) - len(b) :]
+    return result.as_signed() if a.shape().signed or b.shape().signed else result
 
 
 class LogicMultiplier(wiring.Component):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tensaw.rtl.array.multiplier import LogicMultiplier
+from tensaw.rtl.array.multiplier import LogicMultiplier, has_registers, registered_product
 
 __all__ = ["ProcessingElement"]
 
@@ -35,7 +37,8 @@ class ProcessingElement(wiring.Component):
     Timing
     ------
     ``x`` and ``swap`` of cycle t meet the ``psum_in`` of cycle t+2; the sum is on ``psum_out`` in cycle t+3. One
-    activation a cycle, no stall. The registers are those of an FPGA's multiplier block: operands, product, sum.
+    activation a cycle, no stall. The registers are those of an FPGA's multiplier block: operands, product, sum; on an
+    ECP5 all but the sum's and that of the next weight are in it.
     Reset: none; weights are to be loaded before sums are looked at.
     """
 
@@ -59,28 +62,29 @@ class ProcessingElement(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         # None is reset: weights are loaded before a position comes, and other sums go to no accumulator.
         following = Signal(signed(8), reset_less=True)
-        working = Signal(signed(8), reset_less=True)
-        operand = Signal(signed(8), reset_less=True)
         product = Signal(signed(16), reset_less=True)
         total = Signal(self.psum_out.shape(), reset_less=True)
 
         with m.If(self.load):
             m.d.sync += following.eq(self.weight)
-        with m.If(self.swap):
-            m.d.sync += working.eq(following)
-        if self._logic:
-            m.submodules.multiplier = multiplier = LogicMultiplier()
-            m.d.comb += [multiplier.a.eq(operand), multiplier.b.eq(working)]
-            m.d.sync += product.eq(multiplier.product)
+        if not self._logic and has_registers(platform):
+            m.d.comb += product.eq(registered_product(m, "multiplier", self.x, following, load_b=self.swap))
         else:
-            m.d.sync += product.eq(operand * working)
-        m.d.sync += [
-            operand.eq(self.x),
-            total.eq(self.psum_in + product),
-        ]
+            working = Signal(signed(8), reset_less=True)
+            operand = Signal(signed(8), reset_less=True)
+            m.d.sync += operand.eq(self.x)
+            with m.If(self.swap):
+                m.d.sync += working.eq(following)
+            if self._logic:
+                m.submodules.multiplier = multiplier = LogicMultiplier()
+                m.d.comb += [multiplier.a.eq(operand), multiplier.b.eq(working)]
+                m.d.sync += product.eq(multiplier.product)
+            else:
+                m.d.sync += product.eq(operand * working)
+        m.d.sync += total.eq(self.psum_in + product)
         m.d.comb += self.psum_out.eq(total)
         return m
