@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Cat, Mux, Signal, Value
 
 from tensaw.formal.bench import Bench, Planted, proof, transfer
 from tensaw.rtl.control.command import Action, CommandPort, word_layout
@@ -63,7 +63,18 @@ def _prove(b: Bench, unit: Unit) -> None:
 
     # What the block's registers mean.
     b.prove("held", failed | (b.inside("dut.held") == held), "the word that waits")
-    b.prove("word", failed | ~held | (b.inside("dut.word") == word), "is the one taken last")
+    kept = b.inside("dut.word")
+    b.prove("word", failed | ~held | (kept == word), "is the one taken last")
+    sizes = sorted({word_layout(kind).size for kind in kinds})
+    for kind in kinds:
+        known = b.inside(f"dut.is_{kind.name.lower()}") == (code == kind.code)
+        b.prove(f"is_{kind.name.lower()}", failed | ~held | known, "its kind is known")
+    for size in sizes:
+        fits = Cat(code == kind.code for kind in kinds if word_layout(kind).size == size).any()
+        known = (b.inside(f"dut.has_{size}_bits") == fits) & (
+            b.inside(f"dut.exceeds_{size}_bits") == word[size:PAYLOAD_BITS].any()
+        )
+        b.prove(f"size_{size}", failed | ~held | known, "and its size")
     b.cover("second", transfer(dut.run) & b.past(transfer(dut.run), 2), "an action every other cycle")
     b.cover("waits", transfer(dut.run) & b.past(due, 3), "an action that waits")
     b.cover("illegal", failed & b.past(due, 2), "an illegal word behind an action")
@@ -78,8 +89,9 @@ def _prove(b: Bench, unit: Unit) -> None:
     depth=2,
     cover_depth=6,
     planted=(
-        Planted(_MODULE, "self.words.ready.eq((~held | take) & ~failed)", "self.words.ready.eq(~failed)"),
-        Planted(_MODULE, "word[layout.size : PAYLOAD_BITS].any()", "word[layout.size + 1 : PAYLOAD_BITS].any()"),
+        Planted(_MODULE, "self.words.ready.eq(~(held & pending) & ~failed)", "self.words.ready.eq(~failed)"),
+        Planted(_MODULE, "coming[size:PAYLOAD_BITS].any()", "coming[size + 1 : PAYLOAD_BITS].any()"),
+        Planted(_MODULE, "~(held & (pending | ~legal))", "~(held & pending)"),
     ),
 )
 def load(b: Bench) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof
-from tensaw.rtl.control.run_control import _RESET_CYCLES, _RESET_WAY, ERROR_SOURCES, RunControl
+from tensaw.rtl.control.run_control import (
+    _HALT_CYCLES,
+    _LEARNING,
+    _RESET_CYCLES,
+    _RESET_WAY,
+    _STEADY,
+    ERROR_SOURCES,
+    RunControl,
+)  # fmt: skip
 from tensaw.spec.registers import ErrorCode
 
 _MODULE = "tensaw.rtl.control.run_control"
@@ -19,7 +27,9 @@ _MODULE = "tensaw.rtl.control.run_control"
     planted=(
         Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
         Planted(_MODULE, "seen[:index].any()", "seen[index + 1 :].any()"),
-        Planted(_MODULE, "with m.If(~failing):", "with m.If(1):"),
+        Planted(_MODULE, "~valid & (following | resetting", "~valid | (following | resetting"),
+        Planted(_MODULE, "with m.Elif(following[index]):", "with m.Else():"),
+        Planted(_MODULE, "Mux(cleared[index], 0, port.address)", "port.address"),
         Planted(_MODULE, "with m.If(learning):", "with m.If(timer == 0):"),
         Planted(_MODULE, "done.eq(self.done)]", "done.eq(self.done | done)]"),
         Planted(
@@ -57,34 +67,42 @@ def run_control(b: Bench) -> None:
     begins = dut.start_request & ~going & ~resetting
     ends = dut.finished | dut.failed
     # The block looks at what it is told a cycle later.
-    error, stop, done = Signal(), Signal(), Signal()
-    first, unit_now = Signal(data.StructLayout({"code": 8, "tag": 16, "address": 64})), Signal(4)
-    m.d.sync += [error.eq(Cat(port.valid for port in ports).any()), stop.eq(dut.stop_request), done.eq(dut.done)]
-    # The first error is found in the cycle in which it is seen: what comes then does not count.
-    with m.If(~error):
-        for port, number in reversed(list(zip(ports, ERROR_SOURCES.values(), strict=True))):
-            with m.If(port.valid):
-                m.d.sync += [first.code.eq(port.code), first.tag.eq(port.tag), first.address.eq(port.address)]
-                m.d.sync += unit_now.eq(number)
-    seen = Cat(b.past(port.valid) for port in ports)
-    found = Cat(first.code, unit_now, first.tag, first.address)
+    stop, done = Signal(), Signal()
+    count = len(ports)
+    layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
+    said = [Signal(layout, name=f"said_{name}") for name in ERROR_SOURCES]  # by each one's first error since the reset
+    silent = Signal(count, init=(1 << count) - 1)  # who has not had one
+    cause_now = Signal(layout)
+    valid = Cat(port.valid for port in ports)
+    seen = b.past(valid)
+    error = seen.any()
+    m.d.sync += [stop.eq(dut.stop_request), done.eq(dut.done)]
+    m.d.sync += silent.eq(~valid & (silent | resetting.replicate(count)))
+    for index, (port, number) in enumerate(zip(ports, ERROR_SOURCES.values(), strict=True)):
+        with m.If(silent[index]):
+            m.d.sync += said[index].eq(Cat(port.code, Const(number, 4), port.tag, port.address))
+    for index in reversed(range(count)):
+        with m.If(seen[index]):
+            m.d.comb += cause_now.eq(said[index])
     b.prove("seen", b.inside("dut.seen") == seen, "whose error it is")
-    b.prove("seen_any", error == seen.any(), "and whether there is one")
-    told = b.past(error)
-    for mine, its in ((error, "failing"), (stop, "stopping"), (done, "done")):
+    for mine, its in ((stop, "stopping"), (done, "done")):
         b.prove(its, mine == b.inside(f"dut.{its}"), "what the block is told is kept for a cycle")
-    kept = b.inside("dut.cause")
-    for index, name in enumerate(ERROR_SOURCES):
-        is_first = seen[index] & ~seen[:index].any()
+    cleared = b.inside("dut.cleared")
+    b.prove("following", b.inside("dut.following") == silent, "who has not had an error")
+    for index, (name, port) in enumerate(zip(ERROR_SOURCES, ports, strict=True)):
         word = b.inside(f"dut.told_{name}")
-        b.prove(
-            f"told{index}", ~(error & ~told & is_first) | (word == found), "the first of those that were seen at once"
-        )
-        b.prove(f"not{index}", ~(error & ~told & ~seen[index]) | (word == 0), "what was not told is 0")
-    b.prove("kept", ~b.past(error & ~told) | (kept == found), "the first alone is left in the next cycle")
+        steady = name in _STEADY
+        if steady:
+            b.assume(silent[index] | resetting | (port.address == said[index].address))
+        b.prove(f"code{index}", silent[index] | (said[index].code != 0), "an error has a code")
+        b.prove(f"heard{index}", ~(seen[index] & silent[index]), "who is heard is not silent")
+        address = Const(0, 64) if steady else said[index].address
+        meant = Cat(said[index].code, said[index].unit, said[index].tag, address)
+        kept = word == Mux(b.past(cleared[index]), 0, meant)
+        b.prove(f"told{index}", silent[index] | ~going | kept, "what its first error said")
     timer = b.inside("dut.timer")
     quiet = resetting & (timer < _RESET_WAY)
-    b.assume(~quiet | ~Cat(port.valid for port in ports).any())  # whoever could tell has been reset
+    b.assume(~quiet | ~valid.any())  # whoever could tell has been reset
     cause = going & ~ended & (error | stop | done)
     with m.If(begins):
         m.d.sync += resetting.eq(1)
@@ -112,26 +130,35 @@ def run_control(b: Bench) -> None:
     b.prove("bus", ~dut.failed | dut.bus_idle, "failed only when the bus is idle")
     b.prove("settled", ~dut.failed | (b.past(dut.halt) & ended), "and some cycles after the halt")
     b.prove("finished", ~dut.finished | (done & ~error & ~stop), "finished only without an error")
-    b.prove("code_of_error", ~error | (first.code != 0), "an error has a code")
 
     # The error.
     code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
     with m.If(begins):
         m.d.sync += [code.eq(0), tag.eq(0), address.eq(0), unit.eq(0)]
-    learning = Signal()
-    m.d.sync += learning.eq(going & ~ended & error)
-    with m.If(learning):
-        m.d.sync += [code.eq(first.code), tag.eq(first.tag), address.eq(first.address), unit.eq(unit_now)]
+    # An error is known some cycles behind the halt.
+    broken, cause_then = Signal(), Signal(layout)
+    with m.If(going & ~ended):
+        m.d.sync += [broken.eq(error), cause_then.eq(cause_now)]
+    learning = broken & b.state("dut", "HALT") & (timer == _LEARNING)
+    with m.If(b.past(learning)):
+        m.d.sync += [code.eq(cause_then.code), tag.eq(cause_then.tag), address.eq(cause_then.address)]
+        m.d.sync += unit.eq(cause_then.unit)
     with m.If(going & ~ended & stop & ~error):
         m.d.sync += code.eq(ErrorCode.STOPPED)
+    b.prove("open", ~resetting | (timer != 0) | silent.all(), "all are listened to")
     b.prove("quiet", ~resetting | (timer != 0) | ~error, "no error is left from before the reset")
-    b.prove("fresh", ~(going & ~ended & error) | ~told, "an error ends the run as soon as it is seen")
-    b.prove("learning", learning == b.inside("dut.learning"), "the error is learned in the cycle after the halt")
-    b.prove(
-        "learned",
-        ~learning | (b.past(error & ~told) & b.state("dut", "HALT") & b.inside("dut.timer").all()),
-        "early in the halt",
-    )
+    halted = b.state("dut", "HALT") & broken
+    b.prove("broken", ~b.state("dut", "HALT") | (b.inside("dut.broken") == broken), "an error was the cause")
+    unlearned = halted & (timer >= _LEARNING - 1)
+    b.prove("learning", b.past(learning) == b.inside("dut.learning"), "it is learned once")
+    b.prove("cleared", ~(resetting | (going & ~ended)) | (cleared == 0), "nothing is cleared before")
+    left = (~cleared)[:count]
+    b.prove("one_left", ~unlearned | ((left != 0) & ((left & (left - 1)[:count]) == 0)), "but all others then")
+    full = timer == _HALT_CYCLES - 1
+    b.prove("cleared_long", ~halted | full | (cleared == b.past(cleared)), "in the first cycle of the halt")
+    for index in range(count):
+        b.prove(f"lasts{index}", ~(unlearned & ~cleared[index]) | (said[index] == cause_then), "the first is left")
+        b.prove(f"silent{index}", ~(unlearned & ~cleared[index]) | ~silent[index], "and has had one")
     same = (dut.code == code) & (dut.tag == tag) & (dut.address == address) & (dut.unit == unit)
     b.prove("first_error", same, "the run's first error is kept")
     b.prove("cause", ~dut.failed | (dut.code != 0), "a run that failed has a cause")
@@ -142,7 +169,7 @@ def run_control(b: Bench) -> None:
     b.prove("state_run", state["RUN"] == (going & ~ended), "the run's")
     b.prove("state_halt", state["HALT"] == (going & ended), "and the halt's")
     b.prove("ended", ~ended | going | ~b.past(going) | b.past(ends), "a cause ends the run")
-    b.prove("code", Mux(state["HALT"] & ~learning, code != 0, Value.cast(1)), "a halt has a cause")
+    b.prove("code", ~state["HALT"] | unlearned | (code != 0), "a halt has a cause")
     b.prove("first", ~b.inside("dut.first") | (going & ~b.past(going)), "the first cycle of the run")
 
     b.cover("finishes", dut.finished, "a run finishes")

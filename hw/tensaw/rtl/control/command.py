@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,7 +67,7 @@ class CommandPort(wiring.Component):
 
     Timing
     ------
-    One word a cycle, each registered before it is looked at: queues may be memories, which are slow. An action is
+    One word a cycle, each registered, with its kind, before it is looked at, since it may come from far. An action is
     offered two cycles after its word was taken; one more word is taken meanwhile and waits until the action is taken,
     so an action costs two cycles. All registers are 0 after reset.
     """
@@ -93,17 +93,21 @@ class CommandPort(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         kinds = words_of(self.unit)
-        word = Signal(64)
+        sizes = sorted({word_layout(kind).size for kind in kinds})
+        # What is known of a word as it comes is kept beside it.
+        word = Signal(64, reset_less=True)
         held = Signal()  # ``word`` is one that has not had its effect
-        code = word[PAYLOAD_BITS:60]
-        illegal, take = Signal(), Signal()
-        pending, failed = Signal(), Signal()
+        is_kind = [Signal(name=f"is_{kind.name.lower()}", reset_less=True) for kind in kinds]
+        has_size = [Signal(name=f"has_{size}_bits", reset_less=True) for size in sizes]
+        exceeds = [Signal(name=f"exceeds_{size}_bits", reset_less=True) for size in sizes]
+        legal = Signal()
+        pending = Signal()
+        failed = Signal()
         action = Signal(Action)
 
         m.d.comb += [
-            self.words.ready.eq((~held | take) & ~failed),
-            take.eq(held & ~pending & ~failed),
-            illegal.eq(1),
+            self.words.ready.eq(~(held & pending) & ~failed),
+            legal.eq(Cat(has & ~over for has, over in zip(has_size, exceeds, strict=True)).any()),
             self.run.valid.eq(pending),
             self.run.payload.action.eq(action),
             self.busy.eq(pending),
@@ -115,22 +119,28 @@ class CommandPort(wiring.Component):
             m.d.sync += pending.eq(0)
         with m.If(self.words.ready):
             m.d.sync += held.eq(self.words.valid)
-            with m.If(~(take & illegal)):  # such a word stays, to be shown; what came behind it is lost
-                m.d.sync += word.eq(self.words.payload)
+        # An illegal word stays, to be shown; what comes behind it is lost.
+        with m.If(~failed & ~(held & (pending | ~legal))):
+            coming = self.words.payload
+            codes = [coming[PAYLOAD_BITS:60] == kind.code for kind in kinds]
+            m.d.sync += word.eq(coming)
+            m.d.sync += [mine.eq(code) for mine, code in zip(is_kind, codes, strict=True)]
+            for size, has, over in zip(sizes, has_size, exceeds, strict=True):
+                of_size = [code for kind, code in zip(kinds, codes, strict=True) if word_layout(kind).size == size]
+                m.d.sync += [has.eq(Cat(of_size).any()), over.eq(coming[size:PAYLOAD_BITS].any())]
 
-        for kind in kinds:
-            layout = word_layout(kind)
-            shadow = Signal(layout, name=kind.name.lower())
+        # What the word does. An illegal one may leave its fields in a register: no action follows it.
+        take = held & ~pending & ~failed
+        for kind, mine in zip(kinds, is_kind, strict=True):
+            shadow = Signal(word_layout(kind), name=kind.name.lower())
             m.d.comb += self.run.payload[kind.name.lower()].eq(shadow)
-            with m.If(code == kind.code):
-                m.d.comb += illegal.eq(word[layout.size : PAYLOAD_BITS].any() if layout.size < PAYLOAD_BITS else 0)
-                # An illegal word may leave its fields here: no action follows it.
-                with m.If(take):
-                    m.d.sync += shadow.eq(word[: layout.size])
+            with m.If(take & mine):
+                m.d.sync += shadow.eq(word[: word_layout(kind).size])
                 if _is_action(kind):
-                    with m.If(take & ~illegal):
-                        m.d.sync += [pending.eq(1), action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)]
-        with m.If(take & illegal):
+                    m.d.sync += action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)
+                    with m.If(legal):
+                        m.d.sync += pending.eq(1)
+        with m.If(take & ~legal):
             m.d.sync += failed.eq(1)
 
         tag = self.run.payload.run.tag

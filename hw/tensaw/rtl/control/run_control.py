@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,12 +24,17 @@ ERROR_SOURCES: dict[str, int] = {
 }
 """Members that report errors, and the unit that ERROR names for each. Of simultaneous errors the earlier one counts."""
 
+_STEADY = frozenset({"array_error", "output_error", "control_error", "token_error"})
+"""Those whose address stays as it was when they reported, until they are reset."""
+
 _RESET_CYCLES = 4
 """From the start's first cycle of reset to the run's first cycle."""
 _RESET_WAY = 2
 """Those of them in which the reset has ended and is on its way to the last of the blocks."""
 _HALT_CYCLES = 8
 """Cycles after ``halt`` in which a burst may still be on its way to the managers' registers."""
+_LEARNING = _HALT_CYCLES - 4
+"""What is left of them when it is known which error was the first, and what it says."""
 
 
 class RunControl(wiring.Component):
@@ -40,7 +45,7 @@ class RunControl(wiring.Component):
     start_request, stop_request : In(1)
         From CONTROL, for one cycle. Start is ignored during a run, stop outside of one.
     fetch_error, weight_error, ... : In(ErrorSignature())
-        See ``ERROR_SOURCES``.
+        See ``ERROR_SOURCES``. The addresses of ARRAY, OUTPUT, the sequencer and Tokens must stay until the next reset.
     done : In(1)
         From the sequencer.
     bus_idle : In(1)
@@ -59,7 +64,7 @@ class RunControl(wiring.Component):
     finished, failed : Out(1)
         One cycle at the end of a run: which way it ended.
     code : Out(8), unit : Out(4), tag : Out(16), address : Out(64)
-        The run's first error; code 0 if none. Cleared by a start.
+        The run's first error; code 0 if none. Cleared by a start; known before ``failed``, some cycles after ``halt``.
     """
 
     start_request: Signal
@@ -102,44 +107,51 @@ class RunControl(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # What may end the run comes from everywhere: registered before it is looked at, all of it alike. Of the errors
-        # the first is kept, and 0 in the place of all others, so that nothing has to choose among words so wide. Which
-        # one is the first is seen a cycle later, and no others come in until then.
-        failing = Signal()
-        stopping = Signal()
-        done = Signal()
+        # What may end the run comes from everywhere: registered before it is looked at, all of it alike. What the first
+        # error of each says is kept without looking at the others. Which of them was the first of all is found out a
+        # cycle later, and then what the others said is cleared, so that nothing has to choose among words so wide.
+        count = len(ERROR_SOURCES)
         layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
         cause = Signal(layout)
         valid = Cat(getattr(self, name).valid for name in ERROR_SOURCES)
-        seen = Signal.like(valid)
-        m.d.sync += [seen.eq(valid), failing.eq(valid.any())]
+        seen = Signal(count)
+        leading = Signal(count)
+        cleared = Signal(count)  # of those that were not the first
+        following = Signal(count, init=(1 << count) - 1)  # no error yet
+        resetting = Signal()
+        stopping = Signal()
+        done = Signal()
+        m.d.comb += leading.eq(Cat(bit & ~seen[:index].any() for index, bit in enumerate(seen)))
+        m.d.sync += [seen.eq(valid), stopping.eq(self.stop_request), done.eq(self.done)]
+        m.d.sync += following.eq(~valid & (following | resetting.replicate(count)))
         told = []
         for index, (name, unit) in enumerate(ERROR_SOURCES.items()):
             port = getattr(self, name)
-            error = Signal(layout, name=f"told_{name}")
-            with m.If(~failing):
-                m.d.sync += error.eq(0)
-                with m.If(port.valid):
-                    m.d.sync += error.eq(Cat(port.code, Const(unit, 4), port.tag, port.address))
-            with m.Elif(seen[:index].any()):
-                m.d.sync += error.eq(0)
-            told.append(error.as_value())
-        m.d.sync += [stopping.eq(self.stop_request), done.eq(self.done)]
+            kept = Signal(layout, name=f"told_{name}", reset_less=True)
+            with m.If(cleared[index]):
+                m.d.sync += kept.eq(0)
+            with m.Elif(following[index]):
+                m.d.sync += [kept.code.eq(port.code), kept.unit.eq(unit), kept.tag.eq(port.tag)]
+                m.d.sync += kept.address.eq(0 if name in _STEADY else port.address)
+            told.append(kept.as_value())
+            if name in _STEADY:
+                told.append(Cat(Const(0, layout.size - 64), Mux(cleared[index], 0, port.address)))
         m.d.comb += cause.eq(reduce(or_, told))
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
-        learning = Signal()  # the error ended the run; what it says comes now
+        broken = Signal()  # an error ended the run
+        learning = Signal()  # what it says comes now
         core_reset, halt = Signal(), Signal(init=1)
         m.d.comb += [self.core_reset.eq(core_reset), self.halt.eq(halt)]
 
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start_request):
-                    m.d.sync += [core_reset.eq(1), timer.eq(_RESET_CYCLES - 1), self.code.eq(ErrorCode.NONE)]
-                    m.d.sync += [self.unit.eq(0), self.tag.eq(0), self.address.eq(0)]
+                    m.d.sync += [core_reset.eq(1), timer.eq(_RESET_CYCLES - 1), cleared.eq(0)]
+                    m.d.sync += [self.code.eq(ErrorCode.NONE), self.unit.eq(0), self.tag.eq(0), self.address.eq(0)]
                     m.next = "RESET"
             with m.State("RESET"):
-                m.d.comb += self.busy.eq(1)
+                m.d.comb += [self.busy.eq(1), resetting.eq(1)]
                 m.d.sync += timer.eq(timer - 1)
                 with m.If(timer == _RESET_WAY):
                     m.d.sync += core_reset.eq(0)
@@ -148,9 +160,9 @@ class RunControl(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]
-                m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1)]
-                with m.If(failing):
-                    m.d.sync += [halt.eq(1), learning.eq(1)]
+                m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1), broken.eq(seen.any())]
+                with m.If(seen.any()):
+                    m.d.sync += [halt.eq(1), cleared.eq(~leading)]
                     m.next = "HALT"
                 with m.Elif(stopping):
                     m.d.sync += [halt.eq(1), self.code.eq(ErrorCode.STOPPED)]
@@ -161,7 +173,7 @@ class RunControl(wiring.Component):
                     m.next = "IDLE"
             with m.State("HALT"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1)]
-                m.d.sync += learning.eq(0)
+                m.d.sync += learning.eq(broken & (timer == _LEARNING))
                 with m.If(learning):
                     m.d.sync += [self.code.eq(cause.code), self.unit.eq(cause.unit)]
                     m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
