@@ -104,37 +104,39 @@ class Counters(wiring.Component):
         write = totals.write_port()
         untouched = Signal(number, init=(1 << number) - 1)  # since the last clear: 0, whatever the memory holds
         turn = Signal(range(number))
-        wanted = Signal()
+        wanted = Signal()  # a read has come in a cycle in which the next counter was not chosen
         adding = Signal()
-        asked = Signal()
-        place = Signal.like(turn)
+        place = Signal.like(turn)  # of the counter at hand, chosen while the one before it is added
+        asked = Signal()  # it is to be shown
         before = Signal(64)
         now = Signal(low_bits)
         total = Signal(64)
+        showing = Signal()
+        added = Signal.like(place)
         m.d.comb += [
-            row.addr.eq(Mux(wanted, self.index, turn)),
+            row.addr.eq(place),
             total.eq(Cat(now, before[low_bits:] + (now < before[:low_bits]))),
-            write.addr.eq(place),
+            write.addr.eq(added),
             write.data.eq(total),
             write.en.eq(adding),
         ]
+        m.d.sync += adding.eq(~adding)
         with m.If(adding):
-            m.d.sync += [adding.eq(0), untouched.bit_select(place, 1).eq(0)]
-            with m.If(asked):
+            m.d.sync += [untouched.bit_select(added, 1).eq(0), asked.eq(wanted | self.read), wanted.eq(0)]
+            with m.If(showing):
                 m.d.sync += self.word.eq(Mux(self.upper, total[32:], total[:32]))
+            with m.If(wanted | self.read):
+                m.d.sync += place.eq(self.index)
+            with m.Else():
+                m.d.sync += [place.eq(turn), turn.eq(Mux(turn == number - 1, 0, turn + 1))]
         with m.Else():
-            m.d.sync += [adding.eq(1), place.eq(row.addr), asked.eq(wanted), before.eq(row.data)]
-            with m.If(untouched.bit_select(row.addr, 1)):
+            m.d.sync += [added.eq(place), showing.eq(asked), before.eq(row.data), wanted.eq(self.read)]
+            with m.If(untouched.bit_select(place, 1)):
                 m.d.sync += before.eq(0)
-            with m.Switch(row.addr):
+            with m.Switch(place):
                 for index, low in enumerate(lows):
                     with m.Case(index):
                         m.d.sync += now.eq(low)
-            with m.If(~wanted):
-                m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
-            m.d.sync += wanted.eq(0)
-        with m.If(self.read):
-            m.d.sync += wanted.eq(1)
         with m.If(self.clear):
             m.d.sync += [untouched.eq((1 << number) - 1), before.eq(0), now.eq(0)]
         with m.If(self.clear | self.hide):

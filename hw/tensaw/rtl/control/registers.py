@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -179,33 +179,39 @@ class Registers(wiring.Component):
             m.d.sync += stall.eq(self.stalls[index])
             values[f"STALL_{unit.name}"] = stall
 
-        # Registered in groups, of which at most one is not 0.
+        # Which one is read is seen first; then values come together in groups, and those in one register.
         readable = [item for item in REGISTERS if item.name in values]
+        asked = Signal(len(readable))
+        m.d.sync += asked.eq(Cat(port.read_address == item.offset >> 2 for item in readable))
+        shown = [Mux(bit, values[item.name], 0) for bit, item in zip(asked, readable, strict=True)]
         groups = []
         for first in range(0, len(readable), _READ_GROUP):
             group = Signal(32, name=f"read_data_{len(groups)}")
-            m.d.sync += group.eq(0)
-            with m.Switch(port.read_address):
-                for item in readable[first : first + _READ_GROUP]:
-                    with m.Case(item.offset >> 2):
-                        m.d.sync += group.eq(values[item.name])
+            m.d.sync += group.eq(reduce(or_, shown[first : first + _READ_GROUP]))
             groups.append(group)
-        m.d.comb += port.read_data.eq(reduce(or_, groups, counters.word))
+        together = Signal(32)
+        m.d.sync += together.eq(reduce(or_, groups))
+        m.d.comb += port.read_data.eq(together | counters.word)
+
+        # Address and data of a write stay until it is answered; a setting takes them a cycle later.
+        settable = [item for item in REGISTERS if item.name in settings]
+        setting = Signal(len(settable))
+        allowed = port.write_enable & ~busy
+        m.d.sync += setting.eq(Cat(allowed & (port.write_address == item.offset >> 2) for item in settable))
+        for written_to, item in zip(setting, settable, strict=True):
+            assert item.access is Access.READ_WRITE
+            signal, low = settings[item.name]
+            for byte in range(4):
+                first, last = max(8 * byte, low), min(8 * byte + 8, low + len(signal))
+                if first < last:
+                    with m.If(written_to & port.write_strobe[byte]):
+                        m.d.sync += signal[first - low : last - low].eq(port.write_data[first:last])
 
         m.d.comb += port.write_error.eq(1)
         with m.Switch(port.write_address):
             for item in REGISTERS:
                 with m.Case(item.offset >> 2):
                     m.d.comb += port.write_error.eq(0)
-                    if item.name in settings:
-                        assert item.access is Access.READ_WRITE
-                        signal, low = settings[item.name]
-                        with m.If(port.write_enable & ~busy):
-                            for byte in range(4):
-                                first, last = max(8 * byte, low), min(8 * byte + 8, low + len(signal))
-                                if first < last:
-                                    with m.If(port.write_strobe[byte]):
-                                        m.d.sync += signal[first - low : last - low].eq(port.write_data[first:last])
 
         def written(name: str) -> Any:
             """Byte 0 of that register is being written."""
