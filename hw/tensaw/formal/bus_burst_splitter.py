@@ -34,6 +34,7 @@ def splitter_rules(b: Bench, dut: BurstSplitter, index: int) -> list[tuple[str, 
     rules = [
         ("held", b.holds_still(bursts), "a burst is offered until it is taken, unchanged"),
         ("pause", ~b.past(fire) | ~valid, "a cycle passes behind each burst"),
+        ("stays", ~b.past(fire) | (burst.as_value() == b.past(burst.as_value())), "in which it still shows"),
         ("aligned", ~valid | (burst.address[: exact_log2(width)] == 0), "a burst begins with a whole bus word"),
         ("length", ~valid | ((beats >= 1) & (beats <= dut.config.burst_beats)), "it has 1 to burst_beats beats"),
         ("page", ~valid | (low[12:] == high[12:]), "it does not cross 4 KiB"),
@@ -71,14 +72,23 @@ def _prove(b: Bench, direction: str, askers: int, asker: int) -> None:
     _prove_exactness(b, dut, asker)
     refused, address = dut.refused, dut.refused_address
     b.prove("refused_address", ~b.past(refused).any() | (address == b.past(address)), "a refusal's address stays")
-    checking = b.inside("dut.checking")
+    checking, working, refusing = b.inside("dut.checking"), b.inside("dut.working"), b.inside("dut.refusing")
+    refuses = b.inside("dut.refuses")
     b.prove("one_check", (checking & (checking - 1))[:askers] == 0, "one access is checked at a time")
-    b.prove("check_work", (checking & ~b.inside("dut.working")) == 0, "which is in work")
-    b.prove("no_more", ~refused.any() | ~checking.any(), "none behind a refusal")
-    b.prove("free", b.inside("dut.free") == ~(checking.any() | refused.any()), "so one is taken when neither is")
+    b.prove("checks", b.inside("dut.checks") == checking.any(), "as is known of all")
+    b.prove("check_work", (checking & working) == 0, "before it is in work")
+    b.prove("refusing", refusing == refused.any(), "whether one was refused is known")
+    b.prove("no_more", ~(refused.any() | refuses) | ~checking.any(), "none behind a refusal")
+    judged = Cat(b.inside(f"dut.judged_{index}") for index in range(askers))
+    b.prove("judged", judged == b.past(checking), "behind the check stands what it said")
+    b.prove("judged_work", (judged & ~working) == 0, "of an access in work")
+    b.prove("refuses", ~refuses | (judged.any() & ~refused.any()), "once")
     if askers > 1:
         looking, looked = b.inside("dut.looking"), b.inside("dut.request")
         b.prove("one_look", (looking & (looking - 1))[:askers] == 0, "one access is looked at at a time")
+        b.prove("looks", b.inside("dut.looks") == looking.any(), "as is known of all")
+        b.prove("look_check", ~looking.any() | ~checking.any(), "and not while another is checked")
+        b.prove("look_work", (looking & working & ~refused) == 0, "nor while its asker has one in work")
         for index in range(askers):
             port = dut.requests[index]
             same = port.valid & (looked == port.payload.as_value())
@@ -87,7 +97,8 @@ def _prove(b: Bench, direction: str, askers: int, asker: int) -> None:
     burst, fire = bursts.payload, transfer(bursts)
     b.cover("three", fire & burst.last & b.past(fire & ~burst.last, 2) & b.past(fire, 4), "an access of three bursts")
     b.cover("short", fire & ~burst.last & (burst.beats < CONFIG.burst_beats), "a burst cut at 4 KiB")
-    b.cover("back_to_back", fire & burst.last & b.past(fire & burst.last, 2), "an access right behind another")
+    behind = b.past(fire & burst.last, 2 if askers == 1 else 3)
+    b.cover("back_to_back", fire & burst.last & behind, "an access right behind another")
     b.cover("refused", refused.any() & b.past(fire, 2), "a refusal behind a legal access")
     b.cover("all", Cat(transfer(dut.bursts[index]) for index in range(askers)).all(), "bursts of all at once")
 
@@ -111,10 +122,11 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, index: int) -> None:
     working, shown = Signal(layout, name=f"working_{index}"), Signal(layout, name=f"shown_{index}")
     port, bursts = dut.requests[index], dut.bursts[index]
     m, request, burst = b.m, port.payload, bursts.payload
-    busy, checking, valid = b.inside("dut.working")[index], b.inside("dut.checking")[index], bursts.valid
-    refused = dut.refused[index]
+    works, checking, valid = b.inside("dut.working")[index], b.inside("dut.checking")[index], bursts.valid
+    judged, refused = b.inside(f"dut.judged_{index}"), dut.refused[index]
+    busy = works | checking
     region = dut.regions[request.region[:2]]
-    begins = busy & ~valid & ~refused & ~(checking & ~working.legal)  # a burst is on offer in the next cycle
+    begins = works & ~valid & ~refused & ~(judged & ~working.legal)  # a burst is on offer in the next cycle
     remaining, beat_address = b.inside(f"dut.remaining_{index}"), b.inside(f"dut.beat_address_{index}")
     length, last = b.inside(f"dut.limit_{index}"), b.inside(f"dut.final_{index}")
     with m.If(begins):
@@ -133,7 +145,7 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, index: int) -> None:
             ),
             working.begun.eq(0),
         ]
-        prove("one", ~busy, "an access is taken when none is in work")
+        prove("one", ~busy | (begins & last), "an access is taken when none is in work, or nothing left of it")
         prove("none_after", ~dut.refused.any(), "and none behind a refusal")
 
     low, high = Signal(_WIDE, name=f"low_{index}"), Signal(_WIDE, name=f"high_{index}")  # first and last byte
@@ -161,15 +173,17 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, index: int) -> None:
     prove("shows", ~b.past(begins) | valid, "at most one cycle between bursts")
     illegal = busy & ~working.legal
     prove("refused", ~refused | illegal, "only an illegal access is refused")
-    prove("refused_told", ~b.past(checking & illegal) | refused, "an illegal access is refused")
-    with m.If(refused | checking):
+    prove("refused_told", ~b.past(judged & illegal) | refused, "an illegal access is refused")
+    prove("refuses", ~judged | (b.inside("dut.refuses") == ~working.legal), "if it was found to be so")
+    with m.If(refused | checking | judged & ~working.legal):
         where = b.inside("dut.address") == working.first[: CONFIG.address_width]
         prove("refused_where", where, "the address told is the access's")
     prove("busy", dut.busy[index] == (busy | valid), "busy while an access is in work or a burst on offer")
 
     # What the block's registers mean.
-    prove("legal", ~busy | checking | refused | working.legal, "what is not checked any more is legal")
-    with m.If(busy & ~refused):
+    prove("legal", ~works | judged | refused | working.legal, "what is not checked any more is legal")
+    moved = b.past(begins)  # the flags are the last burst's
+    with m.If(works & ~refused):
         prove("position", ~working.legal | ((beat_address << 3) == (working.next & ~7)), "the next word")
         prove("to_go", (working.next & ~7) + (remaining << 3) == ((working.end + 7) & ~7), "the words left")
         lane, end_lane = b.inside(f"dut.first_lane_{index}"), b.inside(f"dut.end_lane_{index}")
@@ -183,24 +197,39 @@ def _prove_exactness(b: Bench, dut: BurstSplitter, index: int) -> None:
         same = (working.low == window.base) & (working.high == window.base + window.size)
         prove("region", ~working.legal | (same & window[direction]), "and that is a region's")
         prove(
-            "whole", ~working.legal | (last == ((length << 3) + (working.next & ~7) >= working.end)), "the last burst"
+            "whole",
+            moved | ~working.legal | (last == ((length << 3) + (working.next & ~7) >= working.end)),
+            "the last burst",
         )
+        place = exact_log2(min(CONFIG.burst_beats, 512))
+        near = b.inside(f"dut.near_{index}") == beat_address[place:9].all()
+        prove("near", moved | near, "whether a boundary is near")
     with m.If(checking):
         prove("check", b.inside("dut.legal") == working.legal, "the access's legality")
         prove("fresh", ~working.begun & (working.next == working.first) & ~refused, "of an access just taken")
+        beats, lane = b.inside("dut.beats"), b.inside("dut.last_lane")
+        prove("check_beats", (working.first & ~7) + (beats << 3) == ((working.end + 7) & ~7), "its words")
+        prove("check_lane", lane == (working.end - 1)[:3], "its last byte's lane")
+        prove("check_turn", b.inside("dut.turn") == working.turn, "its turn")
+        prove("check_some", working.next < working.end, "it has a byte")
+        sound = (working.low <= working.next) & (working.end <= working.high) & (working.high <= space)
+        prove("check_sound", ~working.legal | sound, "and lies in its window if it is legal")
+        window = dut.regions[working.region]
+        same = (working.low == window.base) & (working.high == window.base + window.size)
+        prove("check_region", ~working.legal | (same & window[direction]), "which is a region's")
 
 
 _READ = (
     (
         Planted(_MODULE, "(end <= size)", "(end <= size + 1)"),
-        Planted(_MODULE, "Mux(high.all(), most - low, most)", "most"),
+        Planted(_MODULE, "(1 << self._low) - low, 1", "1 << self._low, 1"),
     ),
     (
         Planted(_MODULE, "first_lane.eq(0),", "first_lane.eq(first_lane),"),
-        Planted(_MODULE, "Mux(free, looking & ~working, 0)", "Mux(free, looking, 0)"),
+        Planted(_MODULE, "(~working | (final & ~valid))", "(~working | final)"),
     ),
     (
-        Planted(_MODULE, "in self.requests) & ~looking", "in self.requests)"),
+        Planted(_MODULE, "Mux(refuses | refusing, 0, looking)", "Mux(refusing, 0, looking)"),
         Planted(_MODULE, "valid.eq(1), working.eq(~final)", "valid.eq(1), working.eq(0)"),
     ),
 )

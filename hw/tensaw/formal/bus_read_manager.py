@@ -26,13 +26,14 @@ _BUFFERS = {"fetch": 8, "weight": 5}
     planted=(
         Planted(_MODULE, "now.eq(port.credit - promised)", "now.eq(port.credit)"),
         Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
-        Planted(_MODULE, "(~ar_valid | axi.arready) & order.w_rdy", "(~ar_valid | axi.arready)"),
-        Planted(_MODULE, "m.d.sync += may_issue.eq((~ar_valid | axi.arready) &", "m.d.sync += may_issue.eq("),
+        Planted(_MODULE, "may_issue.eq(place_for_ar & place_in_queue", "may_issue.eq(place_for_ar"),
+        Planted(_MODULE, "may_issue.eq(place_for_ar & place_in_queue", "may_issue.eq(place_in_queue"),
+        Planted(_MODULE, "(level != depth) & ((level != depth - 1) | ~issues)", "(level != depth)"),
         Planted(_MODULE, "(turn == Turn.SHARED) & shared_turn", "(turn == Turn.SHARED) & 0"),
         Planted(_MODULE, "(room[:few] >= beats)", "(room[:few] + 1 >= beats)"),
-        Planted(_MODULE, "entry.asker.eq(1 << index)", "entry.asker.eq(1)"),
-        Planted(_MODULE, "self.idle.eq(~order.r_rdy)", "self.idle.eq(~ar_valid)"),
-        Planted(_MODULE, "told_address.eq(Mux(bad, oldest", "told_address.eq(Mux(told.any(), oldest"),
+        Planted(_MODULE, "askers.w_data.eq(issuing)", "askers.w_data.eq(1)"),
+        Planted(_MODULE, "self.idle.eq(~order.r_rdy & ~issues)", "self.idle.eq(~order.r_rdy)"),
+        Planted(_MODULE, "told_address.eq(Mux(bad, order", "told_address.eq(Mux(told.any(), order"),
     ),
 )
 def read_manager(b: Bench) -> None:
@@ -45,7 +46,7 @@ def read_manager(b: Bench) -> None:
     m = b.m
     dut = b.add(ReadManager(CONFIG))
     axi, capacity = dut.axi, CONFIG.outstanding_reads
-    order, r = b.part("dut.order"), b.part("dut.r")
+    order, askers, r, ar = (b.part(f"dut.{name}") for name in ("order", "askers", "r", "ar"))
     constant_regions(b, CONFIG, dut.regions)
     b.drive(dut.halt, "halt")
     b.assume(dut.halt | ~b.past(dut.halt))
@@ -145,17 +146,22 @@ def read_manager(b: Bench) -> None:
     b.prove("last", ~(weight & b.inside("dut.offer_load") & (turn == Turn.LAST)), "weight may have to go last")
 
     # What the block's state means.
-    b.prove("order_level", order.level == bursts.count, "the queue holds the bursts under way")
-    b.prove("ar_valid", axi.arvalid == waits, "a burst not yet taken is in AR's register")
-    may = b.inside("dut.may_issue")
-    b.prove("may", ~may | (~axi.arvalid & (bursts.count < capacity)), "which has room if one may be issued")
+    may, issues, issuing = b.inside("dut.may_issue"), b.inside("dut.issues"), b.inside("dut.issuing")
+    b.prove("issuing", (issuing == b.past(Cat(grants))) & (issues == issuing.any()), "what was granted is issued")
+    b.prove("order_level", order.level + issues == bursts.count, "or in the queue, which holds the bursts under way")
+    owner = b.inside("dut.owner")
+    b.prove("askers_level", askers.level + owner.any() == order.level, "their askers likewise, the first one's before")
+    b.prove("owner", ~(bursts.valid(0) & oldest.fired) | owner.any(), "it is known once data may come")
+    b.prove("ar_valid", ar.level + issues == waits, "a burst not yet taken is in AR's buffer")
+    b.prove("may", ~may | issues | (ar.i.ready & (bursts.count < capacity)), "which has room if one may be issued")
+    b.prove("place", ~issues | ar.i.ready, "or is")
     inside = sum((Mux(bursts.valid(i), e.leave - e.come, 0) for i, e in enumerate(entries)), start=Value.cast(0))
     b.prove("r_level", r.level == inside, "beats that came and did not leave are in R's buffer")
     b.prove("r_last", ~r.o.valid | (r.o.payload.last == (oldest.leave == 1)), "the last beat of a burst is marked")
     spare = r.shape(b.inside("dut.r.spare"))
     second = Mux(oldest.leave == 1, entries[1].leave == 1, oldest.leave == 2)
     b.prove("r_spare", (r.level != 2) | (spare.last == second), "so in the second place")
-    consume = b.inside("dut.order.consume")
+    consume, consume_asker = b.inside("dut.order.consume"), b.inside("dut.askers.consume")
     for i, e in enumerate(entries):
         with m.If(bursts.valid(i)):
             whole = (e.address[:3] == 0) & (e.address[3:12] + e.beats <= 512)
@@ -165,15 +171,24 @@ def read_manager(b: Bench) -> None:
             sound = (e.asker < len(ASKERS)) & (e.fired | (e.come == e.beats))
             b.prove(f"sound_{i}", sound, "and come after its address was taken")
             row = b.row("dut.order", (consume + i) % capacity)
+            queued = b.row("dut.askers", (consume_asker + i - owner.any()) % capacity)
+            queued = Mux(owner.any(), owner, queued) if i == 0 else queued
             asker = Cat(e.asker == index for index in range(len(ASKERS)))
-            b.prove(f"order_{i}", row == Cat(asker, e.address), "asker and address are queued")
+            newest = issues & (bursts.count == i + 1)
+            b.prove(f"order_{i}", newest | ((row == e.address) & (queued == asker)), "asker and address are queued")
+            own = splitter.bursts[0].payload
+            own = Mux(e.asker == 2, splitter.bursts[2].payload, Mux(e.asker == 1, splitter.bursts[1].payload, own))
+            own = splitter.bursts[0].payload.shape()(own)
+            same = (issuing == asker) & (own.address == e.address) & (own.beats == e.beats)
+            b.prove(f"newest_{i}", ~newest | same, "or will be, with what its splitter still shows")
             if i:
                 before = entries[i - 1]
                 ordered = (e.leave == e.beats) & ((e.come == e.beats) | (before.come == 0)) & (before.fired | ~e.fired)
                 b.prove(f"ordered_{i}", ordered, "bursts go one after the other")
-            with m.If(~e.fired):
-                kept = b.inside("dut.ar") == (e.address | e.beats << CONFIG.address_width)
-                b.prove(f"ar_{i}", kept, "it waits in AR's register")
+            with m.If(unfired[i] & ~newest):
+                b.prove(f"ar_{i}", ar.o.payload.as_value() == Cat(e.address, e.beats), "it waits in AR's buffer")
+            with m.If(~e.fired & ~unfired[i] & ~newest):
+                b.prove(f"spare_{i}", b.inside("dut.ar.spare") == Cat(e.address, e.beats), "maybe in the second place")
     for index, (asker, grant) in enumerate(zip(ASKERS, grants, strict=True)):
         burst = splitter.bursts[index]
         due = [Mux(bursts.valid(i) & (e.asker == index), e.leave, 0) for i, e in enumerate(entries)]
@@ -186,8 +201,10 @@ def read_manager(b: Bench) -> None:
             promised = promised - late
             granted = b.past(Mux(grant, burst.payload.beats, 0))
             waits, beats = b.inside(f"dut.enough_{asker}"), burst.payload.beats
-            b.prove(f"{asker}_waits", ~waits | burst.valid, "room is seen for a burst on offer")
-            b.prove(f"{asker}_enough", ~waits | (held[asker] + promised + beats <= depth), "which it has")
+            b.prove(f"{asker}_waits", ~waits | burst.valid | b.past(grant), "room is seen for a burst on offer")
+            b.prove(
+                f"{asker}_enough", ~(waits & burst.valid) | (held[asker] + promised + beats <= depth), "which it has"
+            )
             b.prove(f"{asker}_granted", (granted == 0) | ~burst.valid, "bursts do not follow each other at once")
             b.prove(f"{asker}_level", held[asker] + promised <= depth, "what is under way has room")
             fresh = room + held[asker] + promised <= depth + granted

@@ -65,7 +65,7 @@ class Asker:
         last = (offset + size - 1) // self._bus_bytes
         access = Access(first, last - first + 1, cycle, target - offset % self._bus_bytes, turn)
         if self.working is None:
-            self.working, self.offered, self.free = access, max(cycle + 3, self.offered), cycle + 2
+            self.working, self.offered, self.free = access, max(cycle + 4, self.offered), cycle + 3
         else:
             self.asked = access
         return access
@@ -91,8 +91,8 @@ class Asker:
         if not access.left:
             self.working, self.asked = self.asked, None
             if self.working is not None:
-                self.offered = max(self.offered, self.working.taken + 3)
-                self.free = max(cycle + 1, self.working.taken + 2)
+                self.offered = max(self.offered, self.working.taken + 4)
+                self.free = max(cycle + 1, self.working.taken + 3)
         self.granted.tell()
         return Burst(self, access, beats, not access.left)
 
@@ -183,8 +183,8 @@ class ReadBus:
                 self.look(earliest)
             return
         burst = self._askers[chosen].fire(now)
-        # One cycle to the port, the memory's latency, one cycle back.
-        burst.earliest = now + self._latency + 2
+        # Two cycles to the port, the memory's latency, one cycle back.
+        burst.earliest = now + self._latency + 3
         self.beats += burst.beats
         self._last_grant = now
         self._flying.append(burst)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -38,6 +39,18 @@ def burst_layout(config: NpuConfig) -> data.StructLayout:
     )
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the bursts of an access are made from; ``near`` and ``final`` are those of its first burst."""
+
+    address: Value
+    beats: Value
+    last_lane: Value
+    turn: Value
+    near: Value
+    final: Value
+
+
 class BurstSplitter(wiring.Component):
     """Checks accesses against their region and cuts them into INCR bursts, for several askers independently.
 
@@ -56,7 +69,8 @@ class BurstSplitter(wiring.Component):
     requests : In(stream of access_layout()) × askers
         ``bytes`` must be 1 or more.
     bursts : Out(stream of burst_layout(config)) × askers
-        Of each asker, in the order of its accesses. At most ``config.burst_beats`` beats, none crosses 4 KiB.
+        Of each asker, in the order of its accesses. At most ``config.burst_beats`` beats, none crosses 4 KiB. The
+        payload stays for a cycle after it was taken.
     refused : Out(askers), refused_address : Out(address_width)
         OUTSIDE_REGION for an access of that asker, with the bus address of the access, held until reset: no such
         region, not allowed, or not wholly inside. Nothing of that access is issued and none is taken after it.
@@ -65,9 +79,10 @@ class BurstSplitter(wiring.Component):
 
     Timing
     ------
-    First burst two cycles after its access was taken; an access of an only asker is taken at once, one of several a
-    cycle after it was offered. Then a burst every other cycle of each asker, also from access to access. No asker waits
-    for bursts of another one to be taken.
+    First burst three cycles after its access was taken; an access of an only asker is taken at once, one of several a
+    cycle after it was offered. Then a burst every other cycle of each asker, also from access to access; but of several
+    askers each has an access taken every third cycle at best, earlier askers first. No asker waits for bursts of
+    another one to be taken.
     The sum of base and offset is cut to ``address_width`` bits: regions must lie inside the address space.
     """
 
@@ -99,110 +114,131 @@ class BurstSplitter(wiring.Component):
         lane_bits = exact_log2(config.bus_bytes)
         beat_bits = 29 - lane_bits
 
-        # An access is taken when its asker has none in work, and checked in the next cycle.
+        # An access is taken when its asker has none in work, or one whose last burst goes on offer. It is checked in
+        # the next cycle, and from then on its asker's work.
+        taking = Signal(askers)
         checking = Signal(askers)
         working = Signal(askers)
-        taking = Signal(askers)
-        legal = Signal()  # of the access that is being checked
-        looking, request = self._look(m, working)
-        free = Signal(init=1)  # none is being checked, none was refused
-        m.d.comb += taking.eq(Mux(free, looking & ~working, 0))
-        m.d.sync += [
-            checking.eq(taking),
-            free.eq(~taking.any() & ~self.refused.any() & ~(checking.any() & ~legal)),
-        ]
+        refuses = Signal()  # the access checked before is not legal
+        refusing = Signal()  # one was not
+        checks = Signal()  # one is checked
+        able = Signal(askers)  # may have an access taken in this cycle or, if none is, in the next one
+        looking, request = self._look(m, able)
+        m.d.comb += taking.eq(Mux(refuses | refusing, 0, looking))
+        m.d.sync += [checking.eq(taking), checks.eq(taking.any()), refusing.eq(refuses | refusing)]
         for index in range(askers):
             m.d.comb += self.requests[index].ready.eq(taking[index])
 
         # Sums of the access that is looked at: if it is taken, they count in the next cycle.
-        address = Signal(config.address_width)
-        start = Signal(config.address_width)
-        end = Signal(33)
-        size = Signal(32)
-        allowed = Signal()
-        beats = Signal(beat_bits)
-        last_lane = Signal(lane_bits)
+        address = Signal(config.address_width, reset_less=True)
+        beats = Signal(beat_bits, reset_less=True)
+        last_lane = Signal(lane_bits, reset_less=True)
+        turn = Signal(2, reset_less=True)
+        end = Signal(33, reset_less=True)
+        size = Signal(32, reset_less=True)
+        allowed = Signal(reset_less=True)
+        legal = Signal()
         region = self.regions[request.region[: exact_log2(REGIONS)]]
         span = Signal(29)  # its last byte, counted from the first word's first, and a word more
         m.d.comb += [
-            start.eq(region.base + request.offset),
             span.eq(request.bytes + (request.offset[:lane_bits] + (config.bus_bytes - 1))),
-            beats.eq(span[lane_bits:]),
-            last_lane.eq(span[:lane_bits]),
             legal.eq(allowed & (end <= size)),
             self.refused_address.eq(address),
         ]
         m.d.sync += [
+            beats.eq(span[lane_bits:]),
+            last_lane.eq(span[:lane_bits]),
+            turn.eq(request.turn),
             end.eq(request.offset + request.bytes),
             size.eq(region.size),
             allowed.eq((request.region < REGIONS) & region[self.direction]),
+            refuses.eq(checks & ~legal),
         ]
-        with m.If(free):  # that of a refused one stays
-            m.d.sync += address.eq(start)
+        with m.If(~(checks | refuses | refusing)):  # that of a refused one stays
+            m.d.sync += address.eq(region.base + request.offset)
 
+        # What an access begins with.
+        first_near, first_limit = self._limit(address[lane_bits:])
+        first = _Work(address, beats, last_lane, turn, first_near, self._final(beats, first_limit))
         for index in range(askers):
-            refused = checking[index] & ~legal
-            with m.If(refused):
+            judged = Signal(name=f"judged_{index}")
+            m.d.sync += judged.eq(checking[index])
+            with m.If(judged & refuses):
                 m.d.sync += self.refused[index].eq(1)
-            sound = ~refused & ~self.refused[index]
-            self._cut(m, platform, index, working[index], taking[index], sound, request, (start, beats, last_lane))
+            sound = ~(judged & refuses) & ~self.refused[index]
+            self._cut(m, platform, index, working[index], checking[index], able[index], sound, first)
         return m
 
-    def _look(self, m: Module, working: Signal) -> tuple[Value, Any]:
+    def _look(self, m: Module, able: Signal) -> tuple[Value, Any]:
         """Whose access is looked at (one bit of several at most), and that access."""
         if self.askers == 1:
-            return self.requests[0].valid, self.requests[0].payload
+            return self.requests[0].valid & able, self.requests[0].payload
         looking = Signal(self.askers)
-        request = Signal(access_layout())
-        # First those who have nothing in work; but also those who may be done with it in the next cycle.
-        # What is looked at may be taken in this cycle; if it is not, it comes again.
-        offered = Cat(port.valid for port in self.requests) & ~looking
-        free = offered & ~working
-        soon = offered & ~Cat(port.valid for port in self.bursts)
-        candidates = Mux(free.any(), free, soon)
-        m.d.sync += looking.eq(candidates & (~candidates + 1))
+        looks = Signal()  # somebody's is: it is taken in this cycle
+        request = Signal(access_layout(), reset_less=True)
+        candidates = Cat(port.valid for port in self.requests) & able
+        m.d.sync += [
+            looking.eq(Mux(looks, 0, candidates & (~candidates + 1))),
+            looks.eq(~looks & candidates.any()),
+        ]
         chosen = self.requests[self.askers - 1].payload.as_value()
         for index in reversed(range(self.askers - 1)):
             chosen = Mux(candidates[index], self.requests[index].payload, chosen)
         m.d.sync += request.eq(chosen)
         return looking, request
 
+    def _limit(self, beat_address: Value) -> tuple[Value, Value]:
+        """Whether a burst from there on may reach a boundary, and how many beats it may have: as many as a burst may,
+        fewer only before a boundary, which is so many whole bursts away."""
+        place = beat_address[: exact_log2(_BOUNDARY // self.config.bus_bytes)]
+        return place[self._low :].all(), self._length(place[: self._low], place[self._low :].all())
+
+    def _length(self, low: Value, near: Value) -> Value:
+        return Mux(near, (1 << self._low) - low, 1 << self._low)[: self._low + 1]
+
+    def _final(self, remaining: Value, limit: Value) -> Value:
+        few = self.config.burst_beats.bit_length()  # bits of a burst's beats
+        return ~remaining[few:].any() & (remaining[:few] <= limit)
+
+    @property
+    def _low(self) -> int:
+        """Bits of a beat's place between the borders at which bursts end."""
+        return exact_log2(min(self.config.burst_beats, _BOUNDARY // self.config.bus_bytes))
+
     def _cut(
-        self, m: Module, platform: Any, index: int, working: Any, taking: Any, sound: Any, request: Any, first: Any
-    ) -> None:
+        self, m: Module, platform: Any, index: int, working: Value, checking: Value, able: Value, sound: Value,
+        first: _Work,
+    ) -> None:  # fmt: skip
         """The bursts of one asker: what remains of its access, and the burst on offer."""
         config = self.config
         lane_bits = exact_log2(config.bus_bytes)
-        start, beats, last_lane = first
+        few = config.burst_beats.bit_length()
+        most, page = config.burst_beats, _BOUNDARY // config.bus_bytes
         port = self.bursts[index]
         number = f"_{index}"
-        remaining = Signal(len(beats), name="remaining" + number)
-        beat_address = Signal(config.address_width - lane_bits, name="beat_address" + number)
-        first_lane = Signal(lane_bits, name="first_lane" + number)
-        end_lane = Signal(lane_bits, name="end_lane" + number)
-        turn = Signal(2, name="turn" + number)
-        few = config.burst_beats.bit_length()  # bits of a burst's beats
+        remaining = Signal(len(first.beats), name="remaining" + number, reset_less=True)
+        beat_address = Signal(config.address_width - lane_bits, name="beat_address" + number, reset_less=True)
+        first_lane = Signal(lane_bits, name="first_lane" + number, reset_less=True)
+        end_lane = Signal(lane_bits, name="end_lane" + number, reset_less=True)
+        turn = Signal(2, name="turn" + number, reset_less=True)
+        near = Signal(name="near" + number, reset_less=True)  # the next burst may reach a boundary
+        final = Signal(
+            name="final" + number, reset_less=True
+        )  # it is the last one; both are right but in a burst's first cycle
         limit = Signal(few, name="limit" + number)
-        measure = Signal(name="measure" + number)
-        final = Signal(name="final" + number)
-        offered = Signal(burst_layout(config), name="offered" + number)
+        offered = Signal(burst_layout(config), name="offered" + number, reset_less=True)
         valid = Signal(name="valid" + number)
 
-        # As many beats as a burst may have; fewer only before a boundary, which is so many whole bursts away.
-        most, page = config.burst_beats, _BOUNDARY // config.bus_bytes
-        place = beat_address[: exact_log2(page)]
-        if most < page:
-            low, high = place[: exact_log2(most)], place[exact_log2(most) :]
-            m.d.comb += limit.eq(Mux(high.all(), most - low, most))
-        else:
-            m.d.comb += limit.eq(page - place)
+        low, high = beat_address[: self._low], beat_address[self._low :]
+        next_near, next_limit = self._limit(beat_address)
         m.d.comb += [
-            final.eq(~remaining[few:].any() & (remaining[:few] <= limit)),
-            measure.eq(working & ~valid),
+            limit.eq(self._length(low, near)),
+            able.eq(~checking & (~working | (final & ~valid))),
             port.valid.eq(valid),
             port.payload.eq(offered),
-            self.busy[index].eq(working | valid),
+            self.busy[index].eq(working | valid | checking),
         ]
+        m.d.sync += [near.eq(next_near), final.eq(self._final(remaining, next_limit))]
         with m.If(~valid):
             m.d.sync += [
                 offered.address.eq(beat_address << lane_bits),
@@ -216,20 +252,22 @@ class BurstSplitter(wiring.Component):
             m.d.sync += valid.eq(~port.ready)
         with m.Elif(working & sound):
             m.d.sync += [valid.eq(1), working.eq(~final)]
-        with m.If(measure):  # of a refused access, too, which stays in work for good
+        with m.If(~valid & working):  # of a refused access, too, which stays in work for good
             m.d.sync += [
-                beat_address.eq(beat_address + limit),
+                beat_address.eq(Cat(Mux(near, 0, low)[: self._low], high + 1)),
                 remaining.eq(remaining - limit),
                 first_lane.eq(0),
             ]
-        with m.If(taking):
+        with m.If(checking):
             m.d.sync += [
                 working.eq(1),
-                beat_address.eq(start[lane_bits:]),
-                remaining.eq(beats),
-                first_lane.eq(start[:lane_bits]),
-                end_lane.eq(last_lane),
-                turn.eq(request.turn),
+                beat_address.eq(first.address[lane_bits:]),
+                remaining.eq(first.beats),
+                first_lane.eq(first.address[:lane_bits]),
+                end_lane.eq(first.last_lane),
+                turn.eq(first.turn),
+                near.eq(first.near),
+                final.eq(first.final),
             ]
 
         whole = (offered.address[: exact_log2(_BOUNDARY)] >> lane_bits) + offered.beats <= page

@@ -52,7 +52,7 @@ class ReadManager(wiring.Component):
 
     Timing
     ------
-    Request to ``arvalid`` five cycles; a burst every other cycle.
+    Request to ``arvalid`` six cycles; a burst every other cycle.
     Data reaches the asker one cycle after its handshake on R, one beat a cycle. All AXI outputs come from registers.
 
     An error is told to its asker a cycle after it is known, in one cycle or more; of two at once only the bad beat's.
@@ -92,19 +92,20 @@ class ReadManager(wiring.Component):
         ports = [getattr(self, asker) for asker in ASKERS]
         address_bits = config.address_width
 
-        ar = Signal(data.StructLayout({"address": address_bits, "beats": 9}))
-        ar_valid = Signal()
+        m.submodules.ar = ar = SkidBuffer(data.StructLayout({"address": address_bits, "beats": 9}))
         m.submodules.r = r = SkidBuffer(data.StructLayout({"data": config.bus_bytes * 8, "resp": 2, "last": 1}))
-        order_layout = data.StructLayout({"asker": count, "address": address_bits})  # one bit for each asker
-        m.submodules.order = order = fifo.SyncFIFO(width=order_layout.size, depth=config.outstanding_reads)
+        # Of the bursts under way the addresses, and the askers but for the oldest one's: a bit for each.
+        m.submodules.order = order = fifo.SyncFIFO(width=address_bits, depth=config.outstanding_reads)
+        m.submodules.askers = askers = fifo.SyncFIFO(width=count, depth=config.outstanding_reads)
 
         m.d.comb += [
-            axi.araddr.eq(ar.address),
-            axi.arlen.eq(ar.beats - 1),
+            axi.araddr.eq(ar.o.payload.address),
+            axi.arlen.eq(ar.o.payload.beats - 1),
             axi.arsize.eq(exact_log2(config.bus_bytes)),
             axi.arburst.eq(1),
             axi.arcache.eq(0b0011),
-            axi.arvalid.eq(ar_valid),
+            axi.arvalid.eq(ar.o.valid),
+            ar.o.ready.eq(axi.arready),
             r.i.payload.data.eq(axi.rdata),
             r.i.payload.resp.eq(axi.rresp),
             r.i.payload.last.eq(axi.rlast),
@@ -130,6 +131,7 @@ class ReadManager(wiring.Component):
             enough = Signal(name=f"enough_{asker}")  # or, seen a cycle later, for the one on offer
             beats = burst.payload.beats[:few]
             now = Signal.like(room, name=f"room_now_{asker}")
+            unlimited = Signal(name=f"unlimited_{asker}")
             m.d.comb += [
                 splitter.requests[index].payload.eq(port.request.payload),
                 splitter.requests[index].valid.eq(port.request.valid),
@@ -137,14 +139,15 @@ class ReadManager(wiring.Component):
                 burst.ready.eq(grants[index]),
                 now.eq(port.credit - promised),
                 # Who has room for all that may be under way needs no counting, which is left out where credit is fixed.
-                offers[index].eq(burst.valid & (plenty | enough | port.credit.all())),
+                offers[index].eq(burst.valid & (plenty | enough | unlimited)),
             ]
             # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
             counted = Signal(name=f"counted_{asker}")  # a beat was delivered in the cycle before
             m.d.sync += [
+                unlimited.eq(port.credit.all()),
                 room.eq(now),
                 plenty.eq(~now[-1] & now[few - 1 : -1].any()),
-                enough.eq(burst.valid & ~grants[index] & ~room[-1] & (room[few:-1].any() | (room[:few] >= beats))),
+                enough.eq(burst.valid & ~room[-1] & (room[few:-1].any() | (room[:few] >= beats))),
                 counted.eq(delivered[index]),
                 promised.eq(promised + Mux(grants[index], beats - counted, (-counted).as_signed())),
             ]
@@ -155,50 +158,57 @@ class ReadManager(wiring.Component):
         overtaken = Signal(_PATIENCE)  # as many ones, from bit 0
         shared_turn, weight_turn = Signal(), Signal()
         turn = bursts[2].payload.turn
-        # Behind each burst a cycle passes, in which is found out whether there is a place for the next one.
+        # Behind each burst a cycle passes, in which is found out whether there is a place for the next one. To AR and
+        # into the queue a burst goes in the cycle after its choice: it stays on its splitter's port for so long.
         may_issue = Signal()
         granted = Signal()
         chosen = Signal(count)  # one at most
-        m.d.sync += may_issue.eq((~ar_valid | axi.arready) & order.w_rdy & ~granted & ~self.halt)
+        issuing = Signal(count)
+        issues = Signal()  # there is one
+        issued = Signal(ar.shape)
+        level, depth = order.level, config.outstanding_reads
+        place_in_queue = (level != depth) & ((level != depth - 1) | ~issues)
+        place_for_ar = ~ar.o.valid | axi.arready | (ar.i.ready & ~issues)
+        m.d.sync += [
+            may_issue.eq(place_for_ar & place_in_queue & ~self.halt),
+            issuing.eq(Cat(grants)),
+            issues.eq(granted),
+        ]
         m.d.comb += [
             granted.eq(Cat(grants).any()),
             shared_turn.eq(overtaken[-1]),
             weight_turn.eq((turn == Turn.FIRST) | ((turn == Turn.SHARED) & shared_turn)),
             chosen.eq(Cat(fetch, ~fetch & load & ~(weight & weight_turn), ~fetch & weight & (~load | weight_turn))),
-            Cat(grants).eq(Mux(may_issue, chosen, 0)),
-            order.w_en.eq(granted),
+            Cat(grants).eq(Mux(may_issue & ~issues, chosen, 0)),
         ]
         with m.If(grants[2] | ~weight):
             m.d.sync += overtaken.eq(0)
         with m.Elif(grants[1]):
             m.d.sync += overtaken.eq(Cat(1, overtaken))
-        entry = Signal(order_layout)
-        issued = Signal.like(ar)
-        for index, burst in enumerate(bursts):
-            with m.If(chosen[index]):
-                m.d.comb += [
-                    entry.asker.eq(1 << index),
-                    issued.address.eq(burst.payload.address),
-                    issued.beats.eq(burst.payload.beats),
-                ]
-        m.d.comb += [entry.address.eq(issued.address), order.w_data.eq(entry)]
-        with m.If(may_issue):
-            m.d.sync += [ar_valid.eq(granted), ar.eq(issued)]
-        with m.Elif(axi.arready):
-            m.d.sync += ar_valid.eq(0)
+        for name in ("address", "beats"):
+            values = [burst.payload[name] for burst in bursts]
+            m.d.comb += issued[name].eq(Mux(issuing[2], values[2], Mux(issuing[1], values[1], values[0])))
+        m.d.comb += [
+            ar.i.payload.eq(issued),
+            ar.i.valid.eq(issues),
+            order.w_data.eq(issued.address),
+            order.w_en.eq(issues),
+            askers.w_data.eq(issuing),
+            askers.w_en.eq(issues),
+        ]
 
-        # Data goes to the asker of the oldest burst. A bad beat is told a cycle later, a refusal in all cycles without.
-        oldest = data.View(order_layout, order.r_data)
+        # Data goes to the asker of the oldest burst, known before its first beat can come. A bad beat is told a cycle
+        # later, a refusal in all cycles without.
+        owner = Signal(count)  # none: 0
         taken = Signal()
         bad = Signal()
         told = Signal(count)
-        told_code = Signal(ErrorCode)
-        told_address = Signal(address_bits)
-        owner = oldest.asker
+        told_code = Signal(ErrorCode, reset_less=True)
+        told_address = Signal(address_bits, reset_less=True)
         m.d.sync += [
             told.eq(Mux(bad, owner, splitter.refused)),
             told_code.eq(ErrorCode.OUTSIDE_REGION),
-            told_address.eq(Mux(bad, oldest.address, splitter.refused_address)),
+            told_address.eq(Mux(bad, order.r_data, splitter.refused_address)),
         ]
         with m.If(bad):
             code = Mux(r.o.payload.resp == SLVERR, ErrorCode.READ_SLVERR.value, ErrorCode.READ_DECERR.value)
@@ -207,8 +217,11 @@ class ReadManager(wiring.Component):
             bad.eq(r.o.valid & r.o.payload.resp[1]),
             taken.eq(r.o.valid & r.o.ready),
             order.r_en.eq(taken & r.o.payload.last),
-            self.idle.eq(~order.r_rdy),
+            askers.r_en.eq(~owner.any() | order.r_en),
+            self.idle.eq(~order.r_rdy & ~issues),
         ]
+        with m.If(askers.r_en):
+            m.d.sync += owner.eq(Mux(askers.r_rdy, askers.r_data, 0))
         for index, port in enumerate(ports):
             mine = owner[index]
             m.d.comb += [
@@ -224,9 +237,10 @@ class ReadManager(wiring.Component):
 
         if platform != FORMAL:  # whose proof of the splitter says so
             inside = inside_regions(config, self.regions, "read", issued.address, issued.beats)
-            check(m, platform, ~granted | inside, "window", "a read leaves the regions that allow it")
-        check(m, platform, ~r.o.valid | order.r_rdy, "asked", "a read beat comes that no burst asked for")
+            check(m, platform, ~issues | inside, "window", "a read leaves the regions that allow it")
+        check(m, platform, ~r.o.valid | owner.any(), "asked", "a read beat comes that no burst asked for")
         outstanding = "more bursts are under way than outstanding_reads"
         check(m, platform, order.level <= config.outstanding_reads, "outstanding", outstanding)
-        check_held(m, platform, "ar", axi.arvalid, axi.arready, ar)
+        check(m, platform, ~issues | ar.i.ready, "ar_place", "a burst is issued and AR has no place for it")
+        check_held(m, platform, "ar", axi.arvalid, axi.arready, ar.o.payload)
         return m

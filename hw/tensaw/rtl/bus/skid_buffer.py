@@ -32,7 +32,7 @@ class SkidBuffer(wiring.Component):
     Timing
     ------
     Latency one cycle, one transfer a cycle. ``i.ready`` does not depend on ``o.ready`` in the same cycle, and no output
-    depends on ``i``. Empty after reset.
+    depends on ``i``. Empty after reset, which leaves the payloads.
     """
 
     i: Any
@@ -45,9 +45,9 @@ class SkidBuffer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        spare = Signal(self.shape)
+        spare = Signal(self.shape, reset_less=True)
         spare_valid = Signal()
-        payload = Signal(self.shape)
+        payload = Signal(self.shape, reset_less=True)
         valid = Signal()
         m.d.comb += [
             self.i.ready.eq(~spare_valid),

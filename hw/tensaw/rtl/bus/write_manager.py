@@ -149,8 +149,8 @@ class WriteManager(wiring.Component):
         sending = Signal()
         first = Signal()
         final = Signal()
-        left = Signal(9)
-        current = Signal(owed_layout)
+        left = Signal(9, reset_less=True)
+        current = Signal(owed_layout, reset_less=True)
         next_burst = data.View(owed_layout, owed.r_data)
         moved = Signal()
         last = Signal()
@@ -182,8 +182,8 @@ class WriteManager(wiring.Component):
 
         # Responses. A bad one is told a cycle later, a refusal in all cycles without.
         bad, told = Signal(), Signal()
-        told_code = Signal(ErrorCode)
-        told_address = Signal(config.address_width)
+        told_code = Signal(ErrorCode, reset_less=True)
+        told_address = Signal(config.address_width, reset_less=True)
         m.d.comb += [
             axi.bready.eq(1),
             awaited.r_en.eq(axi.bvalid),
