@@ -93,20 +93,21 @@ class AxiBeats(wiring.Component):
         m.submodules.asked = asked = SkidBuffer(beat_layout(self._config, self._size))
         wiring.connect(m, asked.o, wiring.flipped(self.beats))
         beat = asked.i.payload
-        fetch, store, writing = Signal(), Signal(), Signal()
+        fetch = Signal()
+        store = Signal()
+        writing = Signal()
         reads = hold_burst(m, read, "ar", self._size, fetch)
         writes = hold_burst(m, write, "aw", self._size, store)
 
         room = Signal(range(_DEPTH + 1), init=_DEPTH)
         some_room = Signal()  # however the last cycle's word was counted
-        may_fetch, may_store, taken = Signal(), Signal(), Signal()
+        # A write waits while the response to the one before does, so that little hangs on its last beat.
+        may_store = Signal()
         m.d.comb += [
-            may_fetch.eq(reads.active & some_room),
-            may_store.eq(writes.active & write.wvalid & ~(writes.last & write.bvalid)),
-            asked.i.valid.eq(Mux(writing, may_store, may_fetch)),
-            taken.eq(asked.i.valid & asked.i.ready),
-            fetch.eq(taken & ~writing),
-            store.eq(taken & writing),
+            may_store.eq(writes.active & write.wvalid),
+            fetch.eq(~writing & reads.active & some_room & asked.i.ready),
+            store.eq(writing & may_store & ~write.bvalid & asked.i.ready),
+            asked.i.valid.eq(fetch | store),
             write.wready.eq(store),
             beat.write.eq(writing),
             beat.word.eq(Mux(writing, writes.word, reads.word)),
@@ -117,9 +118,9 @@ class AxiBeats(wiring.Component):
             beat.tag.outside.eq(reads.outside),
         ]
         with m.If(writing):
-            with m.If((~asked.i.valid | taken & writes.last) & reads.active):
+            with m.If((~may_store | store & writes.last) & reads.active):
                 m.d.sync += writing.eq(0)
-        with m.Elif((~asked.i.valid | taken & reads.last) & writes.active & write.wvalid):
+        with m.Elif((~reads.active | ~some_room | fetch & reads.last) & may_store):
             m.d.sync += writing.eq(1)
 
         with m.If(store & writes.last):

@@ -134,7 +134,7 @@ class SdramMemory(wiring.Component):
         # Times still to wait. `pause` holds back every command, `active` and `written` the closing of banks, `turn` a
         # write.
         times = {
-            "pause": max(cycles("trp"), cycles("trcd"), cycles("trfc"), chip.tmrd_cycles, length),
+            "pause": max(cycles("trp"), cycles("trcd"), cycles("trfc"), chip.tmrd_cycles, length, 2),
             "active": max(cycles("tras"), cycles("trc") - cycles("trp")),
             "written": length + cycles("twr"),
             "turn": chip.cas + length + 2,
@@ -160,11 +160,16 @@ class SdramMemory(wiring.Component):
         open_banks, none_open = Signal(1 << chip.bank_bits), Signal()
         rows = [Signal(chip.row_bits, name=f"row{number}", reset_less=True) for number in range(1 << chip.bank_bits)]
         # The comparison with the open row takes a cycle of its own: then either the word can be accessed, or its bank
-        # must be closed, or its row opened. What a command has changed makes the comparison beside it void, and so does
-        # a restart.
+        # must be closed, or its row opened. A command changes what the comparison beside it was about, so that two
+        # cycles pass at least before the next one.
         running, paused = self.ready, waiting["pause"]
-        access, close, activate, issue = Signal(), Signal(), Signal(), Signal()
-        looking, is_open, hit, void = Signal(), Signal(), Signal(), Signal()
+        read_access = Signal()
+        write_access = Signal()
+        close = Signal()
+        activate = Signal()
+        looking = Signal()
+        is_open = Signal()
+        hit = Signal()
         m.d.comb += [
             looking.eq(beats.beats.valid & running & ~due & ~restart),
             is_open.eq(open_banks.bit_select(bank, 1)),
@@ -173,11 +178,11 @@ class SdramMemory(wiring.Component):
             ),
         ]
         m.d.sync += [
-            access.eq(looking & hit),
+            read_access.eq(looking & hit & ~beat.write),
+            write_access.eq(looking & hit & beat.write),
             close.eq(looking & is_open & ~hit),
             activate.eq(looking & ~is_open),
             none_open.eq(open_banks == 0),
-            void.eq(issue),
         ]
 
         # What stands beside a NOP is of no matter, so that little hangs on whether a command is sent. What closes banks
@@ -232,33 +237,33 @@ class SdramMemory(wiring.Component):
             with m.State("RUN"):
                 pass
 
+        def sends(command: Command, pause: int) -> list[Any]:
+            return [sent.eq(command), *wait("pause", max(pause, 2))]
+
         closable = Signal()
-        m.d.comb += closable.eq(~waiting["active"] & ~waiting["written"])
-        with m.If(paused | void):
+        m.d.comb += [
+            closable.eq(~waiting["active"] & ~waiting["written"]),
+            beats.beats.ready.eq(~paused & (read_access | write_access & ~waiting["turn"])),
+        ]
+        with m.If(paused):
             pass
-        with m.Elif(access & beat.write):
+        with m.Elif(write_access):
             with m.If(~waiting["turn"]):
-                m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
                 m.d.sync += [
-                    sent.eq(Command.WRITE),
+                    *sends(Command.WRITE, length),
                     pins.mask.eq(~beat.strobe[: words // 8]),
                     out_left.eq(length),
                     driven.eq(1),
-                    *wait("pause", length),
                     *wait("written", length + cycles("twr")),
                 ]
-        with m.Elif(access):
-            m.d.comb += [issue.eq(1), beats.beats.ready.eq(1)]
-            m.d.sync += [sent.eq(Command.READ), *wait("pause", length), *wait("turn", chip.cas + length + 2)]
+        with m.Elif(read_access):
+            m.d.sync += [*sends(Command.READ, length), *wait("turn", chip.cas + length + 2)]
         with m.Elif(close):
             with m.If(closable):
-                m.d.comb += issue.eq(1)
-                m.d.sync += [sent.eq(Command.PRECHARGE), open_banks.bit_select(bank, 1).eq(0)]
-                m.d.sync += wait("pause", cycles("trp"))
+                m.d.sync += [*sends(Command.PRECHARGE, cycles("trp")), open_banks.bit_select(bank, 1).eq(0)]
         with m.Elif(activate):
-            m.d.comb += issue.eq(1)
-            m.d.sync += [sent.eq(Command.ACTIVATE), open_banks.bit_select(bank, 1).eq(1), none_open.eq(0)]
-            m.d.sync += [*wait("pause", cycles("trcd")), *wait("active", times["active"])]
+            m.d.sync += [*sends(Command.ACTIVATE, cycles("trcd")), *wait("active", times["active"])]
+            m.d.sync += [open_banks.bit_select(bank, 1).eq(1), none_open.eq(0)]
             for number, there in enumerate(rows):
                 with m.If(bank == number):
                     m.d.sync += there.eq(row)
@@ -270,7 +275,7 @@ class SdramMemory(wiring.Component):
 
         # Words that were asked for arrive a fixed time later, each in `length` cycles.
         asked = Signal()
-        m.d.comb += asked.eq(beats.beats.ready & ~beat.write)
+        m.d.comb += asked.eq(~paused & read_access)
         stage_valid: Any = asked
         stage_tag: Any = beat.tag
         for number in range(1 + self._latency + length):

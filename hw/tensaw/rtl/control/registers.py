@@ -166,11 +166,15 @@ class Registers(wiring.Component):
             "ERROR_ADDRESS_HI": run.address[32:],
             **{name: signal << low for name, (signal, low) in settings.items()},
         }
-        counter = (port.read_address - (register(f"{COUNTERS[0][0]}_LO").offset >> 2))[: len(port.read_address)]
+        bits = (2 * len(COUNTERS) - 1).bit_length()
+        first_counter = register(f"{COUNTERS[0][0]}_LO").offset >> 2
+        assert first_counter % (1 << bits) == 0
+        counter = port.read_address[:bits]
+        is_counter = (port.read_address[bits:] == first_counter >> bits) & (counter < 2 * len(COUNTERS))
         m.d.comb += [
             counters.index.eq(counter[1:]),
             counters.upper.eq(counter[0]),
-            counters.read.eq(port.read_enable & (counter < 2 * len(COUNTERS))),
+            counters.read.eq(port.read_enable & is_counter),
             counters.hide.eq(port.read_enable),
         ]
         for index, unit in enumerate(QUEUED_UNITS):
