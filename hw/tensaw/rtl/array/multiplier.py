@@ -25,17 +25,19 @@ def has_registers(platform: Any) -> bool:
 
 
 def registered_product(
-    m: Module, name: str, a: Value, b: Value, enable: Value | None = None, load_b: Value | None = None
+    m: Module, name: str, a: Value, b: Value, enable: Value | None = None, register_b: bool = True
 ) -> Value:
-    """``a * b``, each signed or not, by the MULT18X18D ``name`` with registers for ``a``, ``b`` and the product.
+    """``a * b``, each signed or not, by the MULT18X18D ``name`` with registers for ``a``, the product and, with
+    ``register_b``, ``b``.
 
-    All take theirs in each cycle with ``enable``, or in every one; ``b``'s with ``load_b``, if that is given. A product
+    All take theirs in each cycle with ``enable``, or in every one. Four multipliers share four enables, so an enable of
+    its own is not for one of many. A product
     that waits is in the register amid the multiplier, since nothing is known of an enable of the one at its output.
     nextpnr sees only the latter, and behind the other counts the time through all of the multiplier.
 
     Operands stand in the upper bits, so that none is a copy of a sign, with wires of its own.
     """
-    stage = "OUTPUT" if enable is None else "PIPELINE"
+    registers = ["OUTPUT" if enable is None else "PIPELINE", *(["INPUTB"] if register_b else [])]
     ports: dict[str, Any] = {}
     for port, value in (("A", a), ("B", b)):
         bits = Cat(Const(0, _HARD_BITS - len(value)), value)
@@ -47,10 +49,8 @@ def registered_product(
     ports |= {f"i_RST{number}": Const(0, 1) for number in (0, 3)}
     m.submodules[name] = Instance(
         "MULT18X18D",
-        p_REG_INPUTA_CLK="CLK0", p_REG_INPUTB_CLK="CLK0", p_REG_INPUTB_CE="CE0" if load_b is None else "CE1",
-        **{f"p_REG_{stage}_CLK": "CLK0"},
+        p_REG_INPUTA_CLK="CLK0", **{f"p_REG_{name}_CLK": "CLK0" for name in registers},
         i_CLK0=ClockSignal(), i_CE0=Const(1, 1) if enable is None else enable,
-        **({} if load_b is None else {"i_CE1": load_b}),
         **ports,
     )  # fmt: skip
     result = product[2 * _HARD_BITS - len(a) - len(b) :]

@@ -38,7 +38,7 @@ class ProcessingElement(wiring.Component):
     ------
     ``x`` and ``swap`` of cycle t meet the ``psum_in`` of cycle t+2; the sum is on ``psum_out`` in cycle t+3. One
     activation a cycle, no stall. The registers are those of an FPGA's multiplier block: operands, product, sum; on an
-    ECP5 all but the sum's and that of the next weight are in it.
+    ECP5 those of activation and product are in it.
     Reset: none; weights are to be loaded before sums are looked at.
     """
 
@@ -71,14 +71,14 @@ class ProcessingElement(wiring.Component):
 
         with m.If(self.load):
             m.d.sync += following.eq(self.weight)
+        working = Signal(signed(8), reset_less=True)
+        with m.If(self.swap):
+            m.d.sync += working.eq(following)
         if not self._logic and has_registers(platform):
-            m.d.comb += product.eq(registered_product(m, "multiplier", self.x, following, load_b=self.swap))
+            m.d.comb += product.eq(registered_product(m, "multiplier", self.x, working, register_b=False))
         else:
-            working = Signal(signed(8), reset_less=True)
             operand = Signal(signed(8), reset_less=True)
             m.d.sync += operand.eq(self.x)
-            with m.If(self.swap):
-                m.d.sync += working.eq(following)
             if self._logic:
                 m.submodules.multiplier = multiplier = LogicMultiplier()
                 m.d.comb += [multiplier.a.eq(operand), multiplier.b.eq(working)]
