@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from cocotb.triggers import Timer
 from common.array_runs import modes_of, random_run, stream_rows
 from common.bench import Bench, testcase
 from common.commands import Registers, payload_of
@@ -116,15 +115,15 @@ class LoaderBench(Bench):
         loaded: dict[int, tuple[int, np.ndarray]] = {}
         swaps: list[int] = []
         last_swap = -1000
-        settle = Timer(2, "ns")
+        ready = False
         while True:
-            # The feeder decides about a swap in the cycle in which it sees ``tile_ready``.
-            want = self.steps.left > len(swaps) and self.feeder()
-            await settle
-            swap = bool(want and ports.tile_ready.get())
+            # The feeder may swap in the cycle behind ``filled``.
+            swap = ready and self.steps.left > len(swaps) and self.feeder()
             ports.swap.set(int(swap))
             await self.edge
             now = self.cycle - 1
+            assert not (ready and not swap and ports.filled.get()), "told twice"
+            ready = bool(ready and not swap or ports.filled.get())
             select = ports.weight_select.get()
             if swaps and swaps[0] + latency == now:
                 last_swap = swaps.pop(0) + latency

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from cocotb.triggers import Timer
 
 from tensaw.spec.isa import Mode, Unit
 
@@ -152,14 +153,17 @@ class FeederNeighbours(Bench):
         """A step's weights are there after some time; a swap uses them up."""
         ports = self.ports
         ready = False
+        settle = Timer(2, "ns")
         while True:
-            ready = ready or self.loader()
-            ports.tile_ready.set(int(ready))
+            await settle
+            swap = bool(ports.swap.get())
+            filled = (swap or not ready) and self.loader()
+            ports.filled.set(int(filled))
             await self.edge
-            if ports.swap.get():
+            if swap:
                 assert ready, "swap without weights"
                 self.swaps.append(self.cycle - 1)
-                ready = False
+            ready = filled or (ready and not swap)
 
     async def accumulate(self) -> None:
         """A half is busy from its opening on until it has been emptied, some time later."""

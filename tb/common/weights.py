@@ -21,7 +21,8 @@ __all__ = ["Ring", "tile_weights", "tables_rows", "plan_stream"]
 class Ring:
     """Weight rows that arrive at a pace, are read by their number from the tail, and freed.
 
-    Checks that only rows that have arrived are read and freed. ``order`` lists the absolute numbers of rows read.
+    No more of them are shown than what the buffer's addresses can count. Checks that only rows that have arrived are
+    read and freed. ``order`` lists the absolute numbers of rows read.
     """
 
     def __init__(self, bench: Bench, rows: np.ndarray, pace: Pace) -> None:
@@ -40,10 +41,11 @@ class Ring:
         bench, ports = self._bench, self._bench.ports
         latency = bench.constants["ring_latency"]
         width = self._rows.shape[1]
+        most = (1 << (bench.config.weight_rows + 1).bit_length()) - 1
         noise = [int.from_bytes(bench.rng.bytes(width), "little") for _ in range(8)]
         pipe: list[int] = noise[: latency - 1]
         while True:
-            ports.available.set(self.arrived - self.tail)
+            ports.available.set(min(self.arrived - self.tail, most))
             await bench.edge
             value = noise[bench.cycle % 8]
             if ports.ring_enable.get():

@@ -5,6 +5,8 @@ and last position, l(k) the cycle in which its last weight row is read:
 
     l(k) = max(s(k-1) + rows, cycles in which the rows arrive)
     s(k) = max(e(k-1) + 1, l(k), accumulator half free, input rows written)
+
+A last row that comes late, or is the only one, is told of a cycle later: s(k) > l(k).
 """
 
 from __future__ import annotations
@@ -118,10 +120,9 @@ class ArrayUnit:
                 freeing = shape.free and block == len(shape.blocks) - 1
                 for number in range(len(shape.steps)):
                     if not shape.pool:
-                        loaded = yield from self._load(
+                        cursor, loaded = yield from self._load(
                             max(cursor, self._shadow_free), position + number * shape.rows, shape.rows, freeing
                         )
-                        cursor = loaded + 1
                     if not started:
                         yield from self._start(action, taken, begin)
                     yield from self._step(action, shape, tile, block, number, loaded, followed, not started)
@@ -150,7 +151,7 @@ class ArrayUnit:
         if shape.free:
             if pad := shape.weights["pad"]:
                 # What is there is known a cycle later, and looked at when the last row has been freed.
-                cursor = max(cursor + 2, 1 + (yield from self._load(cursor, position + pad - 1, 1, False)))
+                cursor = max(cursor + 2, (yield from self._load(cursor, position + pad - 1, 1, False))[0])
                 self._ring.free(cursor, cursor, pad)
                 self._bus.look(cursor + 3)
             self._tail = position + pad
@@ -175,21 +176,24 @@ class ArrayUnit:
         return start
 
     def _load(self, begin: int, row: int, rows: int, freeing: bool) -> Steps:
-        """Read weight rows from ``row`` on; returns the cycle of the last one."""
+        """Read weight rows from ``row`` on; returns the cycle behind the last one, and the first in which the step may
+        begin: the last one's, unless it was not there yet when the one before it was read."""
         ring = self._ring
         last = row + rows - 1
         cycle = begin + rows - 1
+        late = rows == 1
         if last > self._seen:
             while (available := ring.available(last)) is None:
                 yield ring.changed
             first = ring.available(row)
             assert first is not None
             cycle = max(cycle, available, first + rows - 1)
+            late |= available >= cycle
             self._seen = last
         if freeing:
             ring.free(cycle - rows + 1, cycle, rows)
             self._bus.look(cycle - rows + 4)
-        return cycle
+        return cycle + 1, cycle + late
 
     def _step(
         self, action: Action, shape: Geometry, tile: int, block: int, number: int, loaded: int,

@@ -57,7 +57,7 @@ class Feeder(wiring.Component):
         Tokens given at the end of the run.
     table_go : Out(1), table_done : In(1)
         A TABLE has its tokens; it has been carried out.
-    tile_ready : In(1), swap : Out(1)
+    filled : In(1), swap : Out(1)
         See WeightLoader.
     open : Out(1), open_half : Out(1), half_busy : In(2)
         See Accumulators.
@@ -102,7 +102,7 @@ class Feeder(wiring.Component):
     give: Signal
     table_go: Signal
     table_done: Signal
-    tile_ready: Signal
+    filled: Signal
     swap: Signal
     open: Signal
     open_half: Signal
@@ -135,7 +135,7 @@ class Feeder(wiring.Component):
                 "give": Out(1),
                 "table_go": Out(1),
                 "table_done": In(1),
-                "tile_ready": In(1),
+                "filled": In(1),
                 "swap": Out(1),
                 "open": Out(1),
                 "open_half": Out(1),
@@ -281,6 +281,7 @@ class Feeder(wiring.Component):
         all_next = in_work & (complete | (ahead > position.row_y))
         row_there = loops.active & (over | Mux(issue, all_next, written))
         no_weights = Signal()
+        filled = Signal()  # the next step's weights are in the array
         no_half, no_row, blocked = (Signal(name=name, reset_less=True) for name in ("no_half", "no_row", "blocked"))
         next_no_half, next_no_row = Signal(), Signal()
         m.d.comb += [
@@ -293,13 +294,14 @@ class Feeder(wiring.Component):
             blocked.eq(next_no_half | next_no_row | self.halt),
         ]
         m.d.comb += [
-            no_weights.eq(position.takes_weights & ~self.tile_ready),
+            no_weights.eq(position.takes_weights & ~filled),
             issue.eq(loops.active & ~no_weights & ~blocked),
             loops.advance.eq(issue),
             self.swap.eq(issue & position.takes_weights),
             self.open.eq(issue & position.block_start),
             self.open_half.eq(position.half),
         ]
+        m.d.sync += filled.eq(self.filled | (filled & ~self.swap))
         with m.If(loops.active):
             with m.If(no_row):
                 m.d.comb += self.state.eq(Mux(loading, FeederState.WAIT_LOAD, FeederState.WAIT_FOLLOW))

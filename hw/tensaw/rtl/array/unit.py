@@ -166,7 +166,7 @@ class ArrayUnit(wiring.Component):
             self.release.eq(loader.release),
             loader.table_go.eq(feeder.table_go | lonely | leaves),
             feeder.table_done.eq(loader.table_done & ~lonely),
-            feeder.tile_ready.eq(loader.tile_ready),
+            feeder.filled.eq(loader.filled),
             loader.swap.eq(feeder.swap),
             feeder.half_busy.eq(accumulators.busy),
             accumulators.open.eq(feeder.open),

@@ -45,12 +45,13 @@ class WeightLoader(wiring.Component):
     table_done : Out(1)
         In the cycle before, ``side`` was ready for a row behind its last one (one cycle). From a register, like
         ``run.ready``.
-    tile_ready : Out(1)
-        The array holds the weights of the next kernel step, or gets the last of them now. From a register.
+    filled : Out(1)
+        From the next cycle on the array holds the weights of the next kernel step, or gets the last of them in that
+        cycle (one cycle).
     swap : In(1)
-        The feeder starts that step: its weights become the working ones, the next may be loaded.
+        The feeder starts that step: its weights become the working ones, the next may be loaded. Goes to a register.
     available : In(24)
-        Rows readable from the weight buffer's tail.
+        Rows readable from the weight buffer's tail, in as many bits as ``weight_rows + 1`` takes.
     ring_enable : Out(1), ring_row : Out(24), ring_data : In(row)
         Read of a row, counted from the tail.
     release : Out(8)
@@ -65,14 +66,14 @@ class WeightLoader(wiring.Component):
     Timing
     ------
     One row a cycle, from the cycle after a run was taken on, or without parameters the one after that. A step of n rows
-    follows the previous one without a gap if the feeder swaps in time; at best n cycles a step. A row on its way to the
-    array at a reset still arrives; the next run's rows are behind it.
+    follows the previous one without a gap if the feeder swaps in time; at best n cycles a step, or two. A row on its
+    way to the array at a reset still arrives; the next run's rows are behind it.
     """
 
     run: stream.Interface
     table_go: Signal
     table_done: Signal
-    tile_ready: Signal
+    filled: Signal
     swap: Signal
     available: Signal
     ring_enable: Signal
@@ -93,7 +94,7 @@ class WeightLoader(wiring.Component):
                 "run": In(stream.Signature(run_layout(Unit.ARRAY))),
                 "table_go": In(1),
                 "table_done": Out(1),
-                "tile_ready": Out(1),
+                "filled": Out(1),
                 "swap": In(1),
                 "available": In(24),
                 "ring_enable": Out(1),
@@ -139,33 +140,36 @@ class WeightLoader(wiring.Component):
         tiles_left = Signal(12, reset_less=True)
         rows_left, columns_left = Signal(16, reset_less=True), Signal(16, reset_less=True)
         y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
-        full = Signal()
+        # The array has all rows of a step that the feeder has not started; it started one in the cycle before.
+        full, swapped = Signal(), Signal()
+        m.d.sync += swapped.eq(self.swap)
+        free = ~full | swapped
         # Known beside the counters: this row, step, block, tile is the last one.
-        last_row, last_chunk, last_x, last_y = (
-            Signal(name=f"last_{name}", reset_less=True) for name in ("row", "chunk", "x", "y")
+        last_row, last_row_but_one, last_chunk, last_x, last_y = (
+            Signal(name=f"last_{name}", reset_less=True) for name in ("row", "row_but_one", "chunk", "x", "y")
         )
         last_rows, last_columns, last_tile = (
             Signal(name=f"last_{name}", reset_less=True) for name in ("rows", "columns", "tile")
         )
         last_block = last_rows & last_columns
 
-        # The row at ``offset`` is there: registered, so seen a cycle after it came. A row read gives way to the next.
-        # For these, what they will be is known too, for what is said a cycle ahead.
+        # The row at ``offset`` is there, the one behind it too: registered, so seen a cycle after they came.
         read = Signal()
-        present = Signal(reset_less=True)
-        stepping = Signal()  # in state STEPS
-        next_present, next_stepping, next_last_row = (
-            Signal(name=f"next_{name}") for name in ("present", "stepping", "last_row")
-        )
-        step_read = Signal()
-        m.d.comb += [
-            step_read.eq(stepping & present & ~full),
-            next_present.eq(Mux(read, offset + 1 < self.available, offset < self.available)),
-            next_stepping.eq(stepping),
-            next_last_row.eq(last_row),
+        present, more = Signal(reset_less=True), Signal(reset_less=True)
+        left = Signal(signed(len(offset) + 1))  # rows from ``offset`` on
+        several = (left > 0) & (left[2:] != 0)
+        m.d.comb += left.eq(self.available[: len(offset)] - offset)
+        m.d.sync += [
+            present.eq((left > 0) & (several | Mux(read, left[1], left[:2].any()))),
+            more.eq((left > 0) & (several | (left[1] & (left[0] | ~read)))),
         ]
-        m.d.sync += [present.eq(next_present), stepping.eq(next_stepping), last_row.eq(next_last_row)]
+        stepping = Signal()  # in state STEPS
+        step_read = Signal()
+        m.d.comb += step_read.eq(stepping & present & free)
         fills = Signal()  # the step's last row is on its way
+        # In the cycle before, the row before the last one was read, and the last one was there: it is read now.
+        told = Signal(reset_less=True)
+        m.d.sync += told.eq(step_read & last_row_but_one & more)
 
         to_side = Signal()
         to_array = Signal()
@@ -194,7 +198,7 @@ class WeightLoader(wiring.Component):
         out, kernel_y = held["out"], held["kernel_y"]
 
         def start_step() -> None:
-            m.d.comb += next_last_row.eq(weights.rows == 1)
+            m.d.sync += [last_row.eq(weights.rows == 1), last_row_but_one.eq(weights.rows == 2)]
 
         def start_chunks() -> None:
             m.d.sync += [chunks_left.eq(kernel_x.chunks), last_chunk.eq(kernel_x.chunks == 1)]
@@ -248,12 +252,12 @@ class WeightLoader(wiring.Component):
             with m.State("START"):
                 start_steps()
                 m.d.sync += row.eq(0)
-                m.d.comb += next_stepping.eq(1)
+                m.d.sync += stepping.eq(1)
                 m.next = "STEPS"
 
             with m.State("UNIT"):
                 # POOL: a one in row 0 of every column, zeros in the other rows that see the same bytes.
-                with m.If(~full):
+                with m.If(free):
                     m.d.comb += to_array.eq(1)
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == config.taps - 1):
@@ -283,7 +287,7 @@ class WeightLoader(wiring.Component):
                             m.d.sync += step_base.eq(offset + 1)
                         with m.If(~pool):
                             m.d.sync += row.eq(0)
-                            m.d.comb += next_stepping.eq(1)
+                            m.d.sync += stepping.eq(1)
                             m.next = "STEPS"
                         with m.Elif(last_tile):
                             m.next = "PAD"
@@ -292,12 +296,12 @@ class WeightLoader(wiring.Component):
                             m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
 
             with m.State("STEPS"):
-                with m.If(~full):
+                with m.If(free):
                     m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
                 with m.If(step_read):
                     m.d.comb += freeing.eq(weights.free & last_block)
                     m.d.sync += row.eq(row + 1)
-                    m.d.comb += next_last_row.eq(row + 2 == weights.rows)
+                    m.d.sync += [last_row.eq(row + 2 == weights.rows), last_row_but_one.eq(row + 3 == weights.rows)]
                     with m.If(last_row):
                         start_step()
                         m.d.sync += row.eq(0)
@@ -315,10 +319,10 @@ class WeightLoader(wiring.Component):
                             m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
                             m.d.sync += step_base.eq(Mux(weights.free, 0, offset + 1))
                             with m.If(last_tile):
-                                m.d.comb += next_stepping.eq(0)
+                                m.d.sync += stepping.eq(0)
                                 m.next = "PAD"
                             with m.Elif(weights.bias | weights.scale):
-                                m.d.comb += next_stepping.eq(0)
+                                m.d.sync += stepping.eq(0)
                                 m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
                                 m.next = "PARAMETERS"
                             with m.Else():
@@ -326,7 +330,7 @@ class WeightLoader(wiring.Component):
                         with m.Else():
                             # Next block of positions: the same rows again, which are still there.
                             m.d.sync += offset.eq(step_base)
-                            m.d.comb += next_present.eq(1)
+                            m.d.sync += [present.eq(1), more.eq(1)]
                             with m.If(last_columns):
                                 start_columns()
                                 m.d.sync += rows_left.eq(rows_left - block.height)
@@ -367,11 +371,8 @@ class WeightLoader(wiring.Component):
                     m.next = "IDLE"
 
         # The step's last row may be read in the cycle in which the feeder already starts the step.
-        reads_last = next_stepping & next_present & next_last_row
-        m.d.sync += [
-            full.eq((full | fills) & ~self.swap),
-            self.tile_ready.eq(((full | fills) & ~self.swap) | reads_last),
-        ]
+        m.d.sync += full.eq((full & ~swapped) | fills)
+        m.d.comb += self.filled.eq((step_read & last_row_but_one & more) | (fills & ~told))
 
         # Rows to the array, ``row_latency`` cycles after they were read.
         select = Signal(config.rows)
@@ -422,7 +423,7 @@ class WeightLoader(wiring.Component):
         m.d.sync += table_done.eq(written & self.side.ready)
         m.d.sync += promised.eq(promised + to_side - leave)
         check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
-        check(m, platform, ~self.swap | self.tile_ready, "swap", "a step begins whose weights are not in the array")
+        check(m, platform, ~swapped | full, "swap", "a step begins whose weights are not in the array")
         return m
 
 
