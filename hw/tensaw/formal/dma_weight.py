@@ -20,17 +20,12 @@ _MODULE = "tensaw.rtl.dma.weight"
     depth=2,
     cover_depth=12,
     planted=(
-        Planted(
-            _MODULE,
-            "start.eq(port.run.valid & ~queued & ~self.halt & ~failed)",
-            "start.eq(port.run.valid & ~self.halt & ~failed)",
-        ),
-        Planted(
-            _MODULE, "with m.If(queued & ((left == 0) | (beat & (left == 1)))):", "with m.If(queued & (left == 0)):"
-        ),
-        Planted(_MODULE, "self.busy.eq(port.busy | queued | (left != 0))", "self.busy.eq(port.busy | queued)"),
-        Planted(_MODULE, "Mux(refused, Mux(queued, queued_tag, tag), tag_before)", "tag_before"),
-        Planted(_MODULE, "Mux(refused, Mux(queued, queued_tag, tag), tag_before)", "Mux(queued, queued_tag, tag)"),
+        Planted(_MODULE, "start.eq(known & ~queued &", "start.eq(known &"),
+        Planted(_MODULE, "known.eq(port.run.valid & ~port.run.ready)", "known.eq(port.run.valid)"),
+        Planted(_MODULE, "follows.eq(queued & ~some)", "follows.eq(queued & ~some & ~counts)"),
+        Planted(_MODULE, "self.busy.eq(port.busy | queued | some)", "self.busy.eq(port.busy | queued)"),
+        Planted(_MODULE, "Mux(follows | (queued & refused), queued_tag, tag)", "tag"),
+        Planted(_MODULE, "Mux(follows | (queued & refused), queued_tag, tag)", "Mux(queued, queued_tag, tag)"),
         Planted(_MODULE, "| (run.run.turn > max(Turn))", ""),
     ),
 )
@@ -54,7 +49,7 @@ def weight(b: Bench) -> None:
     b.source(read.data)
     b.sink(ring)
 
-    # Runs that were asked for, with the beats that have not come.
+    # Runs that were asked for, with the beats that have not come, or only just.
     layout = data.StructLayout({"beats": 25, "tag": 16})
     entry = Signal(layout)
     asked = transfer(read.request)
@@ -63,11 +58,13 @@ def weight(b: Bench) -> None:
     last = Signal()
     runs = Shadow(b, layout, 2, asked, entry, last, "runs")
     oldest, behind = runs.entries
-    m.d.comb += last.eq(beat & (oldest.beats == 1))
-    with m.If(beat):
+    counts = b.past(beat)
+    m.d.comb += last.eq(counts & (oldest.beats == 1))
+    with m.If(counts):
         m.d.comb += runs.after[0].beats.eq(oldest.beats - 1)
     # The read manager sends what was asked for, not at once.
-    b.assume(~read.data.valid | (runs.count > b.past(asked)))
+    due = runs.count - b.past(asked)
+    b.assume(~read.data.valid | ((due != 0) & ~((due == 1) & (oldest.beats == counts))))
 
     request = read.request.payload
     legal = (run.run.bytes != 0) & (run.run.bytes[:3] == 0) & (run.memory.offset[:3] == 0) & (run.run.turn <= max(Turn))
@@ -79,9 +76,9 @@ def weight(b: Bench) -> None:
     b.prove("beats", (ring.valid == read.data.valid) & (beat == transfer(ring)), "a beat goes on when it is taken")
     b.prove("data", ring.payload == read.data.payload, "as it came")
     b.prove("credit", read.credit == dut.space, "the ring's room is the credit")
-    b.prove("busy", dut.busy == (port.run.valid | (runs.count != 0)), "busy while a beat has to come")
+    b.prove("busy", dut.busy == (port.run.valid | (runs.count != 0)), "busy while a beat has to come, and a cycle more")
     failed = Signal()
-    begun = port.run.valid & ~b.inside("dut.queued") & ~dut.halt & ~failed
+    begun = b.inside("dut.known") & ~b.inside("dut.queued") & ~dut.halt & ~failed
     with m.If(begun & ~legal):
         m.d.sync += failed.eq(1)
     b.prove("refused", ~(failed & read.request.valid), "nothing is asked for behind an illegal run")
@@ -89,16 +86,19 @@ def weight(b: Bench) -> None:
     newest = Mux(runs.count == 2, behind.tag, oldest.tag)
     with m.If(read.error.valid & (runs.count != 0)):
         refused = read.error.code == ErrorCode.OUTSIDE_REGION
-        known = Mux(refused, (dut.error.tag == newest) | b.past(asked), b.past(dut.tag) == dut.error.tag)
-        b.prove("error_tag", (dut.error.code == read.error.code) & known, "whose it is")
-        b.prove("tag", b.past(asked) | (dut.tag == oldest.tag), "a bad beat, told a cycle later, is of the oldest run")
+        bad = ~b.past(read.data.valid) | (dut.error.tag == oldest.tag)
+        known = Mux(refused, (dut.error.tag == newest) | b.past(asked), bad)
+        b.prove("error_tag", (dut.error.code == read.error.code) & known, "whose it is, a bad beat's a cycle later")
     with m.Elif(failed & ~read.error.valid):
         code = dut.error.code == ErrorCode.ILLEGAL_VALUE
         b.prove("illegal_tag", code & (dut.error.tag == run.run.tag), "an illegal run's tag")
 
     # What the block's registers mean.
-    left, queued = b.inside("dut.left"), b.inside("dut.queued")
+    left, queued = (-b.inside("dut.left"))[:26], b.inside("dut.queued")
     b.prove("failed", b.inside("dut.failed") == failed, "an error stays")
+    known = b.inside("dut.known")
+    b.prove("known", ~known | (port.run.valid & (b.inside("dut.illegal") == ~legal)), "whether a run is illegal")
+    b.prove("counts", b.inside("dut.counts") == counts, "and whether a beat came")
     b.prove("stays", ~failed | (port.run.valid & ~legal), "with the run")
     b.prove("count", runs.count == queued + (left != 0), "the run whose beats come, and one behind it")
     with m.If(left != 0):

@@ -36,8 +36,9 @@ BUFFER = 1
 """Cycles from a run's first beat to the lanes' taking it."""
 OPERANDS = READ + 3
 """Cycles from a run's first address to its operand."""
-SOFTMAX_DIVISION = 3 + 13 + 63 + 1
-"""Cycles between sum and outputs: sum, normalisation (for a sum near 1: the longest), seven products, mantissa."""
+SOFTMAX_DIVISION = 1 + 3 + 13 + 63 + 1
+"""Cycles of a row that no element takes: the last maximum, sum, normalisation (for a sum near 1: the longest), seven
+products, mantissa."""
 
 
 class OutputUnit:

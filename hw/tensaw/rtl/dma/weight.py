@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -50,7 +50,8 @@ class WeightDma(wiring.Component):
 
     Timing
     ------
-    A beat a cycle, without a gap from run to run.
+    A beat a cycle, without a gap from run to run. A run is looked at in the cycle after it was offered; beats are
+    counted in the cycle after they came, so that the unit is busy for a cycle longer.
     """
 
     words: Any
@@ -88,23 +89,31 @@ class WeightDma(wiring.Component):
         run = port.run.payload
 
         # The run whose data arrives, and the one asked for behind it.
-        left = Signal(28 - lane_bits)
-        tag = Signal(16)
+        left = Signal(28 - lane_bits + 1)  # minus its beats: the sign says whether there are any
+        some = left[-1]
+        tag = Signal(16, reset_less=True)
         queued = Signal()
-        queued_beats = Signal(28 - lane_bits)
-        queued_tag = Signal(16)
-        illegal = Signal()
+        queued_beats = Signal(28 - lane_bits, reset_less=True)
+        queued_tag = Signal(16, reset_less=True)
+        known = Signal()  # the run on offer was so in the cycle before, too: ``illegal`` is about it
+        illegal = Signal(reset_less=True)
         failed = Signal()
         start = Signal()
         beat = Signal()
-        m.d.comb += [
+        counts = Signal()  # a beat came in the cycle before
+        follows = Signal()  # the run asked for behind becomes the one whose data arrives
+        m.d.sync += [
+            known.eq(port.run.valid & ~port.run.ready),
             illegal.eq(
                 (run.run.bytes == 0)
                 | run.run.bytes[:lane_bits].any()
                 | run.memory.offset[:lane_bits].any()
                 | (run.run.turn > max(Turn))
             ),
-            start.eq(port.run.valid & ~queued & ~self.halt & ~failed),
+            counts.eq(beat),
+        ]
+        m.d.comb += [
+            start.eq(known & ~queued & ~self.halt & ~failed),
             read.request.valid.eq(start & ~illegal),
             read.request.payload.region.eq(run.memory.region),
             read.request.payload.offset.eq(run.memory.offset),
@@ -119,20 +128,22 @@ class WeightDma(wiring.Component):
         ]
         with m.If(start & illegal):
             m.d.sync += failed.eq(1)
-        with m.If(queued & ((left == 0) | (beat & (left == 1)))):
-            m.d.sync += [queued.eq(0), left.eq(queued_beats), tag.eq(queued_tag)]
-        with m.Elif(beat):
-            m.d.sync += left.eq(left - 1)
-        with m.If(port.run.valid & port.run.ready):
+        m.d.comb += follows.eq(queued & ~some)
+        # One adder: -queued_beats is ~queued_beats + 1, and the lowest bits carry if there is that 1.
+        before = Mux(follows, ~Cat(queued_beats, Const(0, 1)), left)
+        m.d.sync += left.eq((Cat(Const(1, 1), before) + Cat(follows, counts))[1:])
+        with m.If(follows):
+            m.d.sync += [queued.eq(0), tag.eq(queued_tag)]
+        with m.If(port.run.ready):
             m.d.sync += [queued.eq(1), queued_beats.eq(run.run.bytes >> lane_bits), queued_tag.eq(run.run.tag)]
 
-        check(m, platform, ~beat | (left != 0), "left", "a beat comes that no run asked for")
+        check(m, platform, ~counts | queued | some, "left", "a beat comes that no run asked for")
         m.d.comb += [
-            self.busy.eq(port.busy | queued | (left != 0)),
+            self.busy.eq(port.busy | queued | some),
             self.tag.eq(tag),
             self.error.valid.eq(failed | port.error.valid | read.error.valid),
         ]
-        with m.If((left == 0) & ~queued):
+        with m.If(~some & ~queued):
             m.d.comb += self.state.eq(UnitState.IDLE)
         with m.Elif(beat):
             m.d.comb += self.state.eq(UnitState.RUNNING)
@@ -140,14 +151,12 @@ class WeightDma(wiring.Component):
             m.d.comb += self.state.eq(UnitState.ROOM)
         with m.Else():
             m.d.comb += self.state.eq(UnitState.BUS)
-        tag_before = Signal(16)  # a bad beat is told a cycle after it came
-        m.d.sync += tag_before.eq(tag)
         with m.If(read.error.valid):
-            # Only a refusal can be about the run that was asked for last.
+            # Only a refusal can be about the run that was asked for last; a bad beat is told when it is counted.
             refused = read.error.code == ErrorCode.OUTSIDE_REGION
             m.d.comb += [
                 self.error.code.eq(read.error.code),
-                self.error.tag.eq(Mux(refused, Mux(queued, queued_tag, tag), tag_before)),
+                self.error.tag.eq(Mux(follows | (queued & refused), queued_tag, tag)),
                 self.error.address.eq(read.error.address),
             ]
         with m.Elif(failed):

@@ -108,13 +108,13 @@ class Softmax(wiring.Component):
         """Every row three times. Nothing depends on the data, so this runs ahead as far as the fetch queue lets it."""
         run = self.run
         row_base = Signal(self._bits, reset_less=True)
-        column, row = Signal(16), Signal(16)
+        column, row = Signal(16), Signal(16)  # rows count from 1
         turn = Signal(range(3))
         active = Signal()
         m.d.comb += [self.addresses.valid.eq(active), self.addresses.payload.eq(row_base + column)]
         last, last_row = Signal(), Signal()  # a row's numbers stay for three turns: time to look at them
         next_column = Mux(last, 0, column + 1)
-        m.d.sync += last_row.eq(row + 1 == run.out.height)
+        m.d.sync += last_row.eq(row == run.out.height)
         with m.If(active & self.addresses.ready):
             m.d.sync += [column.eq(next_column), last.eq(next_column == most_column)]
             with m.If(last):
@@ -124,7 +124,7 @@ class Softmax(wiring.Component):
                     with m.If(last_row):
                         m.d.sync += active.eq(0)
         with m.If(self.start):
-            m.d.sync += [active.eq(1), column.eq(0), row.eq(0), turn.eq(0), row_base.eq(run.operand.base)]
+            m.d.sync += [active.eq(1), column.eq(0), row.eq(1), turn.eq(0), row_base.eq(run.operand.base)]
             m.d.sync += last.eq(run.out.width == 1)
 
     def _elaborate_passes(self, m: Module, most_column: Signal) -> None:
@@ -142,10 +142,12 @@ class Softmax(wiring.Component):
             Signal(self._bits, name=name, reset_less=True) for name in ("target", "address")
         )  # of the row's outputs, of the next one
         pop = Signal()
+        candidate = Signal(signed(8), reset_less=True)  # for the maximum, a cycle after it was popped
+        compares = Signal()
         busy, taking, writing = Signal(), Signal(), Signal()  # the state by its parts: many look at them
         last, last_row = Signal(), Signal()
         next_column = Mux(last, 0, column + 1)
-        m.d.sync += last_row.eq(row + 1 == run.out.height)
+        m.d.sync += last_row.eq(row == run.out.height)
         looked_up, known, writes = Signal(), Signal(), Signal()
         exponential = Signal(32, reset_less=True)  # what was looked up, a cycle later: memories are slow
         product = Signal(range(_NEWTON_PRODUCTS + 1))
@@ -201,17 +203,18 @@ class Softmax(wiring.Component):
 
         with m.FSM(name="passes") as passes:
             with m.State("IDLE"):
+                m.d.sync += [row.eq(0), column.eq(0), target.eq(run.target.base), maximum.eq(-128)]
+                m.d.sync += last.eq(run.out.width == 1)
                 with m.If(self.start):
-                    m.d.sync += [row.eq(0), column.eq(0), target.eq(run.target.base), maximum.eq(-128)]
-                    m.d.sync += [last.eq(run.out.width == 1), busy.eq(1), taking.eq(1)]
+                    m.d.sync += [busy.eq(1), taking.eq(1)]
                     m.next = "MAXIMUM"
             with m.State("MAXIMUM"):
-                with m.If(pop):
-                    with m.If(element > maximum):
-                        m.d.sync += maximum.eq(element)
-                    with m.If(last):
-                        m.d.sync += total.eq(0)
-                        m.next = "SUM"
+                with m.If(pop & last):
+                    m.d.sync += taking.eq(0)
+                    m.next = "MAXIMUM_END"
+            with m.State("MAXIMUM_END"):  # the last candidate is compared
+                m.d.sync += [total.eq(0), taking.eq(1)]
+                m.next = "SUM"
             with m.State("SUM"):
                 with m.If(pop & last):
                     m.d.sync += taking.eq(0)
@@ -243,6 +246,7 @@ class Softmax(wiring.Component):
             with m.State("MANTISSA"):
                 m.d.sync += factor.eq(Mux(y[30:] != 0, (1 << 31) - 1, y << 1))
                 m.d.sync += [shift.eq(-23 - leading), vanishes.eq(leading > 8), address.eq(target)]
+                m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch)]
                 m.d.sync += [taking.eq(1), writing.eq(1)]
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
@@ -250,13 +254,16 @@ class Softmax(wiring.Component):
                     m.d.sync += taking.eq(0)
                     m.next = "OUTPUT_END"
             with m.State("OUTPUT_END"):
+                m.d.sync += maximum.eq(-128)
                 with m.If(self.enable & ~looked_up & ~known):  # the last output's operation is given
-                    m.d.sync += [row.eq(row + 1), target.eq(target + run.target.pitch), maximum.eq(-128)]
                     m.d.sync += [taking.eq(1), writing.eq(0)]
                     m.next = "MAXIMUM"
                     with m.If(last_row):
                         m.d.sync += [taking.eq(0), busy.eq(0)]
                         m.next = "IDLE"
+        m.d.sync += [candidate.eq(element), compares.eq(pop & passes.ongoing("MAXIMUM"))]
+        with m.If(compares & (candidate > maximum)):
+            m.d.sync += maximum.eq(candidate)
         m.d.comb += exponents.read_enable.eq(pop & ~passes.ongoing("MAXIMUM"))
 
         summing = passes.ongoing("SUM") | passes.ongoing("SUM_END")
