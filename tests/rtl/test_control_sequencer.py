@@ -98,7 +98,7 @@ def test_one_word_a_cycle(axi_memory):
         while ctx.get(dut.queued[0]) < 200:
             await ctx.tick()
             cycles += 1
-        assert cycles < 200 + 30
+        assert cycles < 200 + 35
 
     simulator.add_testbench(bench)
     simulator.run()

@@ -10,6 +10,7 @@ from tensaw.formal import (  # noqa: F401
     bus_skid_buffer,
     bus_write_manager,
     control_command,
+    control_command_queue,
     control_run_control,
     control_sequencer,
     control_tokens,

@@ -38,7 +38,7 @@ def sequencer(b: Bench) -> None:
     """Each word of the program goes once, in its turn, into the queue of the unit that it names, and waits while that
     is full, and all behind it; none goes anywhere before the start, behind the end, behind an illegal word or in a
     halt. ``done`` is told behind END when all queues are empty and units and bus have been idle for some cycles. That
-    queues keep words and their order is said by queue.buffered_4 and the like."""
+    queues keep words and their order is said by control.command_queue."""
     m = b.m
     dut = b.add(Sequencer(CONFIG))
     for name in ("start", "units_busy", "bus_idle", "halt"):
@@ -68,12 +68,10 @@ def sequencer(b: Bench) -> None:
         name = unit.name.lower()
         port = getattr(dut, name)
         b.sink(port)
-        put = queue.w_en & queue.w_rdy
+        put = queue.w_en
         puts.append(put)
-        # A queue of depth + 1 places, of which one is outside of its memory.
         b.assume(queue.level == b.past(queue.level + put - (queue.r_en & queue.r_rdy)))
         b.assume((queue.level != 0) | ~queue.r_rdy)
-        b.assume(queue.w_rdy | (queue.level >= CONFIG.queue_depth))
         meant, room = looked_at & (kind == int(unit)), b.inside(f"dut.room_{name}")
         full = queue.level == CONFIG.queue_depth
         b.prove(f"{name}_put", put == (meant & room), f"{name} gets its words when there is room")

@@ -104,7 +104,7 @@ def buffered_8(b: Bench) -> None:
 
 @proof("queue.buffered_32", depth=2, cover_depth=14)
 def buffered_32(b: Bench) -> None:
-    """The same with 32 entries: program fetch, and command queues."""
+    """The same with 32 entries: program fetch."""
     _buffered(b, 32)
 
 

@@ -16,6 +16,8 @@ __all__ = ["Action", "Dispatcher", "FetchAsker", "Port", "Tokens", "plan_actions
 
 QUEUE_LATENCY = 2
 """Cycles from a word's entry into a buffered queue to its exit."""
+COMMAND_LATENCY = 3
+"""The same for a unit's queue."""
 MEMORY_READ = 0
 """Cycle in which the program is asked for, 1 behind the start."""
 
@@ -189,7 +191,7 @@ class Dispatcher:
                 yield port.popped
                 cycle = max(cycle, self._kernel.now + 1)
                 yield cycle
-            port.queue.append((cycle + QUEUE_LATENCY, action))
+            port.queue.append((cycle + COMMAND_LATENCY, action))
             port.pushed.tell()
             if index % words == words - 1:
                 asker.handed.append(cycle)

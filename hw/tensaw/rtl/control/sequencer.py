@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.checks import check
 from tensaw.rtl.control.command import word_layout
+from tensaw.rtl.control.command_queue import CommandQueue
 from tensaw.rtl.control.fetch import Fetch
 from tensaw.rtl.interfaces import ErrorSignature, ReadRequestSignature
 from tensaw.rtl.shared import place
@@ -61,7 +62,8 @@ class Sequencer(wiring.Component):
 
     Timing
     ------
-    A word a cycle. A full queue stops the words behind it, whichever their unit.
+    A word a cycle, offered to its unit three cycles after the fetch has handed it on. A full queue stops the words
+    behind it, whichever their unit.
     """
 
     start: Signal
@@ -119,9 +121,7 @@ class Sequencer(wiring.Component):
         ready = []
         for index, target in enumerate(QUEUED_UNITS):
             name = target.name.lower()
-            # One place more than is ever used: then the word behind ``depth`` - 1 others always has one.
-            queue = fifo.SyncFIFOBuffered(width=64, depth=depth + 1)
-            m.submodules[f"queue_{name}"] = queue
+            queue = place(m, platform, f"queue_{name}", CommandQueue, 64, depth)
             queues.append(queue)
             port = getattr(self, name)
             # Known before the word, whose way into the queue and out of the fetch is long enough.
@@ -133,11 +133,10 @@ class Sequencer(wiring.Component):
                 port.payload.eq(queue.r_data),
                 port.valid.eq(queue.r_rdy & ~self.halt),
                 queue.r_en.eq(port.ready & ~self.halt),
-                self.queued[index].eq(queue.level if queue.depth < 256 else Mux(queue.level > 255, 255, queue.level)),
+                self.queued[index].eq(queue.level if depth < 256 else Mux(queue.level > 255, 255, queue.level)),
             ]
             m.d.sync += room.eq((queue.level != depth) & ~((queue.level == depth - 1) & queue.w_en))
             ready.append(mine & room)
-            check(m, platform, ~queue.w_en | queue.w_rdy, f"room_{name}", "a word is put into a queue without room")
         m.d.comb += fetch.words.ready.eq(Cat(ready).any() & ~self.halt)
 
         end = word_named("CONTROL.END")
