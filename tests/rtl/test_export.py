@@ -85,7 +85,7 @@ def test_each_module_appears_once(text: str) -> None:
     found = modules(text)
     assert len(found) == text.count("endmodule")
     assert max(Counter(found.values()).values()) == 1
-    assert "tensaw_processing_element" in found and "tensaw_sequencer_queue" in found
+    assert "tensaw_processing_element" in found and "tensaw_command_queue" in found
     assert all(name.startswith("tensaw_") for name in found)
 
 
