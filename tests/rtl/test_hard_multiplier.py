@@ -28,7 +28,7 @@ def verilog(name: str, technology: str, registers: bool) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
-@pytest.mark.parametrize(("name", "count"), [("pe", 1)])
+@pytest.mark.parametrize(("name", "count"), [("pe", 1), ("systolic_array", 2), ("requantise_lane", 4)])
 def test_the_bench_sees_no_difference(name: str, count: int, tmp_path: Path) -> None:
     text = verilog(name, "generic", registers=True)
     assert text.count("  MULT18X18D #(") == count and " * " not in text
@@ -37,8 +37,8 @@ def test_the_bench_sees_no_difference(name: str, count: int, tmp_path: Path) -> 
     run = run_bench(block_named(name), "nano", "icarus", 0, verilog=path, all_failures=True)
     assert not run.trouble and run.tests and all(test.passed for test in run.tests), run.command
     # Without one of the registers the bench fails.
-    for setting in re.findall(r"\.REG_\w+_CLK\(\"\w+\"\)", text):
-        path.write_text(re.sub(re.escape(setting), setting.replace("CLK0", "NONE"), text) + cells)
+    for setting in sorted(set(re.findall(r"\.REG_\w+_CLK\(\"\w+\"\)", text))):
+        path.write_text(text.replace(setting, setting.replace("CLK0", "NONE")) + cells)
         run = run_bench(block_named(name), "nano", "icarus", 0, verilog=path)
         assert not all(test.passed for test in run.tests), setting
 

@@ -24,20 +24,16 @@ def has_registers(platform: Any) -> bool:
     return isinstance(platform, ExportPlatform) and platform.technology.multiplier_registers
 
 
-def registered_product(
-    m: Module, name: str, a: Value, b: Value, enable: Value | None = None, register_b: bool = True
-) -> Value:
-    """``a * b``, each signed or not, by the MULT18X18D ``name`` with registers for ``a``, the product and, with
-    ``register_b``, ``b``.
+def registered_product(m: Module, name: str, a: Value, b: Value, enable: Value | None = None) -> Value:
+    """``a * b``, each signed or not, by the MULT18X18D ``name`` with registers for ``a``, ``b`` and the product.
 
-    All take theirs in each cycle with ``enable``, or in every one. Four multipliers share four enables, so an enable of
-    its own is not for one of many. A product
-    that waits is in the register amid the multiplier, since nothing is known of an enable of the one at its output.
-    nextpnr sees only the latter, and behind the other counts the time through all of the multiplier.
+    All take theirs in each cycle with ``enable``, or in every one: four multipliers share four enables, so one of its
+    own is not for one of many. nextpnr knows no register of only one operand. A product that waits is in the register
+    amid the multiplier, since nothing is known of an enable of the one at its output; nextpnr sees only the latter, and
+    behind the other counts the time through all of the multiplier.
 
     Operands stand in the upper bits, so that none is a copy of a sign, with wires of its own.
     """
-    registers = ["OUTPUT" if enable is None else "PIPELINE", *(["INPUTB"] if register_b else [])]
     ports: dict[str, Any] = {}
     for port, value in (("A", a), ("B", b)):
         bits = Cat(Const(0, _HARD_BITS - len(value)), value)
@@ -47,9 +43,10 @@ def registered_product(
     ports |= {f"o_P{bit}": product[bit] for bit in range(2 * _HARD_BITS)}
     # A reset that nothing drives is 1. RST3 is what nextpnr leaves some output registers with.
     ports |= {f"i_RST{number}": Const(0, 1) for number in (0, 3)}
+    registers = ("INPUTA", "INPUTB", "OUTPUT" if enable is None else "PIPELINE")
     m.submodules[name] = Instance(
         "MULT18X18D",
-        p_REG_INPUTA_CLK="CLK0", **{f"p_REG_{name}_CLK": "CLK0" for name in registers},
+        **{f"p_REG_{register}_CLK": "CLK0" for register in registers},
         i_CLK0=ClockSignal(), i_CE0=Const(1, 1) if enable is None else enable,
         **ports,
     )  # fmt: skip

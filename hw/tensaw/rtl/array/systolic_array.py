@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.array.multiplier import has_registers
 from tensaw.rtl.array.pe import ProcessingElement
 from tensaw.rtl.shared import ExportPlatform, place
 from tensaw.spec.config import NpuConfig
@@ -153,11 +154,12 @@ class SystolicArray(wiring.Component):
                 group, tap = divmod(row, config.taps)
                 for offset, column in enumerate(range(first, last)):
                     name = f"pe_{row}_{column}"
-                    if row * config.columns + column < multipliers:
-                        pe = place(m, platform, name, ProcessingElement, width)
-                    else:
-                        module = "tensaw_processing_element_logic"
-                        pe = place(m, platform, name, ProcessingElement, width, True, module=module)
+                    hard = row * config.columns + column < multipliers
+                    # Where a multiplier holds the weight it wants the swap a cycle early, which rows but the first can
+                    # have: their next weight has been there for a cycle at least.
+                    ahead = hard and row > 0 and has_registers(platform)
+                    module = "tensaw_processing_element" + "_logic" * (not hard) + "_ahead" * ahead
+                    pe = place(m, platform, name, ProcessingElement, width, not hard, ahead, module=module)
                     x: Value = lanes[row].after(row + stage)
                     # What takes no part is 0; only later positions' columns have to be kept away.
                     if group < config.groups:
@@ -167,7 +169,7 @@ class SystolicArray(wiring.Component):
                             x |= (second if tap == 1 else third)[group][offset]
                     m.d.comb += [
                         pe.x.eq(x),
-                        pe.swap.eq(swap.after(row + stage)),
+                        pe.swap.eq(swap.after(row + stage - ahead)),
                         pe.weight.eq(weights[offset]),
                         pe.load.eq(select.after(stage)[row]),
                         pe.psum_in.eq(above[offset]),

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.compiler.ir import Rounding
+from tensaw.rtl.array.multiplier import has_registers, registered_product
 
 __all__ = ["BYTE_LATENCY", "RESULT_LATENCY", "ROUNDING_LATENCY", "RequantiseLane"]
 
@@ -113,17 +114,14 @@ class RequantiseLane(wiring.Component):
 
         # Cycle 0: sum. Cycle 1: shift left.
         total = Signal(signed(32), reset_less=True)
-        x = Signal(signed(32), reset_less=True)
-        body.d.sync += [
-            total.eq(_sum(self.value, self.addend, self.carry)),
-            x.eq((total << delayed(self.left, 1, "left"))[:32].as_signed()),
-        ]
+        body.d.sync += total.eq(_sum(self.value, self.addend, self.carry))
+        shifted = (total << delayed(self.left, 1, "left"))[:32].as_signed()
 
         # Cycles 2 to 4: product.
-        multiplier = delayed(self.multiplier, 2, "multiplier")
-        product, some_below = self._product(body, x, multiplier)
+        multiplier = delayed(self.multiplier, 1, "multiplier")
+        product, some_below = self._product(m, body, shifted, multiplier, has_registers(platform))
         negative = Signal(reset_less=True)  # P < 0, or 0
-        body.d.sync += negative.eq(x[31] ^ multiplier[31])
+        body.d.sync += negative.eq(delayed(shifted[31] ^ multiplier[31], 1, "differ"))
 
         # Cycles 3 and 4: addend of the rounding, and how its carry is made of the product's bit 30 and those below.
         right = delayed(self.right, 3, "right")
@@ -155,28 +153,33 @@ class RequantiseLane(wiring.Component):
         m.submodules.pipeline = EnableInserter(self.enable)(body)
         return m
 
-    def _product(self, m: Module, x: Value, multiplier: Value) -> tuple[Signal, Signal]:
-        """Bits 16 to 62 of ``x * multiplier`` three registers later, and whether one of the bits below is set.
+    def _product(self, m: Module, body: Module, x: Value, multiplier: Value, hard: bool) -> tuple[Signal, Signal]:
+        """Bits 16 to 62 of ``x * multiplier`` four registers later, and whether one of the bits below is set.
 
-        Four products of 16 × 16 bits, then two additions, each behind its register, as an FPGA's multipliers like it.
+        Four products of 16 × 16 bits, then two additions, each behind its register, as an FPGA's multipliers like it;
+        ``hard``: the registers before and behind the products are the multipliers' own.
         """
-        x_low, x_high = x[:16], x[16:].as_signed()
-        m_low, m_high = multiplier[:16], multiplier[16:].as_signed()
-        low = Signal(32, reset_less=True)
-        high = Signal(signed(32), reset_less=True)
-        cross_a = Signal(signed(33), reset_less=True)
-        cross_b = Signal(signed(33), reset_less=True)
+        products: dict[str, Value] = {}
+        if not hard:
+            x_taken, taken = Signal.like(x, reset_less=True), Signal.like(multiplier, reset_less=True)
+            body.d.sync += [x_taken.eq(x), taken.eq(multiplier)]
+            x, multiplier = x_taken, taken
+        halves = [(value[:16], value[16:].as_signed()) for value in (x, multiplier)]
+        for name, x_half, half in (("low", 0, 0), ("high", 1, 1), ("cross_a", 1, 0), ("cross_b", 0, 1)):
+            a, b = halves[0][x_half], halves[1][half]
+            if hard:
+                products[name] = registered_product(m, name, a, b, self.enable)
+            else:
+                products[name] = Signal((a * b).shape(), name=name, reset_less=True)
+                body.d.sync += products[name].eq(a * b)
+        low = products["low"]
         outer = Signal(47, reset_less=True)
         middle = Signal(signed(34), reset_less=True)
         some, some_below = Signal(reset_less=True), Signal(reset_less=True)
         product = Signal(47, reset_less=True)
-        m.d.sync += [
-            low.eq(x_low * m_low),
-            high.eq(x_high * m_high),
-            cross_a.eq(x_high * m_low),
-            cross_b.eq(m_high * x_low),
-            outer.eq(Cat(low[16:], high)),
-            middle.eq(cross_a + cross_b),
+        body.d.sync += [
+            outer.eq(Cat(low[16:], products["high"])),
+            middle.eq(products["cross_a"] + products["cross_b"]),
             some.eq(low[:16].any()),
             product.eq(outer + middle),
             some_below.eq(some),
