@@ -49,8 +49,9 @@ _SYNTHESIS = {
 _DRAFT = ["--no-tmdriv", "--router", "router2"]
 """Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
 default router looks at timing."""
-_HALF_FULL = ["--router", "router2", "--placer-heap-timingweight", "30"]
-"""Options for an ECP5: the default router hardly comes to an end where an array of 8 × 8 and its memories are."""
+_HALF_FULL = ["--router", "router2", "--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75"]
+"""Options for an ECP5: the default router hardly comes to an end where an array of 8 × 8 and its memories are, and
+wires make long detours where cells fill more than three quarters of what is at hand."""
 _STALE_ROUNDS = 40
 """Rounds of routing without fewer wires that two nets share, after which there is no hope: it is given up."""
 _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
