@@ -27,8 +27,8 @@ _HALF = _CONFIG.acc_half
     planted=(
         Planted(_MODULE, "again(adding), again(added)", "again(adding), 0"),
         Planted(_MODULE, "Cat(again(read), again(adding)", "Cat(again(read), again(added)"),
-        Planted(_MODULE, "Cat(1, read.valid, ~read.first", "Cat(0, read.valid, ~read.first"),
-        Planted(_MODULE, "added.valid & added.last", "adding.valid & adding.last"),
+        Planted(_MODULE, "Mux(newest, before[column], picked)", "picked"),
+        Planted(_MODULE, "finishes.eq(adding.valid & adding.last)", "finishes.eq(read.valid & read.last)"),
         Planted(_MODULE, "take.eq(some & room)", "take.eq(some)"),
         Planted(_MODULE, "Mux(up, ~some, waiting == 2)", "Mux(up, ~some, 0)"),
         Planted(_MODULE, "with m.If(read.first):", "with m.If(read.last):"),
@@ -112,7 +112,7 @@ def accumulators(b: Bench) -> None:
     b.prove("same", b.row("dut.accumulated", entry)[:32] == content, "both memories hold the same")
     before, earlier = b.inside("dut.before")[:32], b.inside("dut.earlier")[:32]
     b.prove("content", ~known | (Mux(here(added), before, content) == value), "each entry holds its sum")
-    following, newest, picked = b.inside("dut.following"), b.inside("dut.newest"), b.inside("dut.picked0")
+    following, newest, picked = b.inside("dut.following"), b.inside("dut.newest0"), b.inside("dut.picked0")
     further = (read.valid & ~read.first) & here(read)
     b.prove("one_before", ~further | (following[0] == here(adding)), "the one before is the same entry's")
     b.prove("two_before", ~further | (following[1] == here(added)), "so is the one before that")
@@ -124,7 +124,7 @@ def accumulators(b: Bench) -> None:
     b.prove("first", ~(here(adding) & adding.first) | (old == 0), "or to nothing")
     b.prove("fresh", ~(adding.valid & adding.first) | ((newest == 0) & (picked == 0)), "where it is the first")
     b.prove("fresh_before", ~(read.valid & read.first) | (following == 0), "nothing is forwarded to it")
-    b.prove("larger", ~here(adding) | (b.inside("dut.larger") == (maximum & ~adding.first)), "the larger where wanted")
+    b.prove("larger", ~here(adding) | (b.inside("dut.larger0") == (maximum & ~adding.first)), "the larger where wanted")
     take, index, half = b.inside("dut.take"), b.inside("dut.take_index"), b.inside("dut.take_half")
     writes = added.valid & (added.half == half) & (added.index == index)
     b.prove("no_collision", ~(take & writes), "what leaves is not being written")
@@ -156,6 +156,9 @@ def accumulators(b: Bench) -> None:
     whole, others_whole = b.inside("dut.complete"), b.inside("dut.others_complete")
     complete = Cat(Mux(half == number, whole, others_whole) for number in range(2))
     pending = b.inside("dut.pending")
+    b.prove("finishes", b.inside("dut.finishes") == finishes, "what is finished is known beside it")
+    b.prove("ends", b.inside("dut.ends") == (finishes & added.final), "and whether it is a block's last one")
+    b.prove("mine", ~finishes | (b.inside("dut.mine") == (added.half == half)), "and whose")
     b.prove("some", b.inside("dut.some") == (waiting != 0), "whether positions wait is known beside their number")
     b.prove("one", b.inside("dut.one") == (waiting == 1), "and whether it is one")
     b.prove("bounded", promised <= queue.depth, "no more are read than the queue has room for")

@@ -13,7 +13,7 @@ __all__ = ["ParameterTiming"]
 
 QUEUE = 9
 """Rows between the weight ring and where the output stage keeps them: a queue, and a register."""
-ROW_LATENCY = 4
+ROW_LATENCY = 5
 """Cycles from reading a row to its arrival at the output stage."""
 SETS = 2
 """Tiles whose parameters the output stage holds."""

@@ -11,6 +11,7 @@ from amaranth.utils import exact_log2
 
 from tensaw.rtl.array.systolic_array import psum_width
 from tensaw.rtl.checks import check
+from tensaw.rtl.copies import copied
 from tensaw.rtl.interfaces import vector_layout
 from tensaw.rtl.memory.ram import Ram
 from tensaw.spec.config import NpuConfig
@@ -117,13 +118,11 @@ class Accumulators(wiring.Component):
 
         # The positions of the three cycles before are not in the memory yet when it is read.
         following = Signal(3, reset_less=True)
-        # Copies, each for some columns: what is added to is valid and no first one, which synthesis cannot know.
-        newest = Signal(4, reset_less=True)
-        larger = Signal(reset_less=True)  # of old and new is wanted; a first one is added to 0
-        m.d.sync += [
-            following.eq(Cat(again(read), again(adding), again(added))),
-            newest.eq(Mux(following[0], Cat(1, read.valid, ~read.first, read.valid & ~read.first), 0)),
-            larger.eq(read.maximum & ~read.first),
+        m.d.sync += following.eq(Cat(again(read), again(adding), again(added)))
+        # Of old and new the larger is wanted; a first one is added to 0.
+        larger = [
+            copied(m, platform, f"larger{number}", read.maximum & ~read.first)
+            for number in range(-(-config.columns // 2))
         ]
         total, before, earlier = (
             Signal(vector_layout(config), name=name, reset_less=True) for name in ("total", "before", "earlier")
@@ -136,11 +135,12 @@ class Accumulators(wiring.Component):
             m.d.sync += picked.eq(Mux(following[1], before[column], stored))
             with m.If(read.first):
                 m.d.sync += picked.eq(0)
-            m.d.comb += old.eq(Mux(newest[4 * column // config.columns], before[column], picked))
+            newest = copied(m, platform, f"newest{column}", following[0])
+            m.d.comb += old.eq(Mux(newest, before[column], picked))
             # Where the larger is wanted, the old one is one of the sums that were given.
             given = old[: len(new)].as_signed()
             largest = Cat(Mux(new > given, new, given)[: len(new) - 1], new[-1] & given[-1]).as_signed()
-            m.d.comb += total[column].eq(Mux(larger, largest, old + new))
+            m.d.comb += total[column].eq(Mux(larger[column // 2], largest, old + new))
         for memory in (accumulated, output):
             m.d.comb += [
                 memory.write_enable.eq(added.valid),
@@ -200,16 +200,15 @@ class Accumulators(wiring.Component):
             m.d.sync += [take_half.eq(~take_half), self.busy.bit_select(take_half, 1).eq(0)]
 
         # One counter counts up, down, or goes on from the other half's.
-        up, down, mine = Signal(), Signal(), Signal()
-        finishes = Signal()  # a position is finished
-        ends = Signal()  # a block's last position is finished
-        m.d.comb += [
-            finishes.eq(added.valid & added.last),
-            mine.eq(added.half == take_half),
-            up.eq(finishes & (mine ^ done)),
-            down.eq(take & ~done),
-            ends.eq(finishes & added.final),
+        up, down = Signal(), Signal()
+        # Registered: a position is finished, it is the block's last one, of the half that is taken from.
+        finishes, ends, mine = Signal(name="finishes"), Signal(name="ends"), Signal(name="mine", reset_less=True)
+        m.d.sync += [
+            finishes.eq(adding.valid & adding.last),
+            ends.eq(adding.valid & adding.last & adding.final),
+            mine.eq(adding.half == take_half ^ done),
         ]
+        m.d.comb += [up.eq(finishes & (mine ^ done)), down.eq(take & ~done)]
         change = Cat(up ^ down, (down & ~up).replicate(len(waiting) - 1))
         m.d.sync += [
             waiting.eq(Mux(done, others, waiting) + change),

@@ -185,8 +185,9 @@ class Feeder(wiring.Component):
         # Registered: what is on offer is a RUN that must be refused, one that need not be, a TABLE.
         illegal, legal, table = Signal(), Signal(), Signal()
         offered = self.run.valid & ~self.run.ready & ~failed & ~self.halt
-        refused = illegal_run(self._config, offer)
+        refused = Signal(reset_less=True)
         m.d.sync += [
+            refused.eq(illegal_run(self._config, offer)),
             illegal.eq(offered & ~is_table & refused),
             legal.eq(offered & ~is_table & ~refused),
             table.eq(offered & is_table),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,7 +95,7 @@ class _Cut:
         with m.If(start):
             m.d.sync += [
                 self._rest.eq(-1),
-                self._rest_first.eq(out - size - 1),
+                self._rest_first.eq(out + Cat(~size, 1).as_signed()),  # out - size - 1
                 out_but_two.eq(out - 2),
                 size_but_two.eq(size - 2),
                 block.eq(size),
@@ -221,16 +221,20 @@ class Loops(wiring.Component):
 
         # In DEPTHWISE mode a sum that starts at a position is complete `taps` positions later; in PAIRS mode the next
         # position has the last of three taps.
-        drain = Mux(setup.run.mode == Mode.DEPTHWISE, config.taps - 1, setup.run.mode == Mode.PAIRS)
-        skip = setup.step.decimation - 1
-        tail_but_two = Signal(signed(7), reset_less=True)
+        by_channel = setup.run.mode == Mode.PAIRS
+        if config.taps > 1:
+            by_channel |= setup.run.mode == Mode.DEPTHWISE
         with m.If(self.start):
-            m.d.sync += [
-                tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
-                has_tail.eq((skip != 0) | (drain != 0)),
-                adjacent.eq(skip == 0),
-                joined.eq(setup.step.join & (setup.run.mode == Mode.DEPTHWISE) & (skip < 2) if config.taps == 3 else 0),
-            ]
+            m.d.sync += has_tail.eq(by_channel | (setup.step.decimation != 1))
+        # The others are not looked at while the first block is entered.
+        drain = Mux(run.run.mode == Mode.DEPTHWISE, config.taps - 1, run.run.mode == Mode.PAIRS)
+        skip = run.step.decimation - 1
+        tail_but_two = Signal(signed(7), reset_less=True)
+        m.d.sync += [
+            tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
+            adjacent.eq(skip == 0),
+            joined.eq(run.step.join & (run.run.mode == Mode.DEPTHWISE) & (skip < 2) if config.taps == 3 else 0),
+        ]
 
         # Positions of a row, rows of a step. Lengths are those of the block that the next position belongs to.
         next_width, next_height = Signal(signed(17)), Signal(signed(17))

@@ -141,7 +141,7 @@ class WeightLoader(wiring.Component):
         rows_left, columns_left = Signal(16, reset_less=True), Signal(16, reset_less=True)
         y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
         # The array has all rows of a step that the feeder has not started; it started one in the cycle before.
-        full, swapped = Signal(), Signal()
+        full, swapped = Signal(name="full"), Signal(name="swapped")
         m.d.sync += swapped.eq(self.swap)
         free = ~full | swapped
         # Known beside the counters: this row, step, block, tile is the last one.
@@ -155,7 +155,7 @@ class WeightLoader(wiring.Component):
 
         # The row at ``offset`` is there, the one behind it too: registered, so seen a cycle after they came.
         read = Signal()
-        present, more = Signal(reset_less=True), Signal(reset_less=True)
+        present, more = (Signal(name=name, reset_less=True) for name in ("present", "more"))
         left = Signal(signed(len(offset) + 1))  # rows from ``offset`` on
         several = (left > 0) & (left[2:] != 0)
         m.d.comb += left.eq(self.available[: len(offset)] - offset)
@@ -383,12 +383,15 @@ class WeightLoader(wiring.Component):
         unit = Signal(signed(8))
         m.d.comb += unit.eq(Mux(row == 0, 1, 0))
         select_now = _delay(m, select, self._read_latency, "select_read", reset_less=True)
-        unit_now = _delay(m, Cat(unit, pool), self._read_latency, "unit_read", reset_less=True)
-        packed = Cat(Mux(unit_now[8], unit_now[:8], self.ring_data[8 * i :][:8]) for i in range(config.columns))
+        # Rows come from a slow memory.
+        arrived_row = Signal.like(self.ring_data, name="arrived_row", reset_less=True)
+        m.d.sync += arrived_row.eq(self.ring_data)
+        unit_now = _delay(m, Cat(unit, pool), self._read_latency + 1, "unit_read", reset_less=True)
+        packed = Cat(Mux(unit_now[8], unit_now[:8], arrived_row[8 * i :][:8]) for i in range(config.columns))
         extra = self._row_latency - self._read_latency
         m.d.comb += [
             self.weight_select.eq(_delay(m, select_now, extra, "select", reset_less=True)),
-            self.weight_row.as_value().eq(_delay(m, packed, extra, "row", reset_less=True)),
+            self.weight_row.as_value().eq(_delay(m, packed, extra - 1, "row", reset_less=True)),
         ]
 
         # Rows to the output stage.
@@ -396,8 +399,8 @@ class WeightLoader(wiring.Component):
         head = data.StructLayout({"kind": SideKind, "index": 9, "last": 1})
         head_now = Signal(head)
         m.d.comb += [head_now.kind.eq(kind), head_now.index.eq(index), head_now.last.eq(side_last)]
-        arrive = _delay(m, to_side, self._read_latency, "side_read")
-        arrived = head(_delay(m, head_now.as_value(), self._read_latency, "side_head", reset_less=True))
+        arrive = _delay(m, to_side, self._read_latency + 1, "side_read")
+        arrived = head(_delay(m, head_now.as_value(), self._read_latency + 1, "side_head", reset_less=True))
         m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=_SIDE_QUEUE)
         promised = Signal(range(_SIDE_QUEUE + 1))  # read, and not yet taken from the queue
         leave = Signal()
@@ -406,7 +409,7 @@ class WeightLoader(wiring.Component):
             entry.kind.eq(arrived.kind),
             entry.index.eq(arrived.index),
             entry.last.eq(arrived.last),
-            entry.row.eq(self.ring_data),
+            entry.row.eq(arrived_row),
             queue.w_data.eq(entry),
             queue.w_en.eq(arrive),
             self.side.payload.eq(queue.r_data),
