@@ -25,15 +25,16 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
     planted=(
         Planted(_MODULE, "port.ready.eq(1 if taken is None else ~(span.banks & taken).any())", "port.ready.eq(1)"),
         Planted(_MODULE, "_Span(config, port.address, both=port.across)", "_Span(config, port.address)"),
-        Planted(_MODULE, "Mux(span.second[b], port.mask[size:], 0)", "Mux(span.first[b], port.mask[size:], 0)"),
+        Planted(_MODULE, "Mux(first[b - 1], mask[size:], 0)", "Mux(first[b], mask[size:], 0)"),
         Planted(_MODULE, "last = word - size", "last = word - size + 1"),
         Planted(
             _MODULE,
             "bank_number.eq(first_bank + (lane < first_lane ",
             "bank_number.eq(first_bank + (lane <= first_lane ",
         ),
-        Planted(_MODULE, "lanes = Mux(span.first[b], port.mask[:size], 0)", "lanes = port.mask[:size]"),
-        Planted(_MODULE, "Mux(self.bank == self._last_bank, self.row + 1, self.row)", "self.row"),
+        Planted(_MODULE, "Mux(first[b], mask[:size], 0)", "mask[:size]"),
+        Planted(_MODULE, "wrapped.eq(row + wrap)", "wrapped.eq(row)"),
+        Planted(_MODULE, "read_row + next_row", "read_row"),
         Planted(
             _MODULE,
             "port.ready.eq(~(span.banks & taken).any()),\n                wanted",
@@ -125,7 +126,10 @@ def scratchpad(b: Bench) -> None:
     b.prove("content", ~known | (content == value), "the byte is in its place")
     hits, values = [], []
     for bank in range(CONFIG.banks):
-        enable, row = b.inside(f"dut.bank{bank}_enable"), b.inside(f"dut.bank{bank}_row")
+        enable, row = (
+            b.inside(f"dut.bank{bank}_enable"),
+            b.inside(f"dut.bank{bank}_row" if bank else "dut.bank0_wrapped"),
+        )
         hits.append((word[:2] == bank) & enable.bit_select(lane, 1) & (row == word[2:]))
         values.append(b.inside(f"dut.bank{bank}_value").word_select(lane, 8))
     b.prove("coming", coming == Cat(hits).any(), "a write is on its way to it")

@@ -64,7 +64,6 @@ class _Span:
         offset_bits = (config.word_bytes - 1).bit_length()
         bank_bits = (config.banks - 1).bit_length()
         row_bits = (config.scratchpad_bytes // config.word_bytes // config.banks - 1).bit_length()
-        self._last_bank = config.banks - 1
         self.offset = address[:offset_bits]
         self.bank = address[offset_bits : offset_bits + bank_bits]
         self.row = address[offset_bits + bank_bits :][:row_bits]
@@ -73,9 +72,8 @@ class _Span:
         self.first, self.second = first, first.rotate_left(1)
         self.banks = first | Mux(self.both, self.second, 0)
 
-    def row_in(self, bank: int) -> Value:
-        """Row of the word that lies in ``bank``: only bank 0 can hold a word w + 1 of the next row."""
-        return Mux(self.bank == self._last_bank, self.row + 1, self.row)[: len(self.row)] if bank == 0 else self.row
+        # Only bank 0 can hold a word w + 1 of the next row, and does so only then: the sum is made behind a register.
+        self.wraps = self.bank == config.banks - 1
 
 
 class Scratchpad(wiring.Component):
@@ -107,9 +105,9 @@ class Scratchpad(wiring.Component):
     Reads (READ_LATENCY): choice of each bank's row in the cycle of the request, bank access in the next, a register
     beside each bank in the third, bank choice in the fourth; the rotation of ``data`` stands *behind* the register of
     that: register ``data`` before using it. The array's requests are registered first (ARRAY_READ_LATENCY).
-    Writes: rotated into a register, written one cycle later, so a read requested after the cycle of the write sees it;
-    a read of the same word in that cycle (the array's: in the one before) returns undefined data, and who orders the
-    two (tokens, row progress) must not let that happen.
+    Writes: rotated into a register of each port, written one cycle later, so a read requested after the cycle of the
+    write sees it; a read of the same word in that cycle (the array's: in the one before) returns undefined data, and
+    who orders the two (tokens, row progress) must not let that happen.
     Only what is asked for is reset, not the data nor the contents.
 
     Corner cases
@@ -177,6 +175,7 @@ class Scratchpad(wiring.Component):
                 users[b].append((hit[b], row))
         m.d.sync += taken.eq(functools.reduce(operator.or_, coming))
 
+        wrapping: list[tuple[Value, Value]] = []
         spans = [self._read_span(number, port.address) for number, port in enumerate(self.reads)]
         for number, (port, span) in enumerate(zip(self.reads, spans, strict=True)):
             wanted = Signal(config.banks, name=f"read_banks{number}")
@@ -186,7 +185,8 @@ class Scratchpad(wiring.Component):
             ]
             # A bank that is wanted is as good as used: who waits is not known in time to give its other bank away.
             for b in range(config.banks):
-                users[b].append((wanted[b], span.row_in(b)))
+                users[b].append((wanted[b], span.row))
+            wrapping.append((wanted[0], span.wraps))
             taken = taken | wanted
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
@@ -210,6 +210,10 @@ class Scratchpad(wiring.Component):
             read_row = Signal(len(bank.read_address), name=f"bank{b}_read_row", reset_less=True)
             m.d.sync += [reads.eq(Cat(want for want, _ in wanted).any()), read_row.eq(chosen)]
             m.d.comb += [bank.read_enable.eq(reads), bank.read_address.eq(read_row)]
+            if b == 0:
+                next_row = Signal(name="bank0_read_next", reset_less=True)
+                m.d.sync += next_row.eq(~mine & _first_wanted(wrapping))
+                m.d.comb += bank.read_address.eq(read_row + next_row)
         granted = [Mux(port.valid & port.ready, span.banks, 0) for port, span in zip(self.reads, spans, strict=True)]
         for b in range(config.banks):
             shared = sum((banks[b] for banks in granted), start=Cat(hit[b] for hit in hits).any())
@@ -239,11 +243,25 @@ class Scratchpad(wiring.Component):
             spans.append(span)
             grants.append(granted)
 
-        rotated = []
+        # Of each port in the next cycle: its first bank if it was taken, which banks it may have, its bytes turned.
+        firsts, uses, values, masks = [], [], [], []
         for number, (port, span) in enumerate(zip(self.writes, spans, strict=True)):
-            value = Signal(size * 8, name=f"write_rotated{number}")
-            m.d.comb += value.eq(rotate_bytes_left(port.data, span.offset))
-            rotated.append(value)
+            first = Signal(config.banks, name=f"write_first{number}")
+            used = Signal(config.banks, name=f"write_uses{number}", reset_less=True)
+            mask = Signal(2 * size, name=f"write_mask{number}", reset_less=True)
+            turned = Signal(size * 8, name=f"write_turned{number}", reset_less=True)
+            half = Signal(name=f"write_half{number}", reset_less=True)
+            m.d.sync += [
+                first.eq(Mux(port.valid & port.ready, span.first, 0)),
+                used.eq(Mux(port.valid, span.banks, 0)),
+                mask.eq(port.mask),
+                turned.eq(rotate_bytes_left(port.data, span.offset[:-1])),
+                half.eq(span.offset[-1]),
+            ]
+            firsts.append(first)
+            uses.append(used)
+            masks.append(mask)
+            values.append(Mux(half, turned.rotate_left(len(turned) // 2), turned))
 
             within = ~port.valid | ((port.mask & ~(Const((1 << size) - 1, size) << span.offset)) == 0)
             check(m, platform, within, f"mask{number}", f"write port {number} writes bytes that it does not give")
@@ -255,17 +273,25 @@ class Scratchpad(wiring.Component):
             check(m, platform, together <= 1, f"write_bank{b}", f"two ports write bank {b} at once")
             enable = Signal(size, name=f"bank{b}_enable")
             row = Signal(len(bank.write_address), name=f"bank{b}_row", reset_less=True)
-            value = Signal(size * 8, name=f"bank{b}_value", reset_less=True)
-            next_enable: Value = Signal(size, name=f"bank{b}_none")  # nobody: 0
-            next_row, next_value = spans[-1].row_in(b), rotated[-1]
-            for number in reversed(range(len(self.writes))):
-                mine, port, span = grants[number][b], self.writes[number], spans[number]
-                lanes = Mux(span.first[b], port.mask[:size], 0) | Mux(span.second[b], port.mask[size:], 0)
-                next_enable = next_enable | Mux(port.valid & port.ready, lanes, 0)
-                next_row = Mux(mine, span.row_in(b), next_row)
-                next_value = Mux(mine, rotated[number], next_value)
-            m.d.sync += [enable.eq(next_enable), row.eq(next_row), value.eq(next_value)]
-            m.d.comb += [bank.write_enable.eq(enable), bank.write_address.eq(row), bank.write_data.eq(value)]
+            value = Signal(size * 8, name=f"bank{b}_value")
+            lanes: Value = Const(0, size)
+            for first, mask in zip(firsts, masks, strict=True):
+                lanes = lanes | Mux(first[b], mask[:size], 0) | Mux(first[b - 1], mask[size:], 0)
+            wanted = [Mux(port.valid, span.banks[b], 0) for port, span in zip(self.writes, spans, strict=True)]
+            m.d.sync += row.eq(_first_wanted([(want, span.row) for want, span in zip(wanted, spans, strict=True)]))
+            m.d.comb += [
+                enable.eq(lanes),
+                value.eq(_first_wanted([(used[b], mine) for used, mine in zip(uses, values, strict=True)])),
+                bank.write_enable.eq(enable),
+                bank.write_address.eq(row),
+                bank.write_data.eq(value),
+            ]
+            if b == 0:
+                wrap = Signal(name="bank0_wraps", reset_less=True)
+                wrapped = Signal(len(row), name="bank0_wrapped")
+                wraps = _first_wanted([(want, span.wraps) for want, span in zip(wanted, spans, strict=True)])
+                m.d.sync += wrap.eq(wraps)
+                m.d.comb += [wrapped.eq(row + wrap), bank.write_address.eq(wrapped)]
 
 
 def _after(m: Module, value: Value, cycles: int, name: str) -> Value:
