@@ -161,7 +161,7 @@ async def illegal_words(bench: PortBench) -> None:
 
 @testcase(PortBench)
 async def reset_clears_registers(bench: PortBench) -> None:
-    """After a reset all registers are 0 and nothing is on offer."""
+    """After a reset nothing is on offer, and a cycle later all registers are 0."""
     bench.begin()
     bench.sink.pace = lambda: False
     for word in bench.words:
@@ -169,6 +169,7 @@ async def reset_clears_registers(bench: PortBench) -> None:
     await bench.clocks(len(bench.words) + bench.integers(0, 3))
     await bench.restart()
     assert not bench.ports.run.valid.get() and not bench.ports.busy.get()
+    await bench.clocks()
     assert not bench.ports.run.payload.bits() and not bench.ports.tag.get()
     bench.begin()
     bench.send(bench.words[0])

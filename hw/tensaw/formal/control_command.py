@@ -62,6 +62,8 @@ def _prove(b: Bench, unit: Unit) -> None:
         b.prove(f"register_{name}", same, f"{name} is what the last of its words said")
 
     # What the block's registers mean.
+    clear = ~Cat(Value.cast(dut.run.payload[name]) for name in registers).any()
+    b.prove("fresh", ~b.inside("dut.fresh") | (clear & ~held & ~due & ~failed), "what a reset has cleared")
     b.prove("held", failed | (b.inside("dut.held") == held), "the word that waits")
     kept = b.inside("dut.word")
     b.prove("word", failed | ~held | (kept == word), "is the one taken last")

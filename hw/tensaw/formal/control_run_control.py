@@ -25,7 +25,7 @@ _MODULE = "tensaw.rtl.control.run_control"
     depth=2,
     cover_depth=24,
     planted=(
-        Planted(_MODULE, "with m.Elif(self.bus_idle):", "with m.Else():"),
+        Planted(_MODULE, "with m.Elif(bus_idle):", "with m.Else():"),
         Planted(_MODULE, "seen[:index].any()", "seen[index + 1 :].any()"),
         Planted(_MODULE, "~valid & (following | resetting", "~valid | (following | resetting"),
         Planted(_MODULE, "with m.Elif(following[index]):", "with m.Else():"),
@@ -61,6 +61,8 @@ def run_control(b: Bench) -> None:
         b.drive(getattr(dut, name), name)
     idle = b.state("dut", "IDLE") | b.state("dut", "RESET")
     b.assume(dut.bus_idle | ~idle)  # the managers are halted or reset
+    long_halted = b.state("dut", "HALT") & (b.inside("dut.timer") == 0)
+    b.assume(dut.bus_idle | ~(b.past(dut.bus_idle) & long_halted))  # nothing new begins long after a halt
 
     going, ended = Signal(), Signal()  # between start and end; between start and the cause of the end
     resetting = Signal()
@@ -173,6 +175,6 @@ def run_control(b: Bench) -> None:
     b.prove("first", ~b.inside("dut.first") | (going & ~b.past(going)), "the first cycle of the run")
 
     b.cover("finishes", dut.finished, "a run finishes")
-    b.cover("fails", dut.failed & (dut.code == 1) & b.past(~dut.bus_idle), "a run fails and waits for the bus")
+    b.cover("fails", dut.failed & (dut.code == 1) & b.past(~dut.bus_idle, 2), "a run fails and waits for the bus")
     b.cover("stopped", dut.failed & (dut.code == ErrorCode.STOPPED), "a run is stopped")
     b.cover("again", dut.start & b.past(dut.failed, 6), "the next run starts after it")

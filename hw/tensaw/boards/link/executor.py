@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal
+from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -107,16 +107,20 @@ class RequestExecutor(wiring.Component):
         address, count = Signal(32), Signal(16)
         header = (version, op, tag, flags, address, count)
         status = Signal(Status)
-        last_tag, last_valid = Signal(8), Signal()
+        last_tag = Signal(8)
+        last_valid = Signal()
         position = Signal(range(max(_HEAD + 5, HEADER_BYTES, _RESET_CYCLES + 1)))
-        data, strobe = Signal(8 * width), Signal(width)
+        data = Signal(8 * width)
+        strobe = Signal(width)
         lost = Signal()
 
         def is_op(*ops: Op) -> Any:
             return Cat(*(op == int(item) for item in ops)).any()
 
         # What the header says, a cycle after it is there; what is wrong with it, another one later.
-        registers, once, with_payload = Signal(), Signal(), Signal()
+        registers = Signal()
+        once = Signal()
+        with_payload = Signal()
         wrong = {state: Signal(name=f"is_{state.name.lower()}") for state in _CHECKS}
         m.d.sync += [
             registers.eq(is_op(Op.READ_REGISTERS, Op.WRITE_REGISTERS)),
@@ -132,14 +136,55 @@ class RequestExecutor(wiring.Component):
             wrong[Status.REPEATED].eq(once & last_valid & (tag == last_tag)),
         ]
         # Whether count is 0 or 1, known with it.
-        none_left, one_left = Signal(), Signal()
+        none_left = Signal()
+        one_left = Signal()
 
-        def set_count(value: int) -> list[Any]:
-            return [count.eq(value), none_left.eq(int(value == 0)), one_left.eq(int(value == 1))]
+        # What a state does to wide registers is done a cycle later; `moving` is 1 while places and counts are not yet
+        # what they will be.
+        rotate = Signal()  # the header, a byte down; `incoming` comes in at its end
+        incoming = Signal(8)
+        step_address = Signal()
+        step_count = Signal()
+        set_count = Signal()
+        count_value = Signal(range(max(8, width) + 1))
+        shift_address = Signal()
+        shift = Signal()  # data, a byte down, `incoming` at its end
+        load_counters = Signal()
+        load_pattern = Signal()
+        moving = Signal()
+        stride = Signal(signed(len(address)))  # of a step of the address
+        written = Signal(8)  # pattern
+        expected = Signal(8)
+        m.d.comb += moving.eq(step_address | step_count | set_count)
+        m.d.sync += [pulse.eq(0) for pulse in (rotate, step_address, step_count, set_count, shift_address)]
+        m.d.sync += [pulse.eq(0) for pulse in (shift, load_counters, load_pattern)]
+        down = flags[MarchFlag.DOWN.bit_length() - 1]
+        m.d.sync += stride.eq(Mux(is_op(Op.MARCH), Mux(down, -width, width), 1))
+        with m.If(rotate):
+            m.d.sync += Cat(*header).eq(Cat(Cat(*header)[8:], incoming))
+        with m.If(set_count):
+            m.d.sync += [count.eq(count_value), none_left.eq(count_value == 0), one_left.eq(count_value == 1)]
+        with m.Elif(step_count):
+            m.d.sync += [count.eq(count - 1), none_left.eq(one_left), one_left.eq(count == 2)]
+        with m.If(step_address):
+            m.d.sync += address.eq(address + stride)
+        with m.If(shift_address):  # what comes behind the address is what came there with the header
+            m.d.sync += address.eq(Cat(address[8:], count[:8]))
+        with m.If(bus.done & ~bus.write):
+            m.d.sync += data.eq(bus.read_data)
+        with m.Elif(load_counters):
+            m.d.sync += data[:64].eq(self.counters)
+        with m.Elif(load_pattern):
+            m.d.sync += data.eq(written.replicate(width))
+        with m.Elif(shift):
+            m.d.sync += data.eq(Cat(data[8:], incoming))
 
-        count_down = [count.eq(count - 1), none_left.eq(one_left), one_left.eq(count == 2)]
+        def count_from(value: int) -> list[Any]:
+            return [set_count.eq(1), count_value.eq(value)]
 
-        lane, last_lane, first_lane = Signal(range(width)), Signal(), Signal()
+        lane = Signal(range(width))
+        last_lane = Signal()
+        first_lane = Signal()
         m.d.comb += [
             lane.eq(Mux(registers, address[:2], address[: len(lane)])),
             last_lane.eq(lane == Mux(registers, 3, width - 1)),
@@ -151,13 +196,20 @@ class RequestExecutor(wiring.Component):
         refused = Signal()
         m.d.comb += refused.eq(status != Status.OK)
 
-        # Bytes of the answer: that of the present state goes to a register, then, while it is that of the same state,
-        # to another, and from there into the CRC. `sent`, in the next cycle: on to the next one.
-        send, byte, covered, sent = Signal(), Signal(8), Signal(), Signal()
-        chosen, chosen_covered, same = Signal(8, reset_less=True), Signal(reset_less=True), Signal()
+        # Bytes of the answer: that of the present state goes to a register, then, when it has been that of the same
+        # state for two cycles, to another, and from there into the CRC. `sent`, in the next cycle: on to the next one.
+        send = Signal()
+        byte = Signal(8)
+        covered = Signal()
+        sent = Signal()
+        chosen = Signal(8, reset_less=True)
+        chosen_covered = Signal(reset_less=True)
+        sending = Signal()
+        same = Signal()
         to_crc = Signal()
         m.d.comb += [crc.byte.eq(self.o.payload), crc.start.eq(sent & to_crc)]
-        m.d.sync += [sent.eq(0), chosen.eq(byte), chosen_covered.eq(covered), same.eq(send & ~sent)]
+        m.d.sync += [sent.eq(0), chosen.eq(byte), chosen_covered.eq(covered)]
+        m.d.sync += [sending.eq(send & ~sent), same.eq(send & sending & ~sent)]
         with m.If(~self.o.valid):
             m.d.sync += [self.o.payload.eq(chosen), to_crc.eq(chosen_covered)]
             with m.If(same & ~crc.busy):
@@ -181,10 +233,14 @@ class RequestExecutor(wiring.Component):
         m.d.comb += rom_port.addr.eq(rom_index)
         m.d.sync += rom_byte.eq(rom_port.data)
 
-        pattern = Signal(8)
-        inverse = Signal()
-        m.d.comb += pattern.eq(Array(Const(value, 8) for value in BACKGROUNDS)[flags[5:7]] ^ inverse.replicate(8))
         flag = {item: flags[item.bit_length() - 1] for item in MarchFlag}
+        background = Array(Const(value, 8) for value in BACKGROUNDS)[flags[5:7]]
+        differs = Signal()
+        m.d.sync += [
+            written.eq(background ^ flag[MarchFlag.WRITE_INVERSE].replicate(8)),
+            expected.eq(background ^ flag[MarchFlag.READ_INVERSE].replicate(8)),
+            differs.eq(data != expected.replicate(width)),
+        ]
 
         m.d.comb += [
             bus.registers.eq(registers),
@@ -205,10 +261,12 @@ class RequestExecutor(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [status.eq(Status.OK), lost.eq(0), strobe.eq(0), rom_index.eq(0)]
                 with m.If(self.i.valid):
-                    m.d.sync += [Cat(*header).eq(Cat(Cat(*header)[8:], self.i.payload)), position.eq(position + 1)]
+                    m.d.sync += [rotate.eq(1), incoming.eq(self.i.payload), position.eq(position + 1)]
                     with m.If(position == HEADER_BYTES - 1):
                         m.d.sync += position.eq(0)
-                        m.next = "DECODE"
+                        m.next = "RECEIVED"
+            with m.State("RECEIVED"):  # the last byte goes to its place
+                m.next = "DECODE"
             with m.State("DECODE"):
                 m.d.sync += [none_left.eq(count == 0), one_left.eq(count == 1), length.eq(0)]
                 with m.Switch(op):
@@ -243,7 +301,7 @@ class RequestExecutor(wiring.Component):
                     with m.If(position == _HEAD - 2 + number):
                         m.d.comb += byte.eq(Mux(refused, 0, length.word_select(number, 8)))
                 with m.If(sent & covered):
-                    m.d.sync += Cat(*header).eq(Cat(Cat(*header)[8:], version))
+                    m.d.sync += [rotate.eq(1), incoming.eq(version)]
                 with m.If(sent):
                     m.d.sync += position.eq(position + 1)
                     with m.If(position == _HEAD - 1):
@@ -269,16 +327,16 @@ class RequestExecutor(wiring.Component):
                         with m.Case(int(Op.MARCH)):
                             m.next = "MARCH"
                         with m.Default():
-                            m.d.sync += [data[:64].eq(self.counters), *set_count(8)]
+                            m.d.sync += [load_counters.eq(1), *count_from(8)]
                             m.next = "COUNTERS"
 
             with m.State("DRAIN"):  # the payload of a refused request
                 with m.If(~with_payload | none_left):
                     m.next = "STATUS"
-                with m.Else():
+                with m.Elif(~moving):
                     m.d.comb += self.i.ready.eq(1)
                     with m.If(self.i.valid):
-                        m.d.sync += count_down
+                        m.d.sync += step_count.eq(1)
 
             with m.State("IDENTITY"):
                 m.next = "IDENTITY_READ"  # the ROM's latency
@@ -304,12 +362,14 @@ class RequestExecutor(wiring.Component):
             with m.State("COUNTERS"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
                 with m.If(sent):
-                    m.d.sync += [data.eq(data[8:]), *count_down]
+                    m.d.sync += [shift.eq(1), step_count.eq(1)]
                     with m.If(one_left):
                         m.next = "STATUS"
 
             with m.State("READ"):
-                with m.If(none_left):
+                with m.If(moving):
+                    pass
+                with m.Elif(none_left):
                     m.next = "STATUS"
                 with m.Elif(registers & address[ADDRESS_BITS]):
                     m.d.sync += [status.eq(Status.OUTSIDE), position.eq(0)]
@@ -318,84 +378,83 @@ class RequestExecutor(wiring.Component):
                     access(False, "READ_ACCESS")
             with m.State("READ_ACCESS"):
                 with m.If(bus.done | lost):
-                    m.d.sync += [data.eq(bus.read_data), position.eq(0)]
+                    m.d.sync += position.eq(0)
                     m.next = "READ_ALIGN"
             with m.State("READ_ALIGN"):  # the first word of a transfer may begin within
                 with m.If(position == Mux(registers, 0, lane)):
                     m.d.sync += position.eq(0)
                     m.next = "READ_BYTE"
                 with m.Else():
-                    m.d.sync += [data.eq(data[8:]), position.eq(position + 1)]
+                    m.d.sync += [shift.eq(1), position.eq(position + 1)]
             with m.State("READ_BYTE"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(data[:8])]
                 with m.If(sent):
-                    m.d.sync += [data.eq(data[8:]), address.eq(address + 1), *count_down]
+                    m.d.sync += [shift.eq(1), step_address.eq(1), step_count.eq(1)]
                     with m.If(last_lane | one_left):
                         m.next = "READ"
 
             with m.State("WRITE"):
-                with m.If(~none_left):
+                with m.If(moving):
+                    pass
+                with m.Elif(~none_left):
                     m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += incoming.eq(self.i.payload)
                     with m.If(self.i.valid):
-                        m.d.sync += [
-                            data.eq(Cat(data[8:], self.i.payload)),
-                            strobe.eq(Cat(strobe[1:], 1)),
-                            *count_down,
-                        ]
+                        m.d.sync += [shift.eq(1), strobe.eq(Cat(strobe[1:], 1)), step_count.eq(1)]
                         with m.If(last_lane):
                             m.next = "WRITE_START"
                         with m.Else():
-                            m.d.sync += address.eq(address + 1)
+                            m.d.sync += step_address.eq(1)
                 with m.Elif(first_lane):
                     with m.If(registers & (status == Status.OK)):
                         m.d.sync += [last_tag.eq(tag), last_valid.eq(1)]
                     m.next = "STATUS"
                 with m.Else():  # fill the last word up with bytes that are not written
-                    m.d.sync += [data.eq(data[8:]), strobe.eq(strobe[1:])]
+                    m.d.sync += [shift.eq(1), strobe.eq(strobe[1:])]
                     with m.If(last_lane):
                         m.next = "WRITE_START"
                     with m.Else():
-                        m.d.sync += address.eq(address + 1)
+                        m.d.sync += step_address.eq(1)
             with m.State("WRITE_START"):
                 with m.If(registers & address[ADDRESS_BITS]):
-                    m.d.sync += [status.eq(Status.OUTSIDE), address.eq(address + 1), strobe.eq(0)]
+                    m.d.sync += [status.eq(Status.OUTSIDE), step_address.eq(1), strobe.eq(0)]
                     m.next = "WRITE"
                 with m.Else():
                     access(True, "WRITE_ACCESS")
             with m.State("WRITE_ACCESS"):
                 with m.If(bus.done | lost):
-                    m.d.sync += [address.eq(address + 1), strobe.eq(0)]
+                    m.d.sync += [step_address.eq(1), strobe.eq(0)]
                     m.next = "WRITE"
 
             with m.State("MARCH"):
-                m.d.comb += inverse.eq(flag[MarchFlag.WRITE_INVERSE])
-                with m.If(refused | none_left):
-                    m.d.sync += set_count(4)
+                with m.If(moving):
+                    pass
+                with m.Elif(refused | none_left):
+                    m.d.sync += count_from(4)
                     m.next = "MARCH_ADDRESS"
                 with m.Elif(flag[MarchFlag.READ]):
                     access(False, "MARCH_READ")
                 with m.Else():
-                    m.d.sync += [data.eq(pattern.replicate(width)), strobe.eq(-1)]
+                    m.d.sync += [load_pattern.eq(1), strobe.eq(-1)]
                     m.next = "MARCH_START"
             with m.State("MARCH_READ"):
                 with m.If(bus.done | lost):
-                    m.d.sync += data.eq(bus.read_data)
                     m.next = "MARCH_COMPARE"
             with m.State("MARCH_COMPARE"):
-                m.d.comb += inverse.eq(flag[MarchFlag.READ_INVERSE])
+                m.next = "MARCH_COMPARED"
+            with m.State("MARCH_COMPARED"):
                 with m.If(refused):
-                    m.d.sync += set_count(4)
+                    m.d.sync += count_from(4)
                     m.next = "MARCH_ADDRESS"
-                with m.Elif(data != pattern.replicate(width)):
-                    m.d.sync += [status.eq(Status.MISMATCH), *set_count(4)]
+                with m.Elif(differs):
+                    m.d.sync += [status.eq(Status.MISMATCH), *count_from(4)]
                     m.next = "MARCH_ADDRESS"
                 with m.Else():
                     m.next = "MARCH_WRITE"
             with m.State("MARCH_WRITE"):
-                m.d.comb += inverse.eq(flag[MarchFlag.WRITE_INVERSE])
                 m.next = "MARCH_NEXT"
                 with m.If(flag[MarchFlag.WRITE]):
-                    m.d.sync += [data.eq(pattern.replicate(width)), strobe.eq(-1)]
+                    m.d.sync += [load_pattern.eq(1), strobe.eq(-1)]
                     m.next = "MARCH_START"
             with m.State("MARCH_START"):
                 access(True, "MARCH_ACCESS")
@@ -404,15 +463,15 @@ class RequestExecutor(wiring.Component):
                     m.next = "MARCH_NEXT"
             with m.State("MARCH_NEXT"):
                 with m.If(~refused & ~one_left):
-                    m.d.sync += address.eq(address + Mux(flag[MarchFlag.DOWN], -width, width))
-                m.d.sync += count_down
+                    m.d.sync += step_address.eq(1)
+                m.d.sync += step_count.eq(1)
                 m.next = "MARCH"
             with m.State("MARCH_ADDRESS"):
                 m.d.comb += [send.eq(1), covered.eq(1), byte.eq(address[:8])]
-                with m.If(sent):  # what comes behind the address is what came there with the header
-                    m.d.sync += [address.eq(Cat(address[8:], count[:8])), *count_down]
+                with m.If(sent):
+                    m.d.sync += [shift_address.eq(1), step_count.eq(1)]
                     with m.If(one_left):
-                        m.d.sync += set_count(width)
+                        m.d.sync += count_from(width)
                         m.next = "COUNTERS"  # the data register, byte by byte
                 m.d.sync += [last_tag.eq(tag), last_valid.eq(1)]
 

@@ -69,7 +69,7 @@ class CommandPort(wiring.Component):
     ------
     One word a cycle, each registered, with its kind, before it is looked at, since it may come from far. An action is
     offered two cycles after its word was taken; one more word is taken meanwhile and waits until the action is taken,
-    so an action costs two cycles. All registers are 0 after reset.
+    so an action costs two cycles. All registers are 0 two cycles after reset began.
     """
 
     words: Any
@@ -104,6 +104,8 @@ class CommandPort(wiring.Component):
         pending = Signal()
         failed = Signal()
         action = Signal(Action)
+        fresh = Signal(init=1)  # a cycle behind the reset: a register near the many that it clears
+        m.d.sync += fresh.eq(0)
 
         m.d.comb += [
             self.words.ready.eq(~(held & pending) & ~failed),
@@ -132,7 +134,7 @@ class CommandPort(wiring.Component):
         # What the word does. An illegal one may leave its fields in a register: no action follows it.
         take = held & ~pending & ~failed
         for kind, mine in zip(kinds, is_kind, strict=True):
-            shadow = Signal(word_layout(kind), name=kind.name.lower())
+            shadow = Signal(word_layout(kind), name=kind.name.lower(), reset_less=True)
             m.d.comb += self.run.payload[kind.name.lower()].eq(shadow)
             with m.If(take & mine):
                 m.d.sync += shadow.eq(word[: word_layout(kind).size])
@@ -140,6 +142,8 @@ class CommandPort(wiring.Component):
                     m.d.sync += action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)
                     with m.If(legal):
                         m.d.sync += pending.eq(1)
+            with m.If(fresh):
+                m.d.sync += shadow.eq(0)
         with m.If(take & ~legal):
             m.d.sync += failed.eq(1)
 

@@ -49,7 +49,7 @@ class RunControl(wiring.Component):
     done : In(1)
         From the sequencer.
     bus_idle : In(1)
-        Read and write manager are idle.
+        Read and write manager are idle. Stays so in a halt, from the ends of the bursts that were on their way.
     core_reset : Out(1)
         Reset the whole core (all but the register port) for two cycles at the start of a run. The bus is idle then.
     start : Out(1)
@@ -121,8 +121,9 @@ class RunControl(wiring.Component):
         resetting = Signal()
         stopping = Signal()
         done = Signal()
+        bus_idle = Signal()
         m.d.comb += leading.eq(Cat(bit & ~seen[:index].any() for index, bit in enumerate(seen)))
-        m.d.sync += [seen.eq(valid), stopping.eq(self.stop_request), done.eq(self.done)]
+        m.d.sync += [seen.eq(valid), stopping.eq(self.stop_request), done.eq(self.done), bus_idle.eq(self.bus_idle)]
         m.d.sync += following.eq(~valid & (following | resetting.replicate(count)))
         told = []
         for index, (name, unit) in enumerate(ERROR_SOURCES.items()):
@@ -179,7 +180,7 @@ class RunControl(wiring.Component):
                     m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
                 with m.If(timer != 0):
                     m.d.sync += timer.eq(timer - 1)
-                with m.Elif(self.bus_idle):
+                with m.Elif(bus_idle):
                     m.d.comb += self.failed.eq(1)
                     m.next = "IDLE"
         check(m, platform, ~core_reset | self.bus_idle, "reset_idle", "the core is reset while the bus is busy")
