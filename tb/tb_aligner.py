@@ -77,18 +77,19 @@ class AlignerBench(Bench):
 
 @testcase(AlignerBench)
 async def random_slots(bench: AlignerBench) -> None:
-    """A new slot in every cycle."""
+    """A new slot in every cycle, its words in the next one."""
     ports, size = bench.ports, bench.config.word_bytes
-    before = None
+    slot = before = None
     for _ in range(bench.count(600)):
         words = bench.rng.integers(-128, 128, (3 + bench.config.groups, size))
-        slot = bench.random_slot()
+        coming = bench.random_slot()
         ports.words.set([int.from_bytes(word.astype(np.uint8).tobytes(), "little") for word in words])
-        ports.slot.set(slot)
-        bench.sample(slot)
+        ports.slot.set(coming)
+        bench.sample(coming)
         await bench.clocks()
         if before is not None:
             for name, wanted in zip(("lanes", "columns", "seconds"), before[0], strict=True):
                 found = np.array(getattr(ports, name).get())
                 assert np.array_equal(found, wanted), f"{name} {found} instead of {wanted} for {before[1]}"
-        before = bench.expected(words, slot), slot
+        before = (bench.expected(words, slot), slot) if slot is not None else None
+        slot = coming

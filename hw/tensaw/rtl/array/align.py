@@ -47,13 +47,13 @@ class Aligner(wiring.Component):
     -------
     words : In(3 + groups × word)
     slot : In(slot_layout)
-        Belongs to ``words`` of the same cycle.
+        Belongs to ``words`` of the next cycle.
     lanes : Out(rows × signed 8), columns, seconds : Out(groups × columns × signed 8)
         For the array; what does not take part is 0.
 
     Timing
     ------
-    Registered: one cycle.
+    Registered: one cycle from ``words``, two from ``slot``, of which all that chooses between bytes is made first.
     """
 
     words: Any
@@ -77,20 +77,30 @@ class Aligner(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, slot = self._config, self.slot
-        size = config.word_bytes
-        rotated = [_rotate(m, self.words[number], slot.offset[number], size, f"rotated{number}") for number in range(3)]
-        width = max(config.rows, config.columns)
+        size, width = config.word_bytes, max(config.rows, config.columns)
 
-        exists = slot.exists
+        def kept(value: Value, name: str) -> Signal:
+            register = Signal(len(value), name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            return register
 
+        offset = [kept(slot.offset[number], f"offset{number}") for number in range(3)]
+        rotated = [_rotate(m, self.words[number], offset[number], size, f"rotated{number}") for number in range(3)]
+        pad = kept(slot.pad, "pad").as_signed()
         # A vector that crosses the end of its word goes on in the next one, which slot 1 holds.
-        first_word = Signal(width)
-        m.d.comb += first_word.eq(Cat((slot.offset[0] + lane) < size for lane in range(width)))
+        crosses = kept(Cat(slot.pair & (slot.offset[0] + lane >= size) for lane in range(width)), "crosses")
+        # By group, lanes that exist, and whether its second pixel does; who takes no part.
+        exists = [
+            kept(Mux(slot.row_valid[group], slot.exists, 0), f"exists{group}") for group in range(max(1, config.groups))
+        ]
+        second_exists = kept(Mux(slot.second_exists, slot.row_valid, 0), "second_exists")
+        no_lane, no_column = kept(~slot.rows, "no_lane"), kept(~slot.groups, "no_column")
+        no_second = kept(~Mux(slot.second, slot.groups, 0), "no_second")
 
         def vector(lane: int) -> Value:
             """Byte of slot 0 and its successor."""
             low, high = rotated[0][8 * (lane % size) :][:8], rotated[1][8 * (lane % size) :][:8]
-            return Mux(first_word[lane] | ~slot.pair, low, high)
+            return Mux(crosses[lane], high, low)
 
         # Not reset: what the array makes of data without a position goes to no accumulator.
         lanes, columns, seconds = (
@@ -99,26 +109,22 @@ class Aligner(wiring.Component):
         )
         m.d.comb += [self.lanes.eq(lanes), self.columns.eq(columns), self.seconds.eq(seconds)]
         for row in range(config.rows):
-            with m.If(~slot.rows[row]):
+            with m.If(no_lane[row]):
                 m.d.sync += lanes[row].eq(0)
             with m.Else():
-                m.d.sync += lanes[row].eq(Mux(slot.row_valid[0] & exists[row], vector(row).as_signed(), slot.pad))
+                m.d.sync += lanes[row].eq(Mux(exists[0][row], vector(row).as_signed(), pad))
         for group in range(config.groups):
             for column in range(config.columns):
                 source = vector(column) if group == 0 else rotated[group][8 * column :][:8]
-                with m.If(~slot.groups[group]):
+                with m.If(no_column[group]):
                     m.d.sync += columns[group][column].eq(0)
                 with m.Else():
-                    m.d.sync += columns[group][column].eq(
-                        Mux(slot.row_valid[group] & exists[column], source.as_signed(), slot.pad)
-                    )
+                    m.d.sync += columns[group][column].eq(Mux(exists[group][column], source.as_signed(), pad))
                 further = self.words[3 + group][8 * column :][:8]
-                with m.If(~(slot.groups[group] & slot.second)):
+                with m.If(no_second[group]):
                     m.d.sync += seconds[group][column].eq(0)
                 with m.Else():
-                    m.d.sync += seconds[group][column].eq(
-                        Mux(slot.row_valid[group] & slot.second_exists, further.as_signed(), slot.pad)
-                    )
+                    m.d.sync += seconds[group][column].eq(Mux(second_exists[group], further.as_signed(), pad))
         return m
 
 

@@ -439,11 +439,11 @@ class Feeder(wiring.Component):
         # The scratchpad's stages, and the last.
         aligner = place(m, platform, "aligner", Aligner, config)
         offsets = Cat(Mux(slot.second, 0, number[:size_bits])[:size_bits] for number in addresses[:3])
-        delayed = slot_layout(config)(_after(m, slot.as_value(), ARRAY_READ_LATENCY, "slot"))
+        delayed = slot_layout(config)(_after(m, slot.as_value(), ARRAY_READ_LATENCY - 1, "slot"))
         m.d.comb += [
             aligner.words.eq(self.memory.data),
             aligner.slot.eq(delayed),
-            aligner.slot.offset.as_value().eq(_after(m, offsets, ARRAY_READ_LATENCY, "offsets")),
+            aligner.slot.offset.as_value().eq(_after(m, offsets, ARRAY_READ_LATENCY - 1, "offsets")),
             self.lanes.eq(aligner.lanes),
             self.columns.eq(aligner.columns),
             self.seconds.eq(aligner.seconds),
