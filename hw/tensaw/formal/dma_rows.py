@@ -178,6 +178,17 @@ def row_walker(b: Bench) -> None:
         whole = register[top] == (value >> top).any()
         b.prove(f"same_{name}", Mux(register[top], whole, register == value), f"{name} is counted")
 
+    # In the first cycle of a row's offer the registers go on to the next row.
+    ahead = Signal()
+    m.d.comb += ahead.eq(b.state("dut", "OFFER") & ~b.inside("dut.fresh"))
+    after = Signal(layout)
+    m.d.comb += [
+        after.row.eq(Mux(last_row, 0, at.row + 1)),
+        after.plane.eq(at.plane + last_row),
+        after.memory.eq(Mux(last_row, first.memory + walk.plane_pitch.memory, at.memory + walk.row_pitch.memory)),
+        after.pad.eq(Mux(last_row, first.pad + walk.plane_pitch.scratchpad, at.pad + walk.row_pitch.scratchpad)),
+    ]
+    kept = layout(Mux(ahead, after.as_value(), at.as_value()))
     idle = b.state("dut", "IDLE")
     b.prove("idle", idle == ~under_way, "idle without a walk")
     stopped = b.state("dut", "STOPPED")
@@ -186,27 +197,34 @@ def row_walker(b: Bench) -> None:
     measured = b.inside("dut.most") + 1 + (b.inside("dut.over") << len(b.inside("dut.most"))) == size
     with m.If(under_way & some & ~stopped):
         b.prove("measured", measured, "the bytes of rows are known")
-        b.prove("first_row", first_row == (at.row == 0), "the first row of a plane is marked")
+        b.prove("first_row", first_row == (kept.row == 0), "the first row of a plane is marked")
         b.prove("plane", (at.row != 0) | ((at.memory == first.memory) & (at.pad == first.pad)), "the plane's place")
         with m.If(~walk.fill):
-            same("offset", at.memory)
-        same("address", at.pad)
+            same("offset", kept.memory)
+        same("address", kept.pad)
         with m.If(~first_row | ~b.state("dut", "MEASURE")):
             with m.If(~walk.fill):
                 same("plane_offset", first.memory)
             same("plane_address", first.pad)
-        b.prove("rows_left", b.inside("dut.rows_left") + at.row == count, "rows left")
-        b.prove("planes_left", b.inside("dut.planes_left") + at.plane == planes, "planes left")
+        b.prove("rows_left", b.inside("dut.rows_left") + kept.row == count, "rows left")
+        b.prove("planes_left", b.inside("dut.planes_left") + kept.plane == planes, "planes left")
         b.prove("counts", (at.row < count) & (at.plane < planes), "which are some")
         small = walk.fill | ((at.memory >> 34 == 0) & (first.memory <= at.memory))
         bound = small & (at.pad >> 26 == 0) & (first.pad <= at.pad)
         b.prove("bound", bound, "no sum overflows here")
     with m.If(under_way & ~some):
         b.prove("refused_at_once", stopped & dut.illegal, "a walk without rows is refused")
+    b.prove("fresh", ~b.inside("dut.fresh") | b.state("dut", "OFFER"), "rows go on while one is offered")
     with m.If(b.state("dut", "OFFER")):
+        b.prove("last", b.inside("dut.last_row") == last_row, "whether a row is the plane's last")
+        b.prove("last_plane", b.inside("dut.last_plane") == last_plane, "and the plane the walk's")
+        at_offset = walk.fill | ~reached | (b.inside("dut.shown_offset") == at.memory[:32])
+        b.prove("shown", at_offset & (~inside | (b.inside("dut.shown_address") == at.pad)), "its place")
         lane = Mux(walk.fill, 0, at.memory[:3])
         span = b.inside("dut.span")
-        b.prove("span", ~inside | (span == (size + lane - 1)[: len(span)]), "its bytes from the first word on")
+        b.prove(
+            "span", ~(inside & reached) | (span == (size + lane - 1)[: len(span)]), "its bytes from the first word on"
+        )
         b.prove("fits", b.inside("dut.fits") == inside, "whether it leaves the scratchpad")
         b.prove("reached", b.inside("dut.reached") == reached, "or the memory")
     b.cover("strided", dut.finished & (count == 2) & (planes == 2) & b.past(transfer(dut.row), 2), "two planes")

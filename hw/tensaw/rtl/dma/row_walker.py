@@ -115,15 +115,19 @@ class RowWalker(wiring.Component):
 
         # Sums have one bit more than what is legal: it stays set once one has outgrown it.
         inside = _address_bits(config)
-        offset = Signal(33)
-        plane_offset = Signal(33)
-        address = Signal(inside + 1)
-        plane_address = Signal(inside + 1)
-        first_row = Signal()
-        rows_left = Signal(16)
-        planes_left = Signal(16)
-        last_row = Signal()
-        last_plane = Signal()
+        offset = Signal(33, reset_less=True)
+        plane_offset = Signal(33, reset_less=True)
+        address = Signal(inside + 1, reset_less=True)
+        plane_address = Signal(inside + 1, reset_less=True)
+        first_row = Signal(reset_less=True)
+        rows_left = Signal(16, reset_less=True)
+        planes_left = Signal(16, reset_less=True)
+        last_row = Signal(reset_less=True)
+        last_plane = Signal(reset_less=True)
+        # The row on offer: in the first cycle of its offer the others go on to the next one.
+        shown_offset = Signal(32, reset_less=True)
+        shown_address = Signal(inside, reset_less=True)
+        fresh = Signal()
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
             top = len(target) - 1
@@ -132,21 +136,21 @@ class RowWalker(wiring.Component):
 
         # What depends on the bytes of a row alone is made before the first row, what decides whether a row is offered
         # while it is measured.
-        most = Signal(inside)  # bytes behind a row's first one, of which none are `over`
-        over = Signal(len(walk.rows.bytes) - inside)
-        span = Signal(inside + 1)
-        fits = Signal()
-        reached = Signal()
+        most = Signal(inside, reset_less=True)  # bytes behind a row's first one, of which none are `over`
+        over = Signal(len(walk.rows.bytes) - inside, reset_less=True)
+        span = Signal(inside + 1, reset_less=True)
+        fits = Signal(reset_less=True)
+        reached = Signal(reset_less=True)
         lane = Signal(lane_bits)
         last = address[:inside] + most
         grain = (config.scratchpad_bytes & -config.scratchpad_bytes).bit_length() - 1
         m.d.comb += [
             lane.eq(Mux(walk.fill, 0, offset[:lane_bits])),
             row.access.region.eq(walk.memory.region),
-            row.access.offset.eq(offset),
+            row.access.offset.eq(shown_offset),
             row.access.bytes.eq(walk.rows.bytes),
-            row.span.address.eq(address),
-            row.span.first_lane.eq(lane),
+            row.span.address.eq(shown_address),
+            row.span.first_lane.eq(Mux(walk.fill, 0, shown_offset[:lane_bits])),
             row.span.fill.eq(walk.fill),
             row.span.end.eq(last_row),
             row.span.final.eq(last_row & last_plane),
@@ -174,6 +178,9 @@ class RowWalker(wiring.Component):
                         m.next = "STOPPED"
             with m.State("MEASURE"):
                 m.d.sync += [
+                    shown_offset.eq(offset),
+                    shown_address.eq(address),
+                    fresh.eq(1),
                     span.eq(most + lane),
                     # The scratchpad's size is a multiple of 2 ** grain.
                     fits.eq(~(address[inside] | over.any()) & (last >> grain < config.scratchpad_bytes >> grain)),
@@ -195,17 +202,18 @@ class RowWalker(wiring.Component):
                     with m.If(self.row.ready):
                         m.d.comb += self.finished.eq(last_row & last_plane)
                         m.next = "MEASURE"
-                        m.d.sync += first_row.eq(last_row)
                         with m.If(last_row & last_plane):
                             m.next = "IDLE"
-                        with m.If(last_row):
-                            m.d.sync += [rows_left.eq(walk.rows.count), planes_left.eq(planes_left - 1)]
-                            m.d.sync += advance(offset, plane_offset, walk.plane_pitch.memory)
-                            m.d.sync += advance(address, plane_address, walk.plane_pitch.scratchpad)
-                        with m.Else():
-                            m.d.sync += rows_left.eq(rows_left - 1)
-                            m.d.sync += advance(offset, offset, walk.row_pitch.memory)
-                            m.d.sync += advance(address, address, walk.row_pitch.scratchpad)
             with m.State("STOPPED"):
                 pass
+        with m.If(fresh):
+            m.d.sync += [fresh.eq(0), first_row.eq(last_row)]
+            with m.If(last_row):
+                m.d.sync += [rows_left.eq(walk.rows.count), planes_left.eq(planes_left - 1)]
+                m.d.sync += advance(offset, plane_offset, walk.plane_pitch.memory)
+                m.d.sync += advance(address, plane_address, walk.plane_pitch.scratchpad)
+            with m.Else():
+                m.d.sync += rows_left.eq(rows_left - 1)
+                m.d.sync += advance(offset, offset, walk.row_pitch.memory)
+                m.d.sync += advance(address, address, walk.row_pitch.scratchpad)
         return m

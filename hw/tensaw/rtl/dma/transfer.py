@@ -119,8 +119,8 @@ class Transfer(wiring.Component):
         room = Signal()
         kept = data.StructLayout({"signal": 4, "tag": 16, "lines": 12})
         taken = Signal(kept)
-        oldest = Signal(kept)
-        behind = Signal(kept)
+        oldest = Signal(kept, reset_less=True)
+        behind = Signal(kept, reset_less=True)
         value = Signal(8)
         given = Signal(4)
         giving = Signal()
@@ -142,18 +142,16 @@ class Transfer(wiring.Component):
             m.d.comb += walker.walk[name].eq(run[name])
         m.d.sync += asked.eq(port.run.valid & ~port.run.ready)
         m.d.sync += [count.eq(left + tokens.take), giving.eq(self.complete), given.eq(oldest.signal)]
+        # Where there is no run it may be the one on offer, which is known late to be taken.
+        with m.If(count == 0):
+            m.d.sync += oldest.eq(taken)
         if self.unit is Unit.LOAD:
-            with m.If(self.complete & (left != 0)):
-                m.d.sync += oldest.eq(behind)
+            with m.Elif(self.complete):
+                m.d.sync += oldest.eq(Mux(count == most, behind, taken))
+            with m.If(count != most):
+                m.d.sync += behind.eq(taken)
             with m.If(tokens.take):
                 m.d.sync += [filling.eq(fill), value.eq(run.run.value)]
-                with m.If(left == 0):
-                    m.d.sync += oldest.eq(taken)
-                with m.Else():
-                    m.d.sync += behind.eq(taken)
-        else:
-            with m.If(tokens.take):
-                m.d.sync += oldest.eq(taken)
         with m.If(tokens.take):
             m.d.sync += walking.eq(1)
         with m.Elif(walker.finished):
