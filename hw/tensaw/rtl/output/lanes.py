@@ -208,9 +208,7 @@ class Lanes(wiring.Component):
         before = data.View(_LATE, self._delayed(m, begin.as_value(), RESULT_LATENCY - 1, "late"))
         late = data.View(_LATE, self._delayed(m, before.as_value(), 1, "latest"))
         least, most = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        translate, looks_up, translated = (
-            Signal(name=name, reset_less=True) for name in ("translate", "looks_up", "translated")
-        )
+        translate, looks_up = (Signal(name=name, reset_less=True) for name in ("translate", "looks_up"))
         byte_final = Signal()
         with m.If(self.enable):
             m.d.sync += [
@@ -218,12 +216,11 @@ class Lanes(wiring.Component):
                 most.eq(before.high - before.zero_point),
                 translate.eq(late.table),
                 looks_up.eq(translate),
-                translated.eq(looks_up),
                 byte_final.eq(ends),
                 self.finishing.eq(byte_final),
             ]
         settings = {name: late[name] for name in ("zero_point", "low", "high")}
-        return settings | {"least": least, "most": most}, (translate, translated)
+        return settings | {"least": least, "most": most}, (translate, looks_up)
 
     def _shared(self, m: Module, step: Signal, softmax: Signal) -> dict[str, Value]:
         """Values that are the same in all lanes, of the operation that they have taken."""
@@ -367,10 +364,11 @@ class Lanes(wiring.Component):
             m.d.comb += self.result.eq(lane.result)
 
         # Table: the byte addresses it in the cycle in which it is ready. Memories are slow: there is a register behind
-        # the word's byte, and one for the byte that bypasses it.
-        translate, has_been = translated
-        passed, bypassed, found = (
-            Signal(8, name=f"{name}{index}", reset_less=True) for name in ("passed", "bypassed", "found")
+        # the half of the word that has its byte. A byte that bypasses the table goes to both bytes of that.
+        translate, looks_up = translated
+        passed, found, upper = (
+            Signal(width, name=f"{name}{index}", reset_less=True)
+            for name, width in (("passed", 8), ("found", 16), ("upper", 1))
         )
         m.d.comb += [
             lookup.write_enable.eq(self.table.lookup),
@@ -382,7 +380,7 @@ class Lanes(wiring.Component):
         with m.If(self.enable):
             m.d.sync += [
                 passed.eq(lane.byte),
-                bypassed.eq(passed),
-                found.eq(lookup.read_data.word_select(passed[:2], 8)),
+                upper.eq(passed[0]),
+                found.eq(Mux(looks_up, lookup.read_data.word_select(passed[1], 16), passed.replicate(2))),
             ]
-        m.d.comb += self.bytes[8 * index :][:8].eq(Mux(has_been, found, bypassed))
+        m.d.comb += self.bytes[8 * index :][:8].eq(found.word_select(upper, 8))
