@@ -155,17 +155,17 @@ def accumulators(b: Bench) -> None:
     finished = [Mux(half == number, available, others) for number in range(2)]
     whole, others_whole = b.inside("dut.complete"), b.inside("dut.others_complete")
     complete = Cat(Mux(half == number, whole, others_whole) for number in range(2))
-    pending = b.inside("dut.pending")
+    pending, gone = b.inside("dut.pending"), b.inside("dut.gone")
     b.prove("finishes", b.inside("dut.finishes") == finishes, "what is finished is known beside it")
     b.prove("ends", b.inside("dut.ends") == (finishes & added.final), "and whether it is a block's last one")
     b.prove("mine", ~finishes | (b.inside("dut.mine") == (added.half == half)), "and whose")
     b.prove("some", b.inside("dut.some") == (waiting != 0), "whether positions wait is known beside their number")
     b.prove("one", b.inside("dut.one") == (waiting == 1), "and whether it is one")
     b.prove("bounded", promised <= queue.depth, "no more are read than the queue has room for")
-    b.prove("promised", promised == queue.level + pending, "positions that are read are counted")
+    b.prove("promised", promised == queue.level + pending + gone, "positions that are read are counted")
     b.prove("room", b.inside("dut.room") == (promised != queue.depth), "whether one more would have is known")
     b.prove("offered", dut.vectors.valid == (queue.level != 0), "what is in the queue is on offer")
-    b.prove("inside", order.inside == promised + waiting + others, "the others are in memory")
+    b.prove("inside", order.inside + gone == promised + waiting + others, "the others are in memory")
     turned = turn == half ^ dut.busy[0] ^ dut.busy[1]
     b.prove("turn", turned & (dut.busy.bit_select(half, 1) | ~dut.busy.bit_select(~half, 1)), "halves empty in turn")
     b.prove("going", ~going | (dut.busy.bit_select(filling, 1) & (filling == ~turn)), "the last one opened is filled")
@@ -211,8 +211,8 @@ def accumulators(b: Bench) -> None:
     b.prove("queued", ~(order.picked & in_queue) | (queued[:32] == order.value), "in the queue")
     at_pending = order.picked & pending & (order.ahead == level)
     b.prove("pending", ~at_pending | (output.read_data[:32] == order.value), "or read")
-    in_memory = order.picked & (order.ahead >= promised)
-    behind = order.ahead - promised
+    in_memory = order.picked & (order.ahead >= promised - gone)
+    behind = order.ahead - (promised - gone)
     now = behind < waiting
     at_half = Mux(now, half, ~half)
     at_index = Mux(now, index + behind, behind - waiting)[:2]

@@ -103,7 +103,7 @@ class ArrayUnit:
                 yield news
             followed = runs[action.follows]
         # Of the loader: behind parameters it has had time to get ready for the first step.
-        cursor = taken + 1 + (not shape.pool and not shape.streamed)
+        cursor = taken + 1 + 2 * (not shape.pool and not shape.streamed)
         loaded = 0
         position = self._tail
         started = False

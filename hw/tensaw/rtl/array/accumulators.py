@@ -173,7 +173,7 @@ class Accumulators(wiring.Component):
         offered = Signal()  # the queue is not empty
         pending = Signal()
         take = Signal()
-        leave = Signal()
+        leave, gone = Signal(), Signal(name="gone")  # from the queue, in this cycle and in the one before
         done = Signal()  # the block's last position is taken
         m.d.comb += [
             take.eq(some & room),
@@ -182,14 +182,15 @@ class Accumulators(wiring.Component):
             output.read_address.eq(entry(take_half, take_index)),
             queue.w_data.eq(output.read_data),
             queue.w_en.eq(pending),
-            queue.r_en.eq(leave),
+            queue.r_en.eq(self.vectors.ready),
             self.vectors.payload.eq(queue.r_data),
             self.vectors.valid.eq(offered),
-            still_promised.eq(promised + take - leave),
+            still_promised.eq(promised + take - gone),
             done.eq(take & one & complete),
         ]
         m.d.sync += [
             pending.eq(take),
+            gone.eq(leave),
             offered.eq(pending | Mux(leave, queue.level > 1, offered)),
             promised.eq(still_promised),
             room.eq(still_promised != _QUEUE),

@@ -65,7 +65,7 @@ class WeightLoader(wiring.Component):
 
     Timing
     ------
-    One row a cycle, from the cycle after a run was taken on, or without parameters the one after that. A step of n rows
+    One row a cycle, from the cycle after a run was taken on, or without parameters two cycles later. A step of n rows
     follows the previous one without a gap if the feeder swaps in time; at best n cycles a step, or two. A row on its
     way to the array at a reset still arrives; the next run's rows are behind it.
     """
@@ -151,18 +151,28 @@ class WeightLoader(wiring.Component):
         last_rows, last_columns, last_tile = (
             Signal(name=f"last_{name}", reset_less=True) for name in ("rows", "columns", "tile")
         )
-        last_block = last_rows & last_columns
+        # A cycle later, and no step's last row comes too soon for it: the step ends a kernel row, a block, a tile.
+        ends_row, ends_block, ends_tile = (
+            Signal(name=f"ends_{name}", reset_less=True) for name in ("row", "block", "tile")
+        )
+        m.d.sync += [
+            ends_row.eq(last_chunk & last_x),
+            ends_block.eq(last_chunk & last_x & last_y),
+            ends_tile.eq(last_chunk & last_x & last_y & last_rows & last_columns),
+        ]
 
         # The row at ``offset`` is there, the one behind it too: registered, so seen a cycle after they came.
         read = Signal()
         present, more = (Signal(name=name, reset_less=True) for name in ("present", "more"))
-        left = Signal(signed(len(offset) + 1))  # rows from ``offset`` on
-        several = (left > 0) & (left[2:] != 0)
-        m.d.comb += left.eq(self.available[: len(offset)] - offset)
-        m.d.sync += [
-            present.eq((left > 0) & (several | Mux(read, left[1], left[:2].any()))),
-            more.eq((left > 0) & (several | (left[1] & (left[0] | ~read)))),
+        left = Signal(len(offset))  # rows from ``offset`` on
+        several = left[2:].any()
+        next_present, next_more = Signal(), Signal()
+        m.d.comb += [
+            left.eq(self.available[: len(offset)] - offset),
+            next_present.eq(several | Mux(read, left[1], left[:2].any())),
+            next_more.eq(several | (left[1] & (left[0] | ~read))),
         ]
+        m.d.sync += [present.eq(next_present), more.eq(next_more)]
         stepping = Signal()  # in state STEPS
         step_read = Signal()
         m.d.comb += step_read.eq(stepping & present & free)
@@ -184,8 +194,11 @@ class WeightLoader(wiring.Component):
         ]
         freeing = Signal()  # what is read
         m.d.sync += [freed.eq(freeing), self.release.eq(freeing)]
+        following = Signal.like(offset)
+        m.d.comb += following.eq(offset)
         with m.If(read ^ freed):  # one adder for both directions
-            m.d.sync += offset.eq(offset + Cat(1, freed.replicate(len(offset) - 1)))
+            m.d.comb += following.eq(offset + Cat(1, freed.replicate(len(offset) - 1)))
+        m.d.sync += offset.eq(following)
 
         # Rows that are only to be freed: none, or they have arrived. The run's last row may be in the ring still, until
         # it has been freed.
@@ -252,6 +265,9 @@ class WeightLoader(wiring.Component):
             with m.State("START"):
                 start_steps()
                 m.d.sync += row.eq(0)
+                m.next = "READY"
+
+            with m.State("READY"):
                 m.d.sync += stepping.eq(1)
                 m.next = "STEPS"
 
@@ -296,48 +312,11 @@ class WeightLoader(wiring.Component):
                             m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
 
             with m.State("STEPS"):
-                with m.If(free):
-                    m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
-                with m.If(step_read):
-                    m.d.comb += freeing.eq(weights.free & last_block)
-                    m.d.sync += row.eq(row + 1)
-                    m.d.sync += [last_row.eq(row + 2 == weights.rows), last_row_but_one.eq(row + 3 == weights.rows)]
-                    with m.If(last_row):
-                        start_step()
-                        m.d.sync += row.eq(0)
-                        m.d.comb += fills.eq(1)
-                        m.d.sync += [chunks_left.eq(chunks_left - 1), last_chunk.eq(chunks_left == 2)]
-                    with m.If(last_row & last_chunk):
-                        start_chunks()
-                        m.d.sync += [x_left.eq(x_left - 1), last_x.eq(x_left == 2)]
-                    with m.If(last_row & last_chunk & last_x):
-                        start_x()
-                        m.d.sync += [y_left.eq(y_left - 1), last_y.eq(y_left == 2)]
-                    with m.If(last_row & last_chunk & last_x & last_y):
-                        start_y()
-                        with m.If(last_block):
-                            m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
-                            m.d.sync += step_base.eq(Mux(weights.free, 0, offset + 1))
-                            with m.If(last_tile):
-                                m.d.sync += stepping.eq(0)
-                                m.next = "PAD"
-                            with m.Elif(weights.bias | weights.scale):
-                                m.d.sync += stepping.eq(0)
-                                m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
-                                m.next = "PARAMETERS"
-                            with m.Else():
-                                start_tile()
-                        with m.Else():
-                            # Next block of positions: the same rows again, which are still there.
-                            m.d.sync += offset.eq(step_base)
-                            m.d.sync += [present.eq(1), more.eq(1)]
-                            with m.If(last_columns):
-                                start_columns()
-                                m.d.sync += rows_left.eq(rows_left - block.height)
-                                m.d.sync += last_rows.eq(rows_left <= block.height << 1)
-                            with m.Else():
-                                m.d.sync += columns_left.eq(columns_left - block.width)
-                                m.d.sync += last_columns.eq(columns_left <= block.width << 1)
+                with m.If(step_read & last_row & ends_tile):
+                    with m.If(last_tile):
+                        m.next = "PAD"
+                    with m.Elif(weights.bias | weights.scale):
+                        m.next = "PARAMETERS"
 
             with m.State("PAD"):
                 with m.If(no_pad | (pad_there & ~freed)):
@@ -369,6 +348,42 @@ class WeightLoader(wiring.Component):
                 with m.If(table_done):
                     m.d.sync += ready.eq(1)
                     m.next = "IDLE"
+
+        # In state STEPS, which ``step_read`` says.
+        with m.If(stepping & free):
+            m.d.comb += [read.eq(present), to_array.eq(read), self.waiting.eq(~present)]
+        with m.If(step_read):
+            m.d.comb += freeing.eq(weights.free & last_rows & last_columns)
+            m.d.sync += row.eq(row + 1)
+            m.d.sync += [last_row.eq(row + 2 == weights.rows), last_row_but_one.eq(row + 3 == weights.rows)]
+            with m.If(last_row):
+                start_step()
+                m.d.sync += row.eq(0)
+                m.d.comb += fills.eq(1)
+                m.d.sync += [chunks_left.eq(chunks_left - 1), last_chunk.eq(chunks_left == 2)]
+            with m.If(last_row & last_chunk):
+                start_chunks()
+                m.d.sync += [x_left.eq(x_left - 1), last_x.eq(x_left == 2)]
+            with m.If(last_row & ends_row):
+                start_x()
+                m.d.sync += [y_left.eq(y_left - 1), last_y.eq(y_left == 2)]
+            with m.If(last_row & ends_block):
+                start_y()
+                # Next block of positions: the same rows again, which are still there.
+                m.d.sync += [offset.eq(step_base), present.eq(1), more.eq(1)]
+                with m.If(last_columns):
+                    start_columns()
+                    m.d.sync += [rows_left.eq(rows_left - block.height), last_rows.eq(rows_left <= block.height << 1)]
+                with m.Else():
+                    m.d.sync += columns_left.eq(columns_left - block.width)
+                    m.d.sync += last_columns.eq(columns_left <= block.width << 1)
+            with m.If(last_row & ends_tile):
+                m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
+                m.d.sync += [offset.eq(following), step_base.eq(Mux(weights.free, 0, offset + 1))]
+                m.d.sync += [present.eq(next_present), more.eq(next_more)]
+                start_tile()
+                with m.If(last_tile | weights.bias | weights.scale):
+                    m.d.sync += [stepping.eq(0), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
 
         # The step's last row may be read in the cycle in which the feeder already starts the step.
         m.d.sync += full.eq((full & ~swapped) | fills)
@@ -426,6 +441,14 @@ class WeightLoader(wiring.Component):
         m.d.sync += table_done.eq(written & self.side.ready)
         m.d.sync += promised.eq(promised + to_side - leave)
         check(m, platform, ~arrive | queue.w_rdy, "room", "a row was read for which the queue has no room")
+        ends = last_chunk & last_x & last_y & last_rows & last_columns
+        check(
+            m,
+            platform,
+            ~(step_read & last_row) | (ends_tile == ends),
+            "ends",
+            "a row comes before its step's end is known",
+        )
         check(m, platform, ~swapped | full, "swap", "a step begins whose weights are not in the array")
         return m
 
