@@ -21,6 +21,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import cg
 from threadpoolctl import threadpool_limits
 
+from tensaw.fpga.untangle import untangle
+
 __all__ = ["Grid", "Graph", "place_macros"]
 
 Floats = NDArray[np.float64]
@@ -29,6 +31,12 @@ Indices = NDArray[np.int64]
 _ROUNDS = 120
 _CENTRING = 5
 """Solutions without anchors, from random positions."""
+_TRIALS = 9
+"""Assignments that are compared: that of the last round, and others in which macros have changed places."""
+_SETTLING = 25
+"""Rounds for logic to find its place around macros."""
+_FIXED = 1e3
+"""Weight of what shall not move."""
 _NEAREST = 0.5
 """Distances count at least so much, in tiles."""
 _FEW_CELLS = 12
@@ -111,6 +119,7 @@ def _place_macros(
     for _ in range(_CENTRING):
         x, y = solver.solve(x, grid.width / 2, 1e-4), solver.solve(y, grid.height / 2, 1e-4)
     anchored = graph.area > 0
+    steps = _ROUNDS + _TRIALS
     for number in range(_ROUNDS):
         anchor_x, anchor_y = _spread(graph, grid, density, x, y)
         weight = np.where(anchored, 0.01 * (number + 1), 0.0)
@@ -120,8 +129,37 @@ def _place_macros(
             weight[cells] = (0.08 if number < _ROUNDS // 2 else 0.3) * (number + 1)
         x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
         if progress is not None:
-            progress(number + 1, _ROUNDS)
-    return _assign(graph, grid, x, y)
+            progress(number + 1, steps)
+    best, least = _assign(graph, grid, x, y), np.inf
+    for number in range(_TRIALS):
+        chosen = untangle(graph, grid, best, x, y, random) if number else best
+        length = _length(graph, grid, density, solver, chosen, x, y)
+        if length < least:
+            best, least = chosen, length
+        if progress is not None:
+            progress(_ROUNDS + number + 1, steps)
+    return best
+
+
+def _length(
+    graph: Graph, grid: Grid, density: float, solver: _Solver, chosen: Mapping[str, Indices], x: Floats, y: Floats
+) -> float:
+    """Sum of half the perimeters of all nets, with macros at chosen sites and logic where that lets it go."""
+    x, y = x.copy(), y.copy()
+    for number in range(_SETTLING):
+        anchor_x, anchor_y = _spread(graph, grid, density, x, y)
+        weight = np.where(graph.area > 0, 0.024 * (number + 1), 0.0)
+        for kind, numbers in chosen.items():
+            cells = graph.macros[kind]
+            x[cells], y[cells] = anchor_x[cells], anchor_y[cells] = grid.sites[kind][numbers].T
+            weight[cells] = _FIXED
+        x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
+    total = 0.0
+    for position in _spread(graph, grid, density, x, y):
+        values = position[graph.cell]
+        spans = np.maximum.reduceat(values, graph.first) - np.minimum.reduceat(values, graph.first)
+        total += float(spans @ graph.weight)
+    return total
 
 
 class _Solver:
