@@ -102,7 +102,11 @@ def row_stepper(b: Bench) -> None:
     cover_depth=12,
     planted=(
         Planted(_WALKER, "(last >> grain <", "(last >> grain <="),
-        Planted(_WALKER, "advance(offset, plane_offset, walk.plane_pitch.memory)", "advance(offset, offset, 8)"),
+        Planted(
+            _WALKER,
+            "advance(offset, plane_offset, walk.plane_pitch.memory)",
+            "advance(offset, offset, walk.plane_pitch.memory)",
+        ),
         Planted(_WALKER, "base[top] | total[top] | pitch[top:].any()", "base[top] | pitch[top:].any()"),
         Planted(_WALKER, "(walk.rows.bytes == 0) | (walk.rows.count == 0)", "(walk.rows.count == 0)"),
         Planted(_WALKER, "rows_left.eq(walk.rows.count), planes_left", "rows_left.eq(rows_left), planes_left"),

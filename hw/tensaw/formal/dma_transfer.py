@@ -126,7 +126,8 @@ def _prove(b: Bench, unit: Unit) -> None:
         b.prove("bad_data", right, "bad data with that of the run that it was for")
     with m.Elif(walker.illegal | walker.outside):
         code = Mux(walker.outside, ErrorCode.OUTSIDE_REGION, ErrorCode.ILLEGAL_VALUE)
-        b.prove("illegal", dut.error.valid & (dut.error.code == code) & (dut.error.tag == newest), "so is a bad row")
+        whose = over | (dut.error.tag == newest)
+        b.prove("illegal", dut.error.valid & (dut.error.code == code) & whose, "so is a bad row")
     with m.Else():
         b.prove("command", dut.error.valid == port.error.valid, "and a bad command, and nothing else")
 
