@@ -24,7 +24,7 @@ _BUFFERS = {"fetch": 8, "weight": 5}
     depth=2,
     cover_depth=14,
     planted=(
-        Planted(_MODULE, "now.eq(port.credit - promised)", "now.eq(port.credit)"),
+        Planted(_MODULE, "now.eq(credit - promised)", "now.eq(credit)"),
         Planted(_MODULE, "order.r_en.eq(taken & r.o.payload.last)", "order.r_en.eq(taken)"),
         Planted(_MODULE, "may_issue.eq(place_for_ar & place_in_queue", "may_issue.eq(place_for_ar"),
         Planted(_MODULE, "may_issue.eq(place_for_ar & place_in_queue", "may_issue.eq(place_in_queue"),

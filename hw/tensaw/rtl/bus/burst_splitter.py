@@ -158,8 +158,8 @@ class BurstSplitter(wiring.Component):
             m.d.sync += address.eq(region.base + request.offset)
 
         # What an access begins with.
-        first_near, first_limit = self._limit(address[lane_bits:])
-        first = _Work(address, beats, last_lane, turn, first_near, self._final(beats, first_limit))
+        first_near, first_final = self._flags(address[lane_bits:], beats)
+        first = _Work(address, beats, last_lane, turn, first_near, first_final)
         for index in range(askers):
             judged = Signal(name=f"judged_{index}")
             m.d.sync += judged.eq(checking[index])
@@ -187,18 +187,15 @@ class BurstSplitter(wiring.Component):
         m.d.sync += request.eq(chosen)
         return looking, request
 
-    def _limit(self, beat_address: Value) -> tuple[Value, Value]:
-        """Whether a burst from there on may reach a boundary, and how many beats it may have: as many as a burst may,
-        fewer only before a boundary, which is so many whole bursts away."""
+    def _flags(self, beat_address: Value, remaining: Value) -> tuple[Value, Value]:
+        """Of a burst from there on whether it may reach a boundary, which is so many whole bursts away, and whether it
+        is the last one: what remains goes no further than the next border."""
+        low, border = self._low, 1 << self._low
         place = beat_address[: exact_log2(_BOUNDARY // self.config.bus_bytes)]
-        return place[self._low :].all(), self._length(place[: self._low], place[self._low :].all())
-
-    def _length(self, low: Value, near: Value) -> Value:
-        return Mux(near, (1 << self._low) - low, 1 << self._low)[: self._low + 1]
-
-    def _final(self, remaining: Value, limit: Value) -> Value:
-        few = self.config.burst_beats.bit_length()  # bits of a burst's beats
-        return ~remaining[few:].any() & (remaining[:few] <= limit)
+        near = place[low:].all()
+        few = remaining[: low + 1]
+        fits = Mux(near, few + place[:low] <= border, few <= border)
+        return near, ~remaining[low + 1 :].any() & fits
 
     @property
     def _low(self) -> int:
@@ -230,15 +227,15 @@ class BurstSplitter(wiring.Component):
         valid = Signal(name="valid" + number)
 
         low, high = beat_address[: self._low], beat_address[self._low :]
-        next_near, next_limit = self._limit(beat_address)
+        next_near, next_final = self._flags(beat_address, remaining)
         m.d.comb += [
-            limit.eq(self._length(low, near)),
+            limit.eq(Mux(near, (1 << self._low) - low, 1 << self._low)),
             able.eq(~checking & (~working | (final & ~valid))),
             port.valid.eq(valid),
             port.payload.eq(offered),
             self.busy[index].eq(working | valid | checking),
         ]
-        m.d.sync += [near.eq(next_near), final.eq(self._final(remaining, next_limit))]
+        m.d.sync += [near.eq(next_near), final.eq(next_final)]
         with m.If(~valid):
             m.d.sync += [
                 offered.address.eq(beat_address << lane_bits),

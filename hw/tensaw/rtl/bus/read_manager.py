@@ -132,19 +132,22 @@ class ReadManager(wiring.Component):
             beats = burst.payload.beats[:few]
             now = Signal.like(room, name=f"room_now_{asker}")
             unlimited = Signal(name=f"unlimited_{asker}")
+            credit = Signal.like(port.credit, name=f"credit_{asker}")
             m.d.comb += [
                 splitter.requests[index].payload.eq(port.request.payload),
                 splitter.requests[index].valid.eq(port.request.valid),
                 port.request.ready.eq(splitter.requests[index].ready),
                 burst.ready.eq(grants[index]),
-                now.eq(port.credit - promised),
+                now.eq(credit - promised),
                 # Who has room for all that may be under way needs no counting, which is left out where credit is fixed.
                 offers[index].eq(burst.valid & (plenty | enough | unlimited)),
             ]
-            # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest.
+            # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest. Credit may,
+            # too: it falls before what is promised does.
             counted = Signal(name=f"counted_{asker}")  # a beat was delivered in the cycle before
             m.d.sync += [
-                unlimited.eq(port.credit.all()),
+                credit.eq(port.credit),
+                unlimited.eq(credit.all()),
                 room.eq(now),
                 plenty.eq(~now[-1] & now[few - 1 : -1].any()),
                 enough.eq(burst.valid & ~room[-1] & (room[few:-1].any() | (room[:few] >= beats))),

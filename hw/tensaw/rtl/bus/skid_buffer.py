@@ -62,6 +62,8 @@ class SkidBuffer(wiring.Component):
             with m.Else():
                 m.d.sync += payload.eq(self.i.payload)
         with m.Elif(~spare_valid):
-            m.d.sync += [spare.eq(self.i.payload), spare_valid.eq(self.i.valid)]
+            m.d.sync += spare_valid.eq(self.i.valid)
+        with m.If(~spare_valid):  # whether it will be needed or not: that is known late
+            m.d.sync += spare.eq(self.i.payload)
         check(m, platform, valid | ~spare_valid, "spare_alone", "the spare place is filled and the first one is empty")
         return m
