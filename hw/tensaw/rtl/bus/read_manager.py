@@ -142,8 +142,8 @@ class ReadManager(wiring.Component):
                 # Who has room for all that may be under way needs no counting, which is left out where credit is fixed.
                 offers[index].eq(burst.valid & (plenty | enough | unlimited)),
             ]
-            # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest. Credit may,
-            # too: it falls before what is promised does.
+            # ``room`` may lag by a cycle: the same asker's next burst comes two cycles later at the earliest. So may
+            # credit: it falls before what is promised does.
             counted = Signal(name=f"counted_{asker}")  # a beat was delivered in the cycle before
             m.d.sync += [
                 credit.eq(port.credit),
