@@ -53,7 +53,9 @@ class ControlBench(Bench):
             await self.clocks()
             self.ports.start_request.set(0)
             reset = int(cycle < 2)
-            self.expect(core_reset=reset, start=0, halt=1, running=0, busy=1, code=0, unit=0, tag=0, address=0)
+            self.expect(core_reset=reset, start=0, halt=1, running=0, busy=1)
+            if cycle:
+                self.expect(code=0, unit=0, tag=0, address=0)
         await self.clocks()
         self.expect(core_reset=0, start=1, halt=0, running=1, busy=1, finished=0)
         for _ in range(self.integers(1, 5)):

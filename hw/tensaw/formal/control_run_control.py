@@ -29,9 +29,9 @@ _MODULE = "tensaw.rtl.control.run_control"
         Planted(_MODULE, "seen[:index].any()", "seen[index + 1 :].any()"),
         Planted(_MODULE, "~valid & (following | resetting", "~valid | (following | resetting"),
         Planted(_MODULE, "with m.Elif(following[index]):", "with m.Else():"),
-        Planted(_MODULE, "Mux(cleared[index], 0, port.address)", "port.address"),
+        Planted(_MODULE, "Mux(cleared[index], 0, getattr(self, name).address)", "getattr(self, name).address"),
         Planted(_MODULE, "with m.If(learning):", "with m.If(timer == 0):"),
-        Planted(_MODULE, "done.eq(self.done)]", "done.eq(self.done | done)]"),
+        Planted(_MODULE, "done.eq(self.done),", "done.eq(self.done | done),"),
         Planted(
             _MODULE,
             "m.d.sync += [halt.eq(0), first.eq(1)]",
@@ -135,7 +135,7 @@ def run_control(b: Bench) -> None:
 
     # The error.
     code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
-    with m.If(begins):
+    with m.If(b.past(begins)):
         m.d.sync += [code.eq(0), tag.eq(0), address.eq(0), unit.eq(0)]
     # An error is known some cycles behind the halt.
     broken, cause_then = Signal(), Signal(layout)
@@ -153,11 +153,20 @@ def run_control(b: Bench) -> None:
     b.prove("broken", ~b.state("dut", "HALT") | (b.inside("dut.broken") == broken), "an error was the cause")
     unlearned = halted & (timer >= _LEARNING - 1)
     b.prove("learning", b.past(learning) == b.inside("dut.learning"), "it is learned once")
+    b.prove("clear", b.inside("dut.clear") == b.past(begins), "a start clears it")
+    b.prove("clearing", ~b.past(begins) | (resetting & (timer == _RESET_CYCLES - 1)), "early in the reset")
     b.prove("cleared", ~(resetting | (going & ~ended)) | (cleared == 0), "nothing is cleared before")
     left = (~cleared)[:count]
     b.prove("one_left", ~unlearned | ((left != 0) & ((left & (left - 1)[:count]) == 0)), "but all others then")
     full = timer == _HALT_CYCLES - 1
     b.prove("cleared_long", ~halted | full | (cleared == b.past(cleared)), "in the first cycle of the halt")
+    steady = b.inside("dut.steady")
+    kept_by = [index for index, name in enumerate(ERROR_SOURCES) if name in _STEADY]
+    none = Cat(cleared[index] for index in kept_by).all()
+    b.prove("steady_none", ~unlearned | full | ~none | (steady == 0), "no address of those that stay")
+    for index in kept_by:
+        mine = steady == said[index].address
+        b.prove(f"steady{index}", ~unlearned | full | cleared[index] | mine, "or the first error's")
     for index in range(count):
         b.prove(f"lasts{index}", ~(unlearned & ~cleared[index]) | (said[index] == cause_then), "the first is left")
         b.prove(f"silent{index}", ~(unlearned & ~cleared[index]) | ~silent[index], "and has had one")

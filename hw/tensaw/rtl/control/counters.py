@@ -16,8 +16,8 @@ from tensaw.spec.registers import COUNTERS
 __all__ = ["Counters", "events_layout"]
 
 _BEATS = ("BYTES_READ", "BYTES_WRITTEN")
-_SPAN_BITS = 6
-"""Events counted between two visits of a counter: they take two cycles, for each counter and each read in between."""
+_SPAN_BITS = 7
+"""Twice the events counted between two visits of a counter: two cycles, for each counter and each read in between."""
 
 
 def events_layout() -> data.StructLayout:
@@ -115,7 +115,9 @@ class Counters(wiring.Component):
         added = Signal.like(place)
         m.d.comb += [
             row.addr.eq(place),
-            total.eq(Cat(now, before[low_bits:] + (now < before[:low_bits]))),
+            # Fewer than half of the numbers that the low bits have were counted: they have gone round if the highest
+            # one has become 0.
+            total.eq(Cat(now, before[low_bits:] + (before[low_bits - 1] & ~now[-1]))),
             write.addr.eq(added),
             write.data.eq(total),
             write.en.eq(adding),

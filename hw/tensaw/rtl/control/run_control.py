@@ -33,7 +33,7 @@ _RESET_WAY = 2
 """Those of them in which the reset has ended and is on its way to the last of the blocks."""
 _HALT_CYCLES = 8
 """Cycles after ``halt`` in which a burst may still be on its way to the managers' registers."""
-_LEARNING = _HALT_CYCLES - 4
+_LEARNING = _HALT_CYCLES - 5
 """What is left of them when it is known which error was the first, and what it says."""
 
 
@@ -64,7 +64,8 @@ class RunControl(wiring.Component):
     finished, failed : Out(1)
         One cycle at the end of a run: which way it ended.
     code : Out(8), unit : Out(4), tag : Out(16), address : Out(64)
-        The run's first error; code 0 if none. Cleared by a start; known before ``failed``, some cycles after ``halt``.
+        The run's first error; code 0 if none. Cleared two cycles after a start; known before ``failed``, some cycles
+        after ``halt``.
     """
 
     start_request: Signal
@@ -126,6 +127,17 @@ class RunControl(wiring.Component):
         m.d.sync += [seen.eq(valid), stopping.eq(self.stop_request), done.eq(self.done), bus_idle.eq(self.bus_idle)]
         m.d.sync += following.eq(~valid & (following | resetting.replicate(count)))
         told = []
+        steady = Signal(64, reset_less=True)  # addresses that need not be kept, a cycle later: they come from far
+        m.d.sync += steady.eq(
+            reduce(
+                or_,
+                (
+                    Mux(cleared[index], 0, getattr(self, name).address)
+                    for index, name in enumerate(ERROR_SOURCES)
+                    if name in _STEADY
+                ),
+            )
+        )
         for index, (name, unit) in enumerate(ERROR_SOURCES.items()):
             port = getattr(self, name)
             kept = Signal(layout, name=f"told_{name}", reset_less=True)
@@ -135,21 +147,26 @@ class RunControl(wiring.Component):
                 m.d.sync += [kept.code.eq(port.code), kept.unit.eq(unit), kept.tag.eq(port.tag)]
                 m.d.sync += kept.address.eq(0 if name in _STEADY else port.address)
             told.append(kept.as_value())
-            if name in _STEADY:
-                told.append(Cat(Const(0, layout.size - 64), Mux(cleared[index], 0, port.address)))
-        m.d.comb += cause.eq(reduce(or_, told))
+        m.d.comb += cause.eq(reduce(or_, told) | Cat(Const(0, layout.size - len(steady)), steady))
         timer = Signal(range(_HALT_CYCLES))
         first = Signal()
         broken = Signal()  # an error ended the run
         learning = Signal()  # what it says comes now
-        core_reset, halt = Signal(), Signal(init=1)
+        clear = Signal()  # what the last error said
+        core_reset = Signal()
+        halt = Signal(init=1)
+        with m.If(clear):
+            m.d.sync += [self.code.eq(ErrorCode.NONE), self.unit.eq(0), self.tag.eq(0), self.address.eq(0)]
+        with m.If(learning):
+            m.d.sync += [self.code.eq(cause.code), self.unit.eq(cause.unit)]
+            m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
+        m.d.sync += [clear.eq(0), learning.eq(0)]
         m.d.comb += [self.core_reset.eq(core_reset), self.halt.eq(halt)]
 
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start_request):
-                    m.d.sync += [core_reset.eq(1), timer.eq(_RESET_CYCLES - 1), cleared.eq(0)]
-                    m.d.sync += [self.code.eq(ErrorCode.NONE), self.unit.eq(0), self.tag.eq(0), self.address.eq(0)]
+                    m.d.sync += [core_reset.eq(1), timer.eq(_RESET_CYCLES - 1), cleared.eq(0), clear.eq(1)]
                     m.next = "RESET"
             with m.State("RESET"):
                 m.d.comb += [self.busy.eq(1), resetting.eq(1)]
@@ -175,9 +192,6 @@ class RunControl(wiring.Component):
             with m.State("HALT"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1)]
                 m.d.sync += learning.eq(broken & (timer == _LEARNING))
-                with m.If(learning):
-                    m.d.sync += [self.code.eq(cause.code), self.unit.eq(cause.unit)]
-                    m.d.sync += [self.tag.eq(cause.tag), self.address.eq(cause.address)]
                 with m.If(timer != 0):
                     m.d.sync += timer.eq(timer - 1)
                 with m.Elif(bus_idle):
