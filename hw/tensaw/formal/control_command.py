@@ -62,6 +62,8 @@ def _prove(b: Bench, unit: Unit) -> None:
         b.prove(f"register_{name}", same, f"{name} is what the last of its words said")
 
     # What the block's registers mean.
+    opposites = (b.inside("dut.free") != due) & (b.inside("dut.working") != failed)
+    b.prove("opposites", opposites, "two of them the other way round")
     clear = ~Cat(Value.cast(dut.run.payload[name]) for name in registers).any()
     b.prove("fresh", ~b.inside("dut.fresh") | (clear & ~held & ~due & ~failed), "what a reset has cleared")
     b.prove("held", failed | (b.inside("dut.held") == held), "the word that waits")
@@ -91,9 +93,9 @@ def _prove(b: Bench, unit: Unit) -> None:
     depth=2,
     cover_depth=6,
     planted=(
-        Planted(_MODULE, "self.words.ready.eq(~(held & pending) & ~failed)", "self.words.ready.eq(~failed)"),
+        Planted(_MODULE, "self.words.ready.eq(~(held & ~free) & working)", "self.words.ready.eq(working)"),
         Planted(_MODULE, "coming[size:PAYLOAD_BITS].any()", "coming[size + 1 : PAYLOAD_BITS].any()"),
-        Planted(_MODULE, "~(held & (pending | ~legal))", "~(held & pending)"),
+        Planted(_MODULE, "~(held & (~free | ~legal))", "~(held & ~free)"),
     ),
 )
 def load(b: Bench) -> None:

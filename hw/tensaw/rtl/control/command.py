@@ -103,12 +103,15 @@ class CommandPort(wiring.Component):
         legal = Signal()
         pending = Signal()
         failed = Signal()
+        # The same the other way round, for use in here: those above are wanted far away.
+        free = Signal(init=1)
+        working = Signal(init=1)
         action = Signal(Action)
         fresh = Signal(init=1)  # a cycle behind the reset: a register near the many that it clears
         m.d.sync += fresh.eq(0)
 
         m.d.comb += [
-            self.words.ready.eq(~(held & pending) & ~failed),
+            self.words.ready.eq(~(held & ~free) & working),
             legal.eq(Cat(has & ~over for has, over in zip(has_size, exceeds, strict=True)).any()),
             self.run.valid.eq(pending),
             self.run.payload.action.eq(action),
@@ -118,21 +121,22 @@ class CommandPort(wiring.Component):
             self.error.address.eq(word),
         ]
         with m.If(self.run.ready):
-            m.d.sync += pending.eq(0)
+            m.d.sync += [pending.eq(0), free.eq(1)]
         with m.If(self.words.ready):
             m.d.sync += held.eq(self.words.valid)
-        # An illegal word stays, to be shown; what comes behind it is lost.
-        with m.If(~failed & ~(held & (pending | ~legal))):
-            coming = self.words.payload
-            codes = [coming[PAYLOAD_BITS:60] == kind.code for kind in kinds]
-            m.d.sync += word.eq(coming)
+        coming = self.words.payload
+        codes = [coming[PAYLOAD_BITS:60] == kind.code for kind in kinds]
+        with m.If(~(held & ~free)):
             m.d.sync += [mine.eq(code) for mine, code in zip(is_kind, codes, strict=True)]
             for size, has, over in zip(sizes, has_size, exceeds, strict=True):
                 of_size = [code for kind, code in zip(kinds, codes, strict=True) if word_layout(kind).size == size]
                 m.d.sync += [has.eq(Cat(of_size).any()), over.eq(coming[size:PAYLOAD_BITS].any())]
+        # An illegal word stays, to be shown; what comes behind it is lost.
+        with m.If(working & ~(held & (~free | ~legal))):
+            m.d.sync += word.eq(coming)
 
         # What the word does. An illegal one may leave its fields in a register: no action follows it.
-        take = held & ~pending & ~failed
+        take = held & free & working
         for kind, mine in zip(kinds, is_kind, strict=True):
             shadow = Signal(word_layout(kind), name=kind.name.lower(), reset_less=True)
             m.d.comb += self.run.payload[kind.name.lower()].eq(shadow)
@@ -141,11 +145,11 @@ class CommandPort(wiring.Component):
                 if _is_action(kind):
                     m.d.sync += action.eq(Action.TABLE if kind.name == "TABLE" else Action.RUN)
                     with m.If(legal):
-                        m.d.sync += pending.eq(1)
+                        m.d.sync += [pending.eq(1), free.eq(0)]
             with m.If(fresh):
                 m.d.sync += shadow.eq(0)
         with m.If(take & ~legal):
-            m.d.sync += failed.eq(1)
+            m.d.sync += [failed.eq(1), working.eq(0)]
 
         tag = self.run.payload.run.tag
         if any(kind.name == "TABLE" for kind in kinds):
