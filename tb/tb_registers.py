@@ -199,7 +199,7 @@ async def failing_runs(bench: RegistersBench) -> None:
             member.set(value)
         await bench.clocks()
         port.valid.set(0)
-        await bench.clocks(2)
+        await bench.clocks(3)
         assert ports.halt.get()
         await bench.clocks(20)
         assert await bench.status() == BUSY, "not over while the bus works"

@@ -148,6 +148,8 @@ async def errors(bench: ControlBench) -> None:
             await bench.clocks()
             bench.expect(finished=0, halt=0)
             await bench.clocks()
+            bench.expect(finished=0, halt=0)
+            await bench.clocks()
             bench.expect(halt=1)
             bench.report(bench.choose(*(other for other in names if other != name or name not in STEADY)))
             cover_ignored("later error")
@@ -164,7 +166,7 @@ async def stops(bench: ControlBench) -> None:
     for _ in range(bench.count(4)):
         await bench.begin()
         await bench.pulse("stop_request")
-        await bench.clocks()
+        await bench.clocks(2)
         bench.expect(halt=0)
         await bench.clocks()
         bench.expect(halt=1)

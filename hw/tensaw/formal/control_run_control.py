@@ -68,21 +68,24 @@ def run_control(b: Bench) -> None:
     resetting = Signal()
     begins = dut.start_request & ~going & ~resetting
     ends = dut.finished | dut.failed
-    # The block looks at what it is told a cycle later.
+    # The block looks at what it is told one or two cycles later.
     stop, done = Signal(), Signal()
     count = len(ports)
     layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
     said = [Signal(layout, name=f"said_{name}") for name in ERROR_SOURCES]  # by each one's first error since the reset
     silent = Signal(count, init=(1 << count) - 1)  # who has not had one
     cause_now = Signal(layout)
-    valid = Cat(port.valid for port in ports)
+    coming = Cat(port.valid for port in ports)
+    valid = b.past(coming)
+    b.prove("coming", b.inside("dut.coming") == valid, "whose error comes")
     seen = b.past(valid)
     error = seen.any()
-    m.d.sync += [stop.eq(dut.stop_request), done.eq(dut.done)]
+    m.d.sync += [stop.eq(b.past(dut.stop_request)), done.eq(dut.done)]
     m.d.sync += silent.eq(~valid & (silent | resetting.replicate(count)))
     for index, (port, number) in enumerate(zip(ports, ERROR_SOURCES.values(), strict=True)):
         with m.If(silent[index]):
-            m.d.sync += said[index].eq(Cat(port.code, Const(number, 4), port.tag, port.address))
+            code_then, tag_then, address_then = (b.past(item) for item in (port.code, port.tag, port.address))
+            m.d.sync += said[index].eq(Cat(code_then, Const(number, 4), tag_then, address_then))
     for index in reversed(range(count)):
         with m.If(seen[index]):
             m.d.comb += cause_now.eq(said[index])
@@ -96,6 +99,7 @@ def run_control(b: Bench) -> None:
         steady = name in _STEADY
         if steady:
             b.assume(silent[index] | resetting | (port.address == said[index].address))
+            b.assume(~valid[index] | ~silent[index] | resetting | (port.address == b.past(port.address)))
         b.prove(f"code{index}", silent[index] | (said[index].code != 0), "an error has a code")
         b.prove(f"heard{index}", ~(seen[index] & silent[index]), "who is heard is not silent")
         address = Const(0, 64) if steady else said[index].address
@@ -104,8 +108,8 @@ def run_control(b: Bench) -> None:
         b.prove(f"told{index}", silent[index] | ~going | kept, "what its first error said")
     timer = b.inside("dut.timer")
     quiet = resetting & (timer < _RESET_WAY)
-    b.assume(~quiet | ~valid.any())  # whoever could tell has been reset
-    cause = going & ~ended & (error | stop | done)
+    b.assume(~quiet | ~coming.any())  # whoever could tell has been reset
+    cause = going & ~ended & (error | stop | (done & ~valid.any()))
     with m.If(begins):
         m.d.sync += resetting.eq(1)
     with m.If(b.past(resetting) & ~resetting):
@@ -131,7 +135,7 @@ def run_control(b: Bench) -> None:
     b.prove("start_once", ~dut.start | (going & ~b.past(going)), "started once")
     b.prove("bus", ~dut.failed | dut.bus_idle, "failed only when the bus is idle")
     b.prove("settled", ~dut.failed | (b.past(dut.halt) & ended), "and some cycles after the halt")
-    b.prove("finished", ~dut.finished | (done & ~error & ~stop), "finished only without an error")
+    b.prove("finished", ~dut.finished | (done & ~error & ~stop & ~valid.any()), "finished only without an error")
 
     # The error.
     code, tag, address, unit = Signal(8), Signal(16), Signal(64), Signal(4)
@@ -147,8 +151,9 @@ def run_control(b: Bench) -> None:
         m.d.sync += unit.eq(cause_then.unit)
     with m.If(going & ~ended & stop & ~error):
         m.d.sync += code.eq(ErrorCode.STOPPED)
-    b.prove("open", ~resetting | (timer != 0) | silent.all(), "all are listened to")
-    b.prove("quiet", ~resetting | (timer != 0) | ~error, "no error is left from before the reset")
+    b.prove("open", ~dut.start | silent.all(), "all are listened to")
+    b.prove("quiet", ~dut.start | ~(error | valid.any()), "no error is left from before the reset")
+    b.prove("last", ~released | ~valid.any(), "nor comes one then")
     halted = b.state("dut", "HALT") & broken
     b.prove("broken", ~b.state("dut", "HALT") | (b.inside("dut.broken") == broken), "an error was the cause")
     unlearned = halted & (timer >= _LEARNING - 1)

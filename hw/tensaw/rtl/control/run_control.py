@@ -55,7 +55,7 @@ class RunControl(wiring.Component):
     start : Out(1)
         First cycle of the run, three cycles after the reset's last: on its way to the blocks it may take two registers.
     halt : Out(1)
-        No unit may start anything: 1 unless a run is in progress, from two cycles after what ended it. After an error
+        No unit may start anything: 1 unless a run is in progress, from three cycles after what ended it. After an error
         the core stays halted, as it was, until the next start.
     running : Out(1)
         From ``start`` to the end, a halt's waiting for the bus included.
@@ -108,24 +108,32 @@ class RunControl(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # What may end the run comes from everywhere: registered before it is looked at, all of it alike. What the first
+        # What may end the run comes from everywhere: registered before it is looked at, errors twice. What the first
         # error of each says is kept without looking at the others. Which of them was the first of all is found out a
         # cycle later, and then what the others said is cleared, so that nothing has to choose among words so wide.
         count = len(ERROR_SOURCES)
         layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
         cause = Signal(layout)
-        valid = Cat(getattr(self, name).valid for name in ERROR_SOURCES)
+        coming = Signal(count)
         seen = Signal(count)
         leading = Signal(count)
         cleared = Signal(count)  # of those that were not the first
         following = Signal(count, init=(1 << count) - 1)  # no error yet
         resetting = Signal()
+        stop = Signal()
         stopping = Signal()
         done = Signal()
         bus_idle = Signal()
         m.d.comb += leading.eq(Cat(bit & ~seen[:index].any() for index, bit in enumerate(seen)))
-        m.d.sync += [seen.eq(valid), stopping.eq(self.stop_request), done.eq(self.done), bus_idle.eq(self.bus_idle)]
-        m.d.sync += following.eq(~valid & (following | resetting.replicate(count)))
+        m.d.sync += [
+            coming.eq(Cat(getattr(self, name).valid for name in ERROR_SOURCES)),
+            seen.eq(coming),
+            stop.eq(self.stop_request),
+            stopping.eq(stop),
+            done.eq(self.done),
+            bus_idle.eq(self.bus_idle),
+        ]
+        m.d.sync += following.eq(~coming & (following | resetting.replicate(count)))
         told = []
         steady = Signal(64, reset_less=True)  # addresses that need not be kept, a cycle later: they come from far
         m.d.sync += steady.eq(
@@ -140,12 +148,14 @@ class RunControl(wiring.Component):
         )
         for index, (name, unit) in enumerate(ERROR_SOURCES.items()):
             port = getattr(self, name)
+            said = Signal(layout, name=f"said_{name}", reset_less=True)
+            m.d.sync += [said.code.eq(port.code), said.unit.eq(unit), said.tag.eq(port.tag)]
+            m.d.sync += said.address.eq(0 if name in _STEADY else port.address)
             kept = Signal(layout, name=f"told_{name}", reset_less=True)
             with m.If(cleared[index]):
                 m.d.sync += kept.eq(0)
             with m.Elif(following[index]):
-                m.d.sync += [kept.code.eq(port.code), kept.unit.eq(unit), kept.tag.eq(port.tag)]
-                m.d.sync += kept.address.eq(0 if name in _STEADY else port.address)
+                m.d.sync += kept.eq(said)
             told.append(kept.as_value())
         m.d.comb += cause.eq(reduce(or_, told) | Cat(Const(0, layout.size - len(steady)), steady))
         timer = Signal(range(_HALT_CYCLES))
@@ -185,7 +195,7 @@ class RunControl(wiring.Component):
                 with m.Elif(stopping):
                     m.d.sync += [halt.eq(1), self.code.eq(ErrorCode.STOPPED)]
                     m.next = "HALT"
-                with m.Elif(done):
+                with m.Elif(done & ~coming.any()):
                     m.d.sync += halt.eq(1)
                     m.d.comb += self.finished.eq(1)
                     m.next = "IDLE"
