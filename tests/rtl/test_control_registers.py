@@ -146,7 +146,7 @@ def test_first_error_is_kept(axi_lite):
         await ctx.tick()
         ctx.set(dut.load_error.valid, 0)
         report(ctx, dut.fetch_error, 7, 1, 1)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert ctx.get(dut.halt)
         await ctx.tick().repeat(40)
         assert await lite.read(ctx, "STATUS") == 1
