@@ -179,10 +179,11 @@ class Lanes(wiring.Component):
                 coming = Cat(self.issue & combine, groups[:-1])
                 m.d.sync += [groups.eq(coming), drained.eq(~coming.any())]
 
-        late, translated = self._late(m, softmax, single | (is_result & groups[4]), is_result)
+        lates, translated = self._late(m, softmax, single | (is_result & groups[4]), is_result)
         shared = self._shared(m, step, softmax)
         for index in range(self._lanes):
-            self._lane(m, platform, index, steps[index * len(steps) // self._lanes], phase, late, translated, shared)
+            step, late = (copies[index * len(copies) // self._lanes] for copies in (steps, lates))
+            self._lane(m, platform, index, step, phase, late, translated, shared)
         return m
 
     def _delayed(self, m: Module, value: Value, cycles: int, name: str, reset_less: bool = True) -> Value:
@@ -195,9 +196,9 @@ class Lanes(wiring.Component):
 
     def _late(
         self, m: Module, softmax: Signal, final: Value, is_result: Signal
-    ) -> tuple[dict[str, Value], tuple[Signal, Signal]]:
+    ) -> tuple[list[dict[str, Value]], tuple[Signal, Signal]]:
         """What goes along with an operation to its end: what the lanes want then, and whether the byte goes through
-        the table in this cycle, or ``bytes`` have gone."""
+        the table in this cycle, or did in the one before."""
         run = self.run
         begin = Signal(_LATE)
         m.d.comb += begin.table.eq(run.run.table & ~softmax)
@@ -206,21 +207,35 @@ class Lanes(wiring.Component):
         # Only whether it ends a beat is reset.
         ends = self._delayed(m, final, RESULT_LATENCY, "ends", reset_less=False)
         before = data.View(_LATE, self._delayed(m, begin.as_value(), RESULT_LATENCY - 1, "late"))
-        late = data.View(_LATE, self._delayed(m, before.as_value(), 1, "latest"))
-        least, most = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        translate, looks_up = (Signal(name=name, reset_less=True) for name in ("translate", "looks_up"))
+        # Copies for half of the lanes each, which synthesis keeps apart for what they begin with.
+        copies: list[dict[str, Value]] = []
+        for copy in range(min(2, self._lanes)):
+            latest = Signal(_LATE.size, name=f"latest{copy}", init=-copy & (1 << _LATE.size) - 1, reset_less=True)
+            late = data.View(_LATE, latest)
+            bounds = [
+                Signal(signed(9), name=f"{name}{copy}", init=-copy, reset_less=True) for name in ("least", "most")
+            ]
+            with m.If(self.enable):
+                m.d.sync += [
+                    latest.eq(before.as_value()),
+                    bounds[0].eq(before.low - before.zero_point),
+                    bounds[1].eq(before.high - before.zero_point),
+                ]
+            settings = {name: late[name] for name in ("zero_point", "low", "high")}
+            copies.append({**settings, "least": bounds[0], "most": bounds[1]})
+        table, translate, looks_up = (
+            Signal(name=name, reset_less=True) for name in ("table_late", "translate", "looks_up")
+        )
         byte_final = Signal()
         with m.If(self.enable):
             m.d.sync += [
-                least.eq(before.low - before.zero_point),
-                most.eq(before.high - before.zero_point),
-                translate.eq(late.table),
+                table.eq(before.table),
+                translate.eq(table),
                 looks_up.eq(translate),
                 byte_final.eq(ends),
                 self.finishing.eq(byte_final),
             ]
-        settings = {name: late[name] for name in ("zero_point", "low", "high")}
-        return settings | {"least": least, "most": most}, (translate, looks_up)
+        return copies, (translate, looks_up)
 
     def _shared(self, m: Module, step: Signal, softmax: Signal) -> dict[str, Value]:
         """Values that are the same in all lanes, of the operation that they have taken."""
