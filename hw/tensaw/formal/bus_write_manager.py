@@ -26,7 +26,7 @@ _OWED = data.StructLayout({"beats": 9, "first_lane": 3, "last_lane": 3})
     planted=(
         Planted(_MODULE, "last.eq(left == 1)", "last.eq(left == 2)"),
         Planted(_MODULE, "everything >> (~current.last_lane)", "everything >> (~current.first_lane)"),
-        Planted(_MODULE, "& awaited.w_rdy & ~self.halt),\n            bursts", "& ~self.halt),\n            bursts"),
+        Planted(_MODULE, "owed.w_rdy & awaited.w_rdy", "owed.w_rdy"),
         Planted(_MODULE, "left.eq(next_burst.beats), first.eq(1)]", "left.eq(next_burst.beats - 1), first.eq(1)]"),
         Planted(
             _MODULE, "store.done.eq(~awaited.r_rdy & ~splitter.busy)", "store.done.eq(~owed.r_rdy & ~splitter.busy)"

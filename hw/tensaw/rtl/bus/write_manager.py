@@ -76,7 +76,7 @@ class WriteManager(wiring.Component):
 
     Timing
     ------
-    Request to ``awvalid`` four cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
+    Request to ``awvalid`` five cycles; data to ``wvalid`` one cycle, one beat a cycle, also from burst to burst. AW may
     run ahead of W by up to ``outstanding`` bursts. All AXI outputs come from registers; ``bready`` is always 1.
     """
 
@@ -118,14 +118,16 @@ class WriteManager(wiring.Component):
         bursts = splitter.bursts[0]
         burst = bursts.payload
         issue = Signal()
+        room = Signal()  # a place in each queue: known in the cycle that passes behind each burst
+        m.d.sync += room.eq(aw.i.ready & owed.w_rdy & awaited.w_rdy)
         entry = Signal(owed_layout)
         m.d.comb += [
             splitter.regions.eq(self.regions),
             splitter.requests[0].payload.eq(store.request.payload),
             splitter.requests[0].valid.eq(store.request.valid),
             store.request.ready.eq(splitter.requests[0].ready),
-            issue.eq(bursts.valid & aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
-            bursts.ready.eq(aw.i.ready & owed.w_rdy & awaited.w_rdy & ~self.halt),
+            issue.eq(bursts.valid & room & ~self.halt),
+            bursts.ready.eq(room & ~self.halt),
             aw.i.payload.address.eq(burst.address),
             aw.i.payload.beats.eq(burst.beats),
             aw.i.valid.eq(issue),
