@@ -26,7 +26,7 @@ _MODULE = "tensaw.rtl.control.run_control"
     cover_depth=24,
     planted=(
         Planted(_MODULE, "with m.Elif(bus_idle):", "with m.Else():"),
-        Planted(_MODULE, "seen[:index].any()", "seen[index + 1 :].any()"),
+        Planted(_MODULE, "coming[:index].any()", "coming[index + 1 :].any()"),
         Planted(_MODULE, "~valid & (following | resetting", "~valid | (following | resetting"),
         Planted(_MODULE, "with m.Elif(following[index]):", "with m.Else():"),
         Planted(_MODULE, "Mux(cleared[index], 0, getattr(self, name).address)", "getattr(self, name).address"),
@@ -89,7 +89,9 @@ def run_control(b: Bench) -> None:
     for index in reversed(range(count)):
         with m.If(seen[index]):
             m.d.comb += cause_now.eq(said[index])
-    b.prove("seen", b.inside("dut.seen") == seen, "whose error it is")
+    b.prove("failing", b.inside("dut.failing") == error, "that there is an error")
+    leading = Cat(bit & ~seen[:index].any() for index, bit in enumerate(seen))
+    b.prove("leading", b.inside("dut.leading") == leading, "whose it is")
     for mine, its in ((stop, "stopping"), (done, "done")):
         b.prove(its, mine == b.inside(f"dut.{its}"), "what the block is told is kept for a cycle")
     cleared = b.inside("dut.cleared")

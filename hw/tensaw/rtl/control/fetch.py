@@ -39,7 +39,7 @@ class Fetch(wiring.Component):
     words : Out(stream of 64)
         The program.
     exhausted : Out(1)
-        Every word has been handed on.
+        Every word has been handed on, in an earlier cycle than the one before.
     error : Out(ErrorSignature)
         ILLEGAL_VALUE (offset or length no multiple of 16, 256 MiB or more), OUTSIDE_REGION or READ_*, for unit 0.
 
@@ -81,9 +81,11 @@ class Fetch(wiring.Component):
 
         requesting = Signal()
         illegal = Signal()
-        # Beats not yet handed on; 1 while the program has not been asked for, so that ``exhausted`` is 0.
+        # Beats not yet handed on, counted a cycle later; 1 while the program has not been asked for, so that
+        # ``exhausted`` is 0.
         left = Signal(_LENGTH_BITS - lane_bits + 1, init=1)
         handed = Signal()
+        counted = Signal()
         # What depends on so many bits is known in the cycle after the start.
         starting, unsound, some = Signal(), Signal(), Signal()
         m.d.sync += [
@@ -98,7 +100,8 @@ class Fetch(wiring.Component):
                 m.d.sync += [requesting.eq(some), left.eq(self.bytes >> lane_bits)]
         with m.If(requesting & read.request.ready):
             m.d.sync += requesting.eq(0)
-        with m.If(handed):
+        m.d.sync += counted.eq(handed)
+        with m.If(counted):
             m.d.sync += left.eq(left - 1)
 
         m.d.comb += [
@@ -128,5 +131,5 @@ class Fetch(wiring.Component):
             with m.If(self.words.valid & self.words.ready):
                 m.d.sync += upper.eq(~upper)
         check(m, platform, ~read.data.valid | buffer.w_rdy, "room", "a beat comes for which there was no credit")
-        check(m, platform, ~handed | (left != 0), "left", "more words are handed on than the program has")
+        check(m, platform, ~counted | (left != 0), "left", "more words are handed on than the program has")
         return m

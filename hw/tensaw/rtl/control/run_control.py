@@ -115,8 +115,8 @@ class RunControl(wiring.Component):
         layout = data.StructLayout({"code": 8, "unit": 4, "tag": 16, "address": 64})
         cause = Signal(layout)
         coming = Signal(count)
-        seen = Signal(count)
-        leading = Signal(count)
+        failing = Signal()
+        leading = Signal(count)  # the first of them
         cleared = Signal(count)  # of those that were not the first
         following = Signal(count, init=(1 << count) - 1)  # no error yet
         resetting = Signal()
@@ -124,10 +124,10 @@ class RunControl(wiring.Component):
         stopping = Signal()
         done = Signal()
         bus_idle = Signal()
-        m.d.comb += leading.eq(Cat(bit & ~seen[:index].any() for index, bit in enumerate(seen)))
         m.d.sync += [
             coming.eq(Cat(getattr(self, name).valid for name in ERROR_SOURCES)),
-            seen.eq(coming),
+            failing.eq(coming.any()),
+            leading.eq(Cat(bit & ~coming[:index].any() for index, bit in enumerate(coming))),
             stop.eq(self.stop_request),
             stopping.eq(stop),
             done.eq(self.done),
@@ -188,8 +188,8 @@ class RunControl(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.running.eq(1), self.start.eq(first)]
-                m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1), broken.eq(seen.any())]
-                with m.If(seen.any()):
+                m.d.sync += [first.eq(0), timer.eq(_HALT_CYCLES - 1), broken.eq(failing)]
+                with m.If(failing):
                     m.d.sync += [halt.eq(1), cleared.eq(~leading)]
                     m.next = "HALT"
                 with m.Elif(stopping):
