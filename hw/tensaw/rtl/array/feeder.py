@@ -253,7 +253,9 @@ class Feeder(wiring.Component):
         # Rows from a position's own to the lowest that it needs.
         reach, reach_held = Signal(9), Signal(9, name="reach_held", reset_less=True)
         lead = Signal(10, reset_less=True)  # and to the lowest that the next position can need
-        loading = run.run.follow == Follow.LOAD
+        loading = Signal(reset_less=True)  # of the run: from what was on offer when it was taken
+        with m.If(~loops.busy):
+            m.d.sync += loading.eq(self.run.payload.run.follow == Follow.LOAD)
         completed, last_tile, written_rows = Signal(8), Signal(), Signal(16)
         m.d.comb += [
             completed.eq(Mux(loading, self.loaded.completed, self.progress.completed)),
@@ -270,7 +272,7 @@ class Feeder(wiring.Component):
         m.d.sync += [
             reach_held.eq(reach),
             over.eq(behind >= 0),
-            in_work.eq((behind == -1) & last_tile),
+            in_work.eq((completed == run.run.follow_run) & last_tile),
             complete.eq(written_rows >= run.window.height),
             reached.eq(written_rows - reach),
             lead.eq(reach_held + Mux(run.step.row > run.kernel_y.rows, run.step.row, run.kernel_y.rows)),
