@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,6 +23,8 @@ __all__ = ["QUEUED_UNITS", "Sequencer"]
 QUEUED_UNITS = (Unit.WEIGHT, Unit.LOAD, Unit.ARRAY, Unit.OUTPUT, Unit.STORE)
 """Units with a command queue, in the order of the STALL registers."""
 
+_QUEUED_BITS = 60
+"""Bits of a word that its queue keeps: all but the unit, which is the queue's."""
 _SETTLE = 8
 """Cycles in which everything must be idle before END counts as reached: covers registers between the units."""
 
@@ -121,16 +123,16 @@ class Sequencer(wiring.Component):
         ready = []
         for index, target in enumerate(QUEUED_UNITS):
             name = target.name.lower()
-            queue = place(m, platform, f"queue_{name}", CommandQueue, 64, depth)
+            queue = place(m, platform, f"queue_{name}", CommandQueue, _QUEUED_BITS, depth)
             queues.append(queue)
             port = getattr(self, name)
             # Known before the word, whose way into the queue and out of the fetch is long enough.
             room = Signal(name=f"room_{name}", init=1)
             mine = target_unit == int(target)
             m.d.comb += [
-                queue.w_data.eq(word),
+                queue.w_data.eq(word[:_QUEUED_BITS]),
                 queue.w_en.eq(looked_at & mine & room),
-                port.payload.eq(queue.r_data),
+                port.payload.eq(Cat(queue.r_data, Const(int(target), 64 - _QUEUED_BITS))),
                 port.valid.eq(queue.r_rdy & ~self.halt),
                 queue.r_en.eq(port.ready & ~self.halt),
                 self.queued[index].eq(queue.level if depth < 256 else Mux(queue.level > 255, 255, queue.level)),
