@@ -113,7 +113,7 @@ class ScratchpadBench(Bench):
                 continue
             where = {0: "first byte", self.word - 1: "last byte"}.get(offset, "middle")
             cover_reader((number, where, ("refused", "granted")[ready]))
-            taken |= wanted  # for the ports behind it, be it granted or not
+            taken |= set(range(self.config.banks))  # for the ports behind it, be it granted or not
             if ready:
                 expected.append((len(slots) + number, *self.read(address, size)))
                 if offset + size > self.word:

@@ -37,8 +37,8 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
         Planted(_MODULE, "read_row + next_row", "read_row"),
         Planted(
             _MODULE,
-            "port.ready.eq(~(span.banks & taken).any()),\n                wanted",
-            "port.ready.eq(1),\n                wanted",
+            "port.ready.eq(~(others | (span.banks & taken).any()))",
+            "port.ready.eq(~(span.banks & taken).any())",
         ),
     ),
 )
@@ -111,7 +111,7 @@ def scratchpad(b: Bench) -> None:
     for number, (port, bytes_read) in enumerate(zip(dut.reads, dut.read_sizes, strict=True)):
         banks = _banks(port.address, port.address[:3] > size - bytes_read)
         b.prove(f"read_ready_{number}", port.ready == ((banks & used) == 0), "a read waits for those before it only")
-        used = used | Mux(port.valid, banks, 0)
+        used = used | port.valid.replicate(CONFIG.banks)
     first, second = dut.writes
     spans = [_banks(port.address, port.across) for port in dut.writes]
     b.prove("write_ready_0", first.ready, "the first write is never refused")

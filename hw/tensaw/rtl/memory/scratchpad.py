@@ -95,10 +95,10 @@ class Scratchpad(wiring.Component):
     read0, read1, ... : In(ReadPortSignature(size))
     writes : In(WritePortSignature) × writers
         Requests of a shared port touch the bank of their first word and, where their bytes go beyond it, the next bank.
-        A read is granted in a cycle in which ports before it do not ask for these banks, nor the array in the cycle
-        before, and so is a write, for which writes before it ask for the next bank, too, unless their address is a
-        multiple of the word; reads do not disturb writes. ``ready`` depends on ``valid`` of the same and of earlier
-        ports, on the addresses and on the own ``across``.
+        A read is granted in a cycle in which no port before it asks, and for whose banks the array did not ask in the
+        cycle before; a write in one in which writes before it do not ask for its banks: unless their address is a
+        multiple of the word they ask for the next one, too. Reads do not disturb writes. ``ready`` depends on ``valid``
+        of the same and of earlier ports, on the addresses and on the own ``across``.
 
     Timing
     ------
@@ -176,18 +176,19 @@ class Scratchpad(wiring.Component):
         m.d.sync += taken.eq(functools.reduce(operator.or_, coming))
 
         wrapping: list[tuple[Value, Value]] = []
+        others: Value = Const(0, 1)  # a port before asks: for which banks is left out, so that little hangs on it
         spans = [self._read_span(number, port.address) for number, port in enumerate(self.reads)]
         for number, (port, span) in enumerate(zip(self.reads, spans, strict=True)):
             wanted = Signal(config.banks, name=f"read_banks{number}")
             m.d.comb += [
-                port.ready.eq(~(span.banks & taken).any()),
+                port.ready.eq(~(others | (span.banks & taken).any())),
                 wanted.eq(Mux(port.valid, span.banks, 0)),
             ]
             # A bank that is wanted is as good as used: who waits is not known in time to give its other bank away.
             for b in range(config.banks):
                 users[b].append((wanted[b], span.row))
             wrapping.append((wanted[0], span.wraps))
-            taken = taken | wanted
+            others = others | port.valid
 
             # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
             lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}", reset_less=True)
