@@ -187,6 +187,8 @@ class Loops(wiring.Component):
         row_end = Signal(reset_less=True)
         step_end = Signal(reset_less=True)
         block_end = Signal(reset_less=True)
+        new_row = Signal(reset_less=True)  # the step is a kernel row's last one
+        passing = Signal(reset_less=True)  # the next position is where the block to the right begins, if it is not left
         first_step = Signal(reset_less=True)
         last_step = Signal(reset_less=True)
         in_phase = Signal(reset_less=True)  # the position is kept, but for the tail
@@ -214,7 +216,7 @@ class Loops(wiring.Component):
 
         # A start leaves the run's fields in ``held`` and pretends a tile's last position, which ends with the cycle.
         with m.If(self.start):
-            m.d.sync += [run.eq(setup), self.busy.eq(1), row_end.eq(1), step_end.eq(1), block_end.eq(1)]
+            m.d.sync += [run.eq(setup), self.busy.eq(1), row_end.eq(1), step_end.eq(1), block_end.eq(1), new_row.eq(1)]
         m.d.sync += entering.eq(self.start)
         with m.If(self.advance & run_end):
             m.d.sync += self.busy.eq(0)
@@ -225,14 +227,16 @@ class Loops(wiring.Component):
         if config.taps > 1:
             by_channel |= setup.run.mode == Mode.DEPTHWISE
         with m.If(self.start):
-            m.d.sync += has_tail.eq(by_channel | (setup.step.decimation != 1))
+            m.d.sync += [
+                has_tail.eq(by_channel | (setup.step.decimation != 1)),
+                adjacent.eq(setup.step.decimation == 1),
+            ]
         # The others are not looked at while the first block is entered.
         drain = Mux(run.run.mode == Mode.DEPTHWISE, config.taps - 1, run.run.mode == Mode.PAIRS)
         skip = run.step.decimation - 1
         tail_but_two = Signal(signed(7), reset_less=True)
         m.d.sync += [
             tail_but_two.eq(Mux(skip > drain, skip, drain) - 2),
-            adjacent.eq(skip == 0),
             joined.eq(run.step.join & (run.run.mode == Mode.DEPTHWISE) & (skip < 2) if config.taps == 3 else 0),
         ]
 
@@ -284,11 +288,15 @@ class Loops(wiring.Component):
 
         # What will be said of the next position.
         next_row_end, next_step_end, next_block_end, next_last_step = Signal(), Signal(), Signal(), Signal()
+        next_first_step = Signal()
+        next_last = Signal()  # the row's last that is kept
         m.d.comb += [
             next_row_end.eq(Mux(next_in_tail, tail.following < 0, next_in_phase & (kept.following < 0) & ~has_tail)),
             next_step_end.eq(next_row_end & (lines.following < 0)),
             next_last_step.eq((steps_y.following < 0) & (steps_x.following < 0) & (chunks.following < 0)),
             next_block_end.eq(next_step_end & next_last_step),
+            next_first_step.eq(block_end | (first_step & ~step_end)),
+            next_last.eq(next_in_phase & ~next_in_tail & (kept.following < 0)),
         ]
         with m.If(go):
             m.d.sync += [counter.step() for counter in (phase, tail, kept, lines, chunks, steps_x, steps_y)]
@@ -299,7 +307,9 @@ class Loops(wiring.Component):
                 step_end.eq(next_step_end),
                 block_end.eq(next_block_end),
                 last_step.eq(next_last_step),
-                first_step.eq(block_end | (first_step & ~step_end)),
+                first_step.eq(next_first_step),
+                new_row.eq((steps_x.following < 0) & (chunks.following < 0)),
+                passing.eq(next_first_step & (phase.following < 0) & Mux(adjacent, next_last, next_in_tail)),
             ]
         # A block that ends in its first cycle must wait for the next one to be prepared; one that is too large stops.
         next_overflow = self._elaborate_places(m, go, row_end, step_end, block_end, keep, next_in_phase & ~next_in_tail)
@@ -324,8 +334,7 @@ class Loops(wiring.Component):
 
         self._elaborate_coordinates(
             m, go, row_end, step_end, block_end, first_step,
-            new_column=chunks.last, new_row=chunks.last & steps_x.last, right=~columns.last, down=~rows.last,
-            passing=first_step & phase.last & Mux(adjacent, keep & kept.last, in_tail),
+            new_column=chunks.last, new_row=new_row, right=~columns.last, down=~rows.last, passing=passing,
         )  # fmt: skip
         m.d.comb += [
             self.position.base.eq(base),
@@ -376,14 +385,16 @@ class Loops(wiring.Component):
         """Where in the image. Levels of the loops are entered with the same values as the position itself.
 
         At a step's end ``new_column`` and ``new_row`` say that the next step begins another kernel column or row, else
-        a chunk; at a block's end ``right`` and ``down`` say where the next one lies, else that a tile begins. The next
-        blocks' beginnings are seen in passing during a block's first kernel step; ``passing``: that of the block to the
-        right is the next position.
+        a chunk; at a block's end, where ``new_row`` is 1, too, ``right`` and ``down`` say where the next one lies, else
+        that a tile begins. The next blocks' beginnings are seen in passing during a block's first kernel step;
+        ``passing``: that of the block to the right is the next position.
         """
         run = self.held
-        x, step_x, kernel_x, block_x, seen_x, next_x, along, further = (
-            Signal(signed(26), name=name, reset_less=True)
-            for name in ("x", "step_x", "kernel_x", "block_x", "seen_x", "next_x", "along_x", "further_x")
+        x, step_x, kernel_x, block_x, seen_x = (
+            Signal(signed(26), name=name, reset_less=True) for name in ("x", "step_x", "kernel_x", "block_x", "seen_x")
+        )
+        next_x, next_step_x, next_block_x, along, further = (
+            Signal(signed(26), name=name) for name in ("next_x", "next_step_x", "next_block_x", "along_x", "further_x")
         )
         y, step_y, block_y, seen_y, next_y, below = (
             Signal(signed(18), name=name, reset_less=True)
@@ -393,32 +404,29 @@ class Loops(wiring.Component):
             along.eq(x + run.step.position),
             below.eq(y + run.step.row),
             further.eq(Mux(new_column, kernel_x + run.kernel_x.bytes, step_x + run.weights.rows)),
-            next_x.eq(along),
             next_y.eq(below),
+            # Each from as little as it needs: a block's end is a kernel row's, which is a step's, which is a row's.
+            next_block_x.eq(Mux(right, Mux(passing, along, seen_x), run.origin.x)),
+            next_step_x.eq(Mux(new_row, Mux(block_end, next_block_x, block_x), further)),
+            next_x.eq(Mux(step_end, next_step_x, Mux(row_end, step_x, along))),
         ]
         with m.If(block_end):
-            m.d.comb += next_x.eq(Mux(right, Mux(passing, along, seen_x), run.origin.x))
             with m.If(right):
                 m.d.comb += next_y.eq(block_y)
             with m.Else():
                 m.d.comb += next_y.eq(Mux(down, Mux(first_step, below, seen_y), run.origin.y))
         with m.Elif(step_end):
-            m.d.comb += [
-                next_x.eq(Mux(new_row, block_x, further)),
-                next_y.eq(Mux(new_row, step_y + run.kernel_y.rows, step_y)),
-            ]
-        with m.Elif(row_end):
-            m.d.comb += next_x.eq(step_x)
+            m.d.comb += next_y.eq(Mux(new_row, step_y + run.kernel_y.rows, step_y))
         with m.If(go):
             m.d.sync += x.eq(next_x)
             with m.If(row_end):
                 m.d.sync += y.eq(next_y)
             with m.If(step_end):
-                m.d.sync += [step_x.eq(next_x), step_y.eq(next_y)]
+                m.d.sync += [step_x.eq(next_step_x), step_y.eq(next_y)]
             with m.If(block_end | (step_end & new_column)):
-                m.d.sync += kernel_x.eq(next_x)
+                m.d.sync += kernel_x.eq(next_step_x)
             with m.If(block_end):
-                m.d.sync += [block_x.eq(next_x), block_y.eq(next_y)]
+                m.d.sync += [block_x.eq(next_block_x), block_y.eq(next_y)]
             with m.If(passing):
                 m.d.sync += seen_x.eq(along)
             with m.If(first_step):
