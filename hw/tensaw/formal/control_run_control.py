@@ -27,7 +27,7 @@ _MODULE = "tensaw.rtl.control.run_control"
     planted=(
         Planted(_MODULE, "with m.Elif(bus_idle):", "with m.Else():"),
         Planted(_MODULE, "coming[:index].any()", "coming[index + 1 :].any()"),
-        Planted(_MODULE, "~valid & (following | resetting", "~valid | (following | resetting"),
+        Planted(_MODULE, "~coming & (following | resetting", "~coming | (following | resetting"),
         Planted(_MODULE, "with m.Elif(following[index]):", "with m.Else():"),
         Planted(_MODULE, "Mux(cleared[index], 0, getattr(self, name).address)", "getattr(self, name).address"),
         Planted(_MODULE, "with m.If(learning):", "with m.If(timer == 0):"),
