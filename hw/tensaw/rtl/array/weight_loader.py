@@ -237,6 +237,15 @@ class WeightLoader(wiring.Component):
             start_x()
             start_chunks()
 
+        # Counted a cycle later, before anyone asks: a tile takes two cycles or more. Where rows are freed, the first
+        # step row is always the tail's.
+        tile_ends, tile_ended = Signal(), Signal(name="tile_ended")
+        m.d.sync += tile_ended.eq(tile_ends)
+        with m.If(tile_ended):
+            m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
+            with m.If(~weights.free):
+                m.d.sync += step_base.eq(offset)
+
         with m.FSM():
             with m.State("IDLE"):
                 # Whatever is on offer is looked at; only a run that is valid leads on.
@@ -286,6 +295,8 @@ class WeightLoader(wiring.Component):
 
             with m.State("PARAMETERS"):
                 start_steps()  # all along
+                with m.If(~weights.free):
+                    m.d.sync += step_base.eq(offset + 1)  # what counts is the last row's
                 last = Mux(weights.scale, BIAS_ROWS + SCALE_ROWS - 1, BIAS_ROWS - 1)
                 m.d.comb += [
                     read.eq(present & side_room),
@@ -299,8 +310,6 @@ class WeightLoader(wiring.Component):
                     m.d.comb += freeing.eq(weights.free)
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == last):
-                        with m.If(~weights.free):
-                            m.d.sync += step_base.eq(offset + 1)
                         with m.If(~pool):
                             m.d.sync += row.eq(0)
                             m.d.sync += stepping.eq(1)
@@ -308,7 +317,7 @@ class WeightLoader(wiring.Component):
                         with m.Elif(last_tile):
                             m.next = "PAD"
                         with m.Else():
-                            m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
+                            m.d.comb += tile_ends.eq(1)
                             m.d.sync += row.eq(Mux(weights.bias, 0, BIAS_ROWS))
 
             with m.State("STEPS"):
@@ -378,9 +387,8 @@ class WeightLoader(wiring.Component):
                     m.d.sync += columns_left.eq(columns_left - block.width)
                     m.d.sync += last_columns.eq(columns_left <= block.width << 1)
             with m.If(last_row & ends_tile):
-                m.d.sync += [tiles_left.eq(tiles_left - 1), last_tile.eq(tiles_left == 2)]
-                m.d.sync += [offset.eq(following), step_base.eq(Mux(weights.free, 0, offset + 1))]
-                m.d.sync += [present.eq(next_present), more.eq(next_more)]
+                m.d.comb += tile_ends.eq(1)
+                m.d.sync += [offset.eq(following), present.eq(next_present), more.eq(next_more)]
                 start_tile()
                 with m.If(last_tile | weights.bias | weights.scale):
                     m.d.sync += [stepping.eq(0), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
@@ -449,6 +457,7 @@ class WeightLoader(wiring.Component):
             "ends",
             "a row comes before its step's end is known",
         )
+        check(m, platform, ~(tile_ends & tile_ended), "tile", "a tile ends before the one before has been counted")
         check(m, platform, ~swapped | full, "swap", "a step begins whose weights are not in the array")
         return m
 
