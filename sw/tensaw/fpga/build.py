@@ -58,7 +58,9 @@ _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
 _BITSTREAM = {"ecp5": f"{TOP}.bit", "ice40": f"{TOP}.bin", "gowin": f"{TOP}.fs"}
-_VERILOG, _NETLIST, _LOG = f"{TOP}.v", f"{TOP}.json", "build.log"
+_VERILOG, _NETLIST, _FLOORPLAN, _LOG = f"{TOP}.v", f"{TOP}.json", f"{TOP}.floorplan.json", "build.log"
+_FLOORPLAN_SEED = 1
+"""Of all seeds: those of place and route bring enough variety."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,18 @@ def build_board(
 
     reports: list[tuple[BuildReport, Path]] = []
     unrouted: list[int] = []
-    for seed in range(1, options.seeds + 1):
-        text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
-        try:
-            reports.append(
-                _place(build, folder, log, seed, options.draft, usage, lambda line, text=text: tell(text + line))
-            )
-        except _NoWay:
-            unrouted.append(seed)
+    try:
+        netlist = _NETLIST if options.draft else _with_sites(board, folder, log, tell)
+        for seed in range(1, options.seeds + 1):
+            text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
+            try:
+                found = _place(build, folder, netlist, log, seed, options.draft, usage, _after(text, tell))
+            except _NoWay:
+                unrouted.append(seed)
+            else:
+                reports.append(found)
+    finally:
+        (folder / _FLOORPLAN).unlink(missing_ok=True)
     if not reports:
         raise ToolError(
             f"{_NEXTPNR[board.family]} found no way for all wires of the configuration {config.name!r} on {board.name} "
@@ -173,9 +179,25 @@ def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progr
     return {name: int(count) for name, count in design["num_cells_by_type"].items()}
 
 
+def _with_sites(board: Board, folder: Path, log: Path, tell: Progress) -> str:
+    """Name of the netlist that goes to place and route: for an ECP5 one in which macros have their sites."""
+    if board.family != "ecp5":
+        return _NETLIST
+    floorplan(
+        board, folder / _NETLIST, folder / _FLOORPLAN, _FLOORPLAN_SEED, log,
+        lambda done, rounds: tell(f"Floorplan: {100 * done // rounds} %"),
+    )  # fmt: skip
+    return _FLOORPLAN
+
+
+def _after(text: str, tell: Progress) -> Progress:
+    return lambda line: tell(text + line)
+
+
 def _place(
-    build: BoardBuild, folder: Path, log: Path, seed: int, draft: bool, usage: dict[str, Any], tell: Progress
-) -> tuple[BuildReport, Path]:
+    build: BoardBuild, folder: Path, netlist: str, log: Path, seed: int, draft: bool, usage: dict[str, Any],
+    tell: Progress,
+) -> tuple[BuildReport, Path]:  # fmt: skip
     """Place and route with one seed; returns what it gave and the routed design. Raises _NoWay."""
     board = build.board
     tool = find_tool(_NEXTPNR[board.family])
@@ -187,13 +209,6 @@ def _place(
         "ice40": ["--pcf", board.constraints, "--asc", routed.name],
         "gowin": ["--vopt", f"cst={board.constraints}", "--write", routed.name],
     }[board.family]
-    netlist = _NETLIST
-    if board.family == "ecp5" and not draft:
-        netlist = f"{TOP}.seed{seed}.json"
-        floorplan(
-            board, folder / _NETLIST, folder / netlist, seed, log,
-            lambda done, rounds: tell(f"Floorplan: {100 * done // rounds} %"),
-        )  # fmt: skip
     arguments = [
         *board.nextpnr, "--json", netlist, *constraints, "--report", report_path.name, "--seed", str(seed),
         "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *_effort(board, draft),
@@ -212,11 +227,7 @@ def _place(
             if len(shared) > _STALE_ROUNDS and min(shared[-_STALE_ROUNDS:]) >= min(shared[:-_STALE_ROUNDS]):
                 raise _NoWay
 
-    try:
-        run(tool, arguments, folder, log, line)
-    finally:
-        if netlist != _NETLIST:
-            (folder / netlist).unlink()
+    run(tool, arguments, folder, log, line)
     try:
         report = read_report(report_path)
     except (OSError, ValueError):
