@@ -26,7 +26,7 @@ Indices = NDArray[np.int64]
 _STEPS = 4
 """Nets that a walk passes at most: a register, a multiplexer and what is behind it."""
 _MOVES = 400
-"""Moves for each macro at each temperature."""
+"""Moves for each macro, over all temperatures."""
 _TEMPERATURES = 60
 _COOLING = 0.88
 
@@ -38,11 +38,11 @@ def affinity(graph: Graph, cells: Indices) -> tuple[Floats, Floats]:
     net's weight, divided among its cells, says.
     """
     count, nets = len(graph.area), len(graph.weight)
-    share = (graph.weight / (graph.pins - 1))[graph.net]
+    share = graph.weight / (graph.pins - 1)
     pins = scipy.sparse.csr_matrix((np.ones(len(graph.net)), (graph.cell, graph.net)), shape=(count, nets))
-    strength = np.bincount(graph.cell, share * (graph.pins[graph.net] - 1), minlength=count)
-    weights = scipy.sparse.diags(graph.weight / (graph.pins - 1))
-    own = np.asarray(pins @ weights.diagonal()).ravel()  # stepping from a net back to the cell it was come from
+    strength = np.bincount(graph.cell, share[graph.net] * (graph.pins[graph.net] - 1), minlength=count)
+    weights = scipy.sparse.diags(share)
+    own = pins @ share  # a walk does not go from a net back to the cell it came from
     between = np.zeros((len(cells), len(cells)))
     rest = np.zeros(len(cells))
     inverse = 1 / np.maximum(strength, 1e-12)
@@ -64,7 +64,8 @@ def untangle(
     graph: Graph, grid: Grid, chosen: dict[str, Indices], x: Floats, y: Floats, random: np.random.Generator
 ) -> dict[str, Indices]:
     """The sites of ``chosen``, dealt out anew among the macros of each kind so that those that belong together are
-    near each other; ``x``, ``y`` are where cells would like to be, which counts for what leads to logic alone."""
+    near each other; ``x``, ``y``, in tiles, are where cells would like to be, which counts for what leads to logic
+    alone. The same state of ``random`` gives the same sites."""
     kinds = list(chosen)
     cells = np.concatenate([graph.macros[kind] for kind in kinds])
     place = np.concatenate([grid.sites[kind][chosen[kind]] for kind in kinds])
