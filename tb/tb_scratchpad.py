@@ -31,8 +31,10 @@ class ScratchpadBench(Bench):
     def prepare(self) -> None:
         config = self.config
         self.size, self.word = config.scratchpad_bytes, config.word_bytes
-        self.memory = np.zeros(self.size, np.uint8)
-        self.known = np.zeros(self.size, bool)
+        # Addresses wrap at a power of two; between the size and that there is nothing, and nothing is known of it.
+        self.wrap = 1 << (self.size - 1).bit_length()
+        self.memory = np.zeros(self.wrap, np.uint8)
+        self.known = np.zeros(self.wrap, bool)
         self.recent: list[np.ndarray] = [np.zeros(0, np.int64)] * 4
         """Addresses written in this cycle and in the ones before."""
         self.readers = [self.ports.read0, self.ports.read1]
@@ -123,7 +125,7 @@ class ScratchpadBench(Bench):
 
     def read(self, address: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Bytes from an address on as they are now, and which of them must come."""
-        at = (address + np.arange(size)) % self.size
+        at = (address + np.arange(size)) % self.wrap
         words = np.isin(at // self.word, self.recent[-1] // self.word)
         if self.known[at].all() and not words.any():
             cover_order("one cycle" if np.isin(at, self.recent[-2]).any() else None)
@@ -162,9 +164,9 @@ class ScratchpadBench(Bench):
             cover_writer((number, where, ("refused", "granted")[ready]))
             taken |= self.banks(address, offset != 0)  # for the ports behind it
             if ready:
-                at = (address + np.arange(first, max(first, count))) % self.size
+                at = (address + np.arange(first, max(first, count))) % self.wrap
                 self.memory[at] = content[first:count]
-                self.known[at] = True
+                self.known[at] = at < self.size
                 written.append(at)
                 cover_count({0: "0", 1: "1", self.word: "a word"}.get(len(at), "some"))
                 cover_first("none" if not len(at) else "later" if first else "0")
@@ -176,8 +178,8 @@ class ScratchpadBench(Bench):
     async def fill(self) -> None:
         """Write every byte, a word at a time."""
         port = self.ports.writes[1]
-        self.memory = self.bytes(self.size)
-        self.known[:] = True
+        self.memory[: self.size] = self.bytes(self.size)
+        self.known[: self.size] = True
         for port_ in (*self.readers, *self.ports.writes):
             port_.valid.set(0)
         self.ports.array.enable.set(0)

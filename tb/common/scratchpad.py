@@ -146,9 +146,11 @@ class PadWrites:
                 assert mask == whole, f"{port.mask.name} is {mask:b} from {address} on: not bytes of the data in a row"
                 # What lies beside the bytes that count is nobody's, and may have no value.
                 bits = port.data.part(8 * first, 8 * size_written)
-                content = np.frombuffer(bits.to_bytes(size_written, "little"), np.uint8)
+                given = content = np.frombuffer(bits.to_bytes(size_written, "little"), np.uint8)
                 wrap = 1 << (len(self._memory) - 1).bit_length()
                 at = (address + first + np.arange(size_written)) % wrap
+                there = at < len(self._memory)  # what is written behind the size is lost
+                at, content = at[there], content[there]
                 if self._delay:
                     pending[-1] = at, content
                 else:
@@ -156,4 +158,4 @@ class PadWrites:
                 self.taken += 1
                 self.times.append(bench.cycle - 1)
                 if self._written is not None:
-                    self._written((address + first) % (1 << port.address.width), content)
+                    self._written((address + first) % (1 << port.address.width), given)
