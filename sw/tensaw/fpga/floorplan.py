@@ -1,4 +1,4 @@
-"""Sites for an ECP5's block RAMs and multipliers, chosen before place and route and written into the netlist."""
+"""What an ECP5's netlist gets before place and route: sites for block RAMs and multipliers, trimmed carry chains."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tensaw.boards.board import Board
+from tensaw.fpga.carries import trim_carries
 from tensaw.fpga.placement import Graph, Grid, place_macros
 from tensaw.fpga.tools import find_tool, run
 from tensaw.harness.cache import cached, digest
@@ -37,9 +38,12 @@ Netlist = dict[str, Any]
 def floorplan(
     board: Board, source: Path, target: Path, seed: int, log: Path, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Write the netlist ``source`` (Yosys's JSON) to ``target``, its macros with the attribute BEL."""
+    """Write the netlist ``source`` (Yosys's JSON) to ``target``, its macros with the attribute BEL, its carry chains
+    trimmed."""
     netlist = json.loads(source.read_text())
-    cells = _top(netlist)["cells"]
+    top = _top(netlist)
+    cells = top["cells"]
+    trim_carries(cells, {bit for port in top["ports"].values() for bit in port["bits"]})
     sites = _sites(board, log)
     names, graph = _graph(cells)
     grid = _grid(sites)
