@@ -101,22 +101,25 @@ class Walk(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         shape = self.shape
-        go = Signal()  # to the next beat, or to the first
+        # Without a beat on offer everything stands at the first one, so that a start need only offer it.
+        idle = Signal()
+        go = Signal()  # to the next beat
         vector_done = Signal()
         last_tile, last_x, last_y = (Signal(name=name, reset_less=True) for name in ("last_tile", "last_x", "last_y"))
         end_x, end_y = Signal(reset_less=True), Signal(reset_less=True)  # last column, row of a whole block
         step = Signal()  # to another position
-        m.d.comb += [go.eq(self.start | (self.next & self.valid)), step.eq(go & (vector_done | self.start))]
+        m.d.comb += [idle.eq(~self.valid), go.eq(idle | self.next), step.eq(idle | (self.next & vector_done))]
 
+        # Of a vector's last beat, or of any.
         line_done = Signal()  # last position of a row of the block
         block_done = Signal()
         blocks_done = Signal()  # last position of a row of blocks
         tile_done = Signal()
         m.d.comb += [
-            line_done.eq(vector_done & (last_x | end_x)),
-            block_done.eq(line_done & (last_y | end_y)),
-            blocks_done.eq(vector_done & last_x & (last_y | end_y)),
-            tile_done.eq(vector_done & last_x & last_y),
+            line_done.eq(last_x | end_x),
+            block_done.eq((last_x | end_x) & (last_y | end_y)),
+            blocks_done.eq(last_x & (last_y | end_y)),
+            tile_done.eq(last_x & last_y),
         ]
 
         def counter(name: str, limit: str) -> tuple[Signal, Value]:
@@ -153,14 +156,14 @@ class Walk(wiring.Component):
                 ]  # fmt: skip
             with m.If(blocks_done):
                 m.d.sync += [y.eq(y + 1), last_y.eq(next_last_y), block_y.eq(y + 1), block_last_y.eq(next_last_y)]
-            with m.If(blocks_done | self.start):
+            with m.If(blocks_done | idle):
                 m.d.sync += [
                     x.eq(2), last_x.eq(one["width"]),
                     block_x.eq(2), block_last_x.eq(one["width"]), first_block.eq(1),
                     within_x.eq(2), end_x.eq(one["block_width"]),
                     within_y.eq(2), end_y.eq(one["block_height"]), first_row.eq(1),
                 ]  # fmt: skip
-            with m.If(tile_done | self.start):
+            with m.If(tile_done | idle):
                 m.d.sync += [
                     y.eq(2), last_y.eq(one["height"]),
                     block_y.eq(2), block_last_y.eq(one["height"]),
@@ -173,11 +176,11 @@ class Walk(wiring.Component):
         m.d.comb += then_last_tile.eq(Mux(tile_done, next_last_tile, last_tile))
         with m.If(step & tile_done):
             m.d.sync += [tile.eq(tile + 1), last_tile.eq(next_last_tile), next_last_tile.eq(tile == shape.tiles)]
-        with m.If(self.start):
+        with m.If(idle):
             m.d.sync += [tile.eq(3), last_tile.eq(shape.tiles == 1), next_last_tile.eq(shape.tiles == 2)]
             m.d.comb += then_last_tile.eq(shape.tiles == 1)
 
-        self._elaborate_vector(m, go, vector_done, last_tile, then_last_tile)
+        self._elaborate_vector(m, idle, go, vector_done, last_tile, then_last_tile)
 
         # Addresses: of the tile, the row of blocks, the block, the row in the block, the position.
         bits = self._config.address_bits
@@ -202,32 +205,32 @@ class Walk(wiring.Component):
             m.d.comb += next_position.eq(Mux(first_block, next_line, blocks_base))
         with m.If(tile_done):
             m.d.comb += next_position.eq(tile_base + shape.tile_step)
-        with m.If(self.start):
+        with m.If(idle):
             m.d.comb += next_position.eq(shape.base)
         with m.If(step):
             m.d.sync += pixel.eq(next_position)
-            with m.If(line_done | self.start):
+            with m.If(line_done | idle):
                 m.d.sync += line.eq(next_position)
-            with m.If(tile_done | self.start):
+            with m.If(tile_done | idle):
                 m.d.sync += tile_base.eq(next_position)
             with m.If(line_done & first_row):
                 m.d.sync += block_base.eq(next_pixel)
             with m.If(block_done & first_block):
                 m.d.sync += blocks_base.eq(next_line)
-            m.d.sync += self.valid.eq(self.start | ~(tile_done & last_tile))
-        self._elaborate_address(m, go, vector_done, pixel, next_position)
+        m.d.sync += self.valid.eq(Mux(idle, self.start, ~(self.next & vector_done & tile_done & last_tile)))
+        self._elaborate_address(m, idle, go, vector_done, pixel, next_position)
 
         m.d.comb += [
             self.beat.vector_done.eq(vector_done),
             self.beat.row_done.eq(vector_done & last_x & last_tile),
-            self.beat.tile_done.eq(tile_done),
-            self.beat.run_done.eq(tile_done & last_tile),
+            self.beat.tile_done.eq(vector_done & tile_done),
+            self.beat.run_done.eq(vector_done & tile_done & last_tile),
             self.beat.last_tile.eq(last_tile),
         ]
         return m
 
     def _elaborate_vector(
-        self, m: Module, go: Signal, vector_done: Signal, last_tile: Signal, then_last_tile: Signal
+        self, m: Module, idle: Signal, go: Signal, vector_done: Signal, last_tile: Signal, then_last_tile: Signal
     ) -> None:
         """The beats of a vector: their number, how many channels, whether one is the last."""
         shape, lanes = self.shape, self._config.requant_lanes
@@ -238,7 +241,7 @@ class Walk(wiring.Component):
         remaining = Signal(7, reset_less=True)  # channels from this beat on
         single = Signal(reset_less=True)  # the vector's last beat
         with m.If(go):
-            with m.If(vector_done | self.start):
+            with m.If(vector_done | idle):
                 m.d.sync += [
                     index.eq(0),
                     remaining.eq(Mux(then_last_tile, shape.last, shape.tile)),
@@ -253,7 +256,7 @@ class Walk(wiring.Component):
         ]
 
     def _elaborate_address(
-        self, m: Module, go: Signal, vector_done: Signal, pixel: Signal, next_position: Signal
+        self, m: Module, idle: Signal, go: Signal, vector_done: Signal, pixel: Signal, next_position: Signal
     ) -> None:
         """The address of a beat: that of its position, or further on in its vector."""
         if beats_of(self._config) == 1:
@@ -261,7 +264,7 @@ class Walk(wiring.Component):
             return
         address = Signal.like(pixel, name="address", reset_less=True)
         with m.If(go):
-            with m.If(vector_done | self.start):
+            with m.If(vector_done | idle):
                 m.d.sync += address.eq(next_position)
             with m.Else():
                 m.d.sync += address.eq(address + self._config.requant_lanes)
