@@ -59,6 +59,9 @@ class LoopsBench(Bench):
         ports.start.set(0)
         # From now on the run is the block's own.
         self.randomise(ports.setup)
+        ports.advance.set(1)
+        await self.clocks()
+        ports.advance.set(0)
 
     async def middle(self) -> None:
         """Into the middle of the cycle, where outputs have their values and inputs can follow."""
@@ -66,7 +69,7 @@ class LoopsBench(Bench):
 
     async def take(self, run: Registers, style: str, most: int = 0) -> bool:
         """All positions of a run, or the first ``most``, each looked at in every cycle in which it stands. None is
-        late, but for the first one and a block that is a single position. Returns whether the run has ended."""
+        late, but for a block that is a single position. Returns whether the run has ended."""
         ports, pace = self.ports, make_pace(self.rng, style)
         mask = (1 << self.config.address_bits) - 1
         block, before = 0, None
@@ -84,7 +87,7 @@ class LoopsBench(Bench):
             if position.keep:
                 wanted["index"] = position.index
             alone = position.block_start and position.final and run["STEP"]["decimation"] == 1
-            go, late = False, int(before is None) + int(alone)
+            go, late = False, int(alone)
             while not go:
                 await self.middle()
                 if not ports.active.get() and late:
@@ -204,7 +207,6 @@ async def overflow(bench: LoopsBench) -> None:
             continue
         run["OUT"]["width"] = run["BLOCK"]["width"] = half + 1
         await bench.start_run(run)
-        await bench.clocks()
         bench.ports.advance.set(1)
         for _ in range(half):
             await bench.clocks()

@@ -282,29 +282,34 @@ class Feeder(wiring.Component):
         upcoming = loops.upcoming
         written = (position.row_y + reach_held < 0) | (in_work & (complete | (reached > position.row_y)))
         all_next = in_work & (complete | (ahead > position.row_y))
-        row_there = loops.active & (over | Mux(issue, all_next, written))
-        no_weights = Signal()
+        row_there = loops.active & (over | Mux(loops.advance, all_next, written))
         filled = Signal()  # the next step's weights are in the array
-        no_half, no_row, blocked = (Signal(name=name, reset_less=True) for name in ("no_half", "no_row", "blocked"))
-        next_no_half, next_no_row = Signal(), Signal()
+        next_filled = Signal()
+        no_half, no_row, no_weights = (
+            Signal(name=name, reset_less=True) for name in ("no_half", "no_row", "no_weights")
+        )
+        go = Signal()  # a position is there and waits for nothing, or a run has just been started
+        next_no_half, next_no_row, next_no_weights = Signal(), Signal(), Signal()
         m.d.comb += [
+            next_filled.eq(self.filled | (filled & ~self.swap)),
             next_no_half.eq(upcoming.block_start & self.half_busy.bit_select(upcoming.half, 1)),
             next_no_row.eq(upcoming.follows & ~row_there),
+            next_no_weights.eq(upcoming.takes_weights & ~next_filled),
         ]
         m.d.sync += [
+            filled.eq(next_filled),
             no_half.eq(next_no_half),
             no_row.eq(next_no_row),
-            blocked.eq(next_no_half | next_no_row | self.halt),
+            no_weights.eq(next_no_weights),
+            go.eq(loops.start | (upcoming.active & ~next_no_half & ~next_no_row & ~next_no_weights & ~self.halt)),
         ]
         m.d.comb += [
-            no_weights.eq(position.takes_weights & ~filled),
-            issue.eq(loops.active & ~no_weights & ~blocked),
-            loops.advance.eq(issue),
+            loops.advance.eq(go),
+            issue.eq(go & loops.active),
             self.swap.eq(issue & position.takes_weights),
             self.open.eq(issue & position.block_start),
             self.open_half.eq(position.half),
         ]
-        m.d.sync += filled.eq(self.filled | (filled & ~self.swap))
         with m.If(loops.active):
             with m.If(no_row):
                 m.d.comb += self.state.eq(Mux(loading, FeederState.WAIT_LOAD, FeederState.WAIT_FOLLOW))
