@@ -42,11 +42,16 @@ def rotate_bytes_left(value: Value, amount: Value) -> Value:
     return value
 
 
-def _choose(select: Value, values: list[Value]) -> Value:
-    """``values[select]`` for as many values as ``select`` can name, as a tree of two-way choices."""
-    for bit in range(len(select)):
-        values = [Mux(select[bit], high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
-    return values[0]
+def _choose(selects: Value, values: list[Value]) -> Value:
+    """The one of ``values`` whose bit of ``selects`` is 1, of which only one is: that takes fewer LUTs than a number
+    would, and none whose place is bound to another's."""
+    chosen = [Mux(select, value, 0) for select, value in zip(selects, values, strict=True)]
+    return functools.reduce(operator.or_, chosen)
+
+
+def _one_hot(number: Value, count: int) -> Value:
+    """Bit ``number`` of ``count`` bits, a power of two."""
+    return Cat(number[: (count - 1).bit_length()] == bit for bit in range(count))
 
 
 def _first_wanted(users: list[tuple[Value, Value]]) -> Value:
@@ -162,14 +167,18 @@ class Scratchpad(wiring.Component):
             address = self.array.address[slot]
             hit = Signal(config.banks, name=f"array_hit{slot}")
             row = Signal(len(address) - bank_bits, name=f"array_row{slot}", reset_less=True)
-            bank_number = _after(m, address[:bank_bits], ARRAY_READ_LATENCY - 1, f"array_bank{slot}")
-            banks_of = Cat(self.array.enable[slot] & (address[:bank_bits] == b) for b in range(config.banks))
+            before = _after(m, address[:bank_bits], ARRAY_READ_LATENCY - 2, f"array_bank{slot}")
+            from_bank = Signal(config.banks, name=f"array_from{slot}", reset_less=True)
+            word = Signal(config.word_bytes * 8, name=f"array_word{slot}", reset_less=True)
+            banks_of = Mux(self.array.enable[slot], _one_hot(address[:bank_bits], config.banks), 0)
             coming.append(banks_of)
             m.d.sync += [
                 hit.eq(banks_of),
                 row.eq(address[bank_bits:]),
-                self.array.data[slot].eq(_choose(bank_number, words)),
+                from_bank.eq(_one_hot(before, config.banks)),
+                word.eq(_choose(from_bank, words)),
             ]
+            m.d.comb += self.array.data[slot].eq(word)
             hits.append(hit)
             for b in range(config.banks):
                 users[b].append((hit[b], row))
@@ -196,10 +205,11 @@ class Scratchpad(wiring.Component):
             first_lane = _after(m, span.offset, READ_LATENCY - 2, f"read_lane{number}")
             rotation = _after(m, first_lane, 2, f"read_rotation{number}")
             for lane in range(config.word_bytes):
-                bank_number = Signal(bank_bits, name=f"read_bank{number}_{lane}", reset_less=True)
+                from_bank = Signal(config.banks, name=f"read_from{number}_{lane}", reset_less=True)
+                beyond = lane < first_lane if lane + 1 < config.word_bytes else 0
                 m.d.sync += [
-                    bank_number.eq(first_bank + (lane < first_lane if lane + 1 < config.word_bytes else 0)),
-                    lanes[8 * lane :][:8].eq(_choose(bank_number, [word[8 * lane :][:8] for word in words])),
+                    from_bank.eq(_one_hot(first_bank + beyond, config.banks)),
+                    lanes[8 * lane :][:8].eq(_choose(from_bank, [word[8 * lane :][:8] for word in words])),
                 ]
             m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation)[: len(port.data)])
 
