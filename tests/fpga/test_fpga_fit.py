@@ -76,13 +76,14 @@ def test_names_of_blocks(cell: str, block: str) -> None:
 
 def test_reports_without_paths_and_with_several_clocks() -> None:
     report = {
-        "fmax": {"$glbnet$clk": {"achieved": 80.0, "constraint": 100.0}, "slow": {"achieved": 50, "constraint": 12}},
+        "fmax": {"$glbnet$clk": {"achieved": 80.0, "constraint": 107.0}, "slow": {"achieved": 50, "constraint": 12}},
         "critical_paths": [{"from": "<async>", "to": "posedge clk", "path": []}],
         "utilization": {"LUT4": {"used": 3, "available": 9}},
     }
     assert critical_path(report) == []
-    clocks = read_clocks(report)
-    assert [(clock.name, clock.met) for clock in clocks] == [("clk", False), ("slow", True)]
+    clocks = read_clocks(report, 100e6, 107e6)
+    assert [(clock.name, clock.wanted) for clock in clocks] == [("clk", 100e6), ("slow", 12e6)]
+    assert [clock.met for clock in clocks] == [False, True]
     result = BuildReport(1, placed_usage(BOARDS["tang-nano-20k"], report, {"DSP": Usage(1, 2)}), clocks, [])
     assert result.resources == {"DSP": Usage(1, 2), "LUT": Usage(3, 9)} and not result.met
     assert result.worst == pytest.approx(0.8) and Clock("x", 1.0, 1.0).met

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tensaw.boards.constraints import check_constraints
 from tensaw.boards.export import TOP, BoardBuild, board_verilog
 from tensaw.fpga.fit import estimate_memory, netlist_usage, refuse_overflow
 from tensaw.fpga.floorplan import floorplan
+from tensaw.fpga.refine import refine
 from tensaw.fpga.report import BuildReport, critical_path, placed_usage, read_clocks, read_report
 from tensaw.fpga.tools import find_tool, run
 from tensaw.fpga.vivado import vivado_script
@@ -49,16 +51,21 @@ _SYNTHESIS = {
 _DRAFT = ["--no-tmdriv", "--router", "router2"]
 """Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
 default router looks at timing."""
-_HALF_FULL = ["--router", "router2", "--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75"]
-"""Options for an ECP5: the default router hardly comes to an end where an array of 8 × 8 and its memories are, and
-wires make long detours where cells fill more than three quarters of what is at hand."""
-_STALE_ROUNDS = 40
-"""Rounds of routing without fewer wires that two nets share, after which there is no hope: it is given up."""
+_HALF_FULL = ["--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75"]
+"""Options for placement on an ECP5: wires make long detours where cells fill more than three quarters of what is at
+hand."""
+_REROUTED = ["--no-pack", "--no-place", "--router", "router2", "--tmg-ripup"]
+"""Options for routing on an ECP5 after placement was refined: the default router hardly comes to an end where an array
+of 8 × 8 and its memories are, and the other looks after late wires only if told to."""
+_STALE_ROUNDS, _NEARLY, _PATIENCE = 40, 100, 200
+"""Rounds of routing without fewer wires that two nets share, after which there is no hope: it is given up. Where these
+are fewer than 100, late wires may be what is still sought a way for, and 200 rounds go quickly."""
 _NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
 _BITSTREAM = {"ecp5": f"{TOP}.bit", "ice40": f"{TOP}.bin", "gowin": f"{TOP}.fs"}
-_VERILOG, _NETLIST, _FLOORPLAN, _LOG = f"{TOP}.v", f"{TOP}.json", f"{TOP}.floorplan.json", "build.log"
+_VERILOG, _NETLIST, _LOG = f"{TOP}.v", f"{TOP}.json", "build.log"
+_FLOORPLAN, _PLACED, _REFINED = f"{TOP}.floorplan.json", f"{TOP}.placed.json", f"{TOP}.refined.json"
 _FLOORPLAN_SEED = 1
 """Of all seeds: those of place and route bring enough variety."""
 
@@ -135,7 +142,8 @@ def build_board(
             else:
                 reports.append(found)
     finally:
-        (folder / _FLOORPLAN).unlink(missing_ok=True)
+        for name in (_FLOORPLAN, _PLACED, _REFINED):
+            (folder / name).unlink(missing_ok=True)
     if not reports:
         raise ToolError(
             f"{_NEXTPNR[board.family]} found no way for all wires of the configuration {config.name!r} on {board.name} "
@@ -209,37 +217,58 @@ def _place(
         "ice40": ["--pcf", board.constraints, "--asc", routed.name],
         "gowin": ["--vopt", f"cst={board.constraints}", "--write", routed.name],
     }[board.family]
-    arguments = [
-        *board.nextpnr, "--json", netlist, *constraints, "--report", report_path.name, "--seed", str(seed),
-        "--freq", f"{build.identity.clock / 1e6:g}", "--timing-allow-fail", *_effort(board, draft),
-    ]  # fmt: skip
+    clock = aim = build.identity.clock
+    common = [*board.nextpnr, "--seed", str(seed), "--freq", f"{clock / 1e6:g}", "--timing-allow-fail"]
+    line = _watch(tell)
+    if board.family == "ecp5" and not draft:
+        placement = ["--json", netlist, "--lpf", board.constraints, "--no-route", "--write", _PLACED]
+        run(tool, [*placement, *common, *_HALF_FULL], folder, log, line)
+        aim = _refined(folder, clock, log, tell)
+        source, effort = _REFINED, _REROUTED
+    else:
+        source, effort = netlist, _DRAFT if draft else []
+    outputs = [*constraints, "--report", report_path.name]
+    run(tool, [*outputs, "--json", source, *common, *effort], folder, log, line)
+    try:
+        report = read_report(report_path)
+    except (OSError, ValueError):
+        raise ToolError(f"{tool.name} wrote no report. The whole log is in {str(log)!r}.") from None
+    clocks = read_clocks(report, clock, aim)
+    return BuildReport(seed, placed_usage(board, report, usage), clocks, critical_path(report)), routed
+
+
+def _watch(tell: Progress) -> Callable[[str], None]:
+    """Tells what nextpnr's lines say, and raises _NoWay where its routing leads nowhere."""
     shared: list[int] = []  # wires that several nets share, after each round of routing
     phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
 
     def line(text: str) -> None:
-        if match := re.match(r"Info: (Packing|Placed|Running|Routing)\b", text):
+        if match := re.match(r"Info: (Packing|Placed|Running|Routing)\b(?! router)", text):
             tell(f"Place and route: {phases[match[1]]}")
         elif match := re.match(r"Info: +at iteration #(\d+)", text):
             tell(f"Place and route: placement, iteration {match[1]}")
         elif match := re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", text):
             tell(f"Place and route: routing, round {match[1]}, {int(match[2]):,} wires shared")
             shared.append(int(match[2]))
-            if len(shared) > _STALE_ROUNDS and min(shared[-_STALE_ROUNDS:]) >= min(shared[:-_STALE_ROUNDS]):
+            rounds = _STALE_ROUNDS if min(shared) > _NEARLY else _PATIENCE
+            if 0 < min(shared[-rounds:]) >= min(shared[:-rounds], default=sys.maxsize):
                 raise _NoWay
 
-    run(tool, arguments, folder, log, line)
-    try:
-        report = read_report(report_path)
-    except (OSError, ValueError):
-        raise ToolError(f"{tool.name} wrote no report. The whole log is in {str(log)!r}.") from None
-    result = BuildReport(seed, placed_usage(board, report, usage), read_clocks(report), critical_path(report))
-    return result, routed
+    return line
 
 
-def _effort(board: Board, draft: bool) -> list[str]:
-    if draft:
-        return _DRAFT
-    return _HALF_FULL if board.family == "ecp5" else []
+def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
+    """Write the placed design with its placement refined; returns the frequency that it is to be routed for."""
+    result = refine(
+        folder / _PLACED, folder / _REFINED, clock,
+        lambda done, steps: tell(f"Place and route: refinement, step {done} of {steps}"),
+    )  # fmt: skip
+    with open(log, "a") as file:
+        file.write(
+            f"Refinement: longest path {result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; "
+            f"{result.moves} moves; routing aims at {result.aim / 1e6:.1f} MHz\n"
+        )
+    return result.aim
 
 
 def _pack(board: Board, folder: Path, routed: Path, log: Path) -> Path:
