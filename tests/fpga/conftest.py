@@ -19,7 +19,7 @@ cells = {
     "product": {"type": "MULT18X18D", "attributes": {}, "connections": wires(A0=3, P0=4)},
     "lut": {"type": "LUT4", "attributes": {}, "connections": wires(A=4, Z=2)},
 }
-netlist = {"creator": "stand-in", "modules": {"top": {"attributes": {"top": "1"}, "cells": cells}}}
+netlist = {"creator": "stand-in", "modules": {"top": {"attributes": {"top": "1"}, "ports": {}, "cells": cells}}}
 for name in ("tensaw_board.json", "all.json"):
     json.dump(netlist, open(name, "w"))
 json.dump({"design": {"num_cells_by_type": CELLS}}, open("cells.json", "w"))
