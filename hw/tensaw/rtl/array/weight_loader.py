@@ -142,8 +142,8 @@ class WeightLoader(wiring.Component):
         y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
         # The array has all rows of a step that the feeder has not started; it started one in the cycle before.
         full, swapped = Signal(name="full"), Signal(name="swapped")
+        free = Signal(init=1, name="free")  # neither, or it starts one
         m.d.sync += swapped.eq(self.swap)
-        free = ~full | swapped
         # Known beside the counters: this row, step, block, tile is the last one.
         last_row, last_row_but_one, last_chunk, last_x, last_y = (
             Signal(name=f"last_{name}", reset_less=True) for name in ("row", "row_but_one", "chunk", "x", "y")
@@ -151,13 +151,15 @@ class WeightLoader(wiring.Component):
         last_rows, last_columns, last_tile = (
             Signal(name=f"last_{name}", reset_less=True) for name in ("rows", "columns", "tile")
         )
-        # A cycle later, and no step's last row comes too soon for it: the step ends a kernel row, a block, a tile.
-        ends_row, ends_block, ends_tile = (
-            Signal(name=f"ends_{name}", reset_less=True) for name in ("row", "block", "tile")
+        # A cycle later, and no step's last row comes too soon for it: the step ends a kernel row, a block, a row of
+        # blocks, a tile.
+        ends_row, ends_block, ends_blocks, ends_tile = (
+            Signal(name=f"ends_{name}", reset_less=True) for name in ("row", "block", "blocks", "tile")
         )
         m.d.sync += [
             ends_row.eq(last_chunk & last_x),
             ends_block.eq(last_chunk & last_x & last_y),
+            ends_blocks.eq(last_chunk & last_x & last_y & last_columns),
             ends_tile.eq(last_chunk & last_x & last_y & last_rows & last_columns),
         ]
 
@@ -222,21 +224,6 @@ class WeightLoader(wiring.Component):
         def start_y() -> None:
             m.d.sync += [y_left.eq(kernel_y), last_y.eq(kernel_y == 1)]
 
-        def start_columns() -> None:
-            m.d.sync += [columns_left.eq(out.width), last_columns.eq(out.width <= block.width)]
-
-        def start_tile() -> None:
-            m.d.sync += [rows_left.eq(out.height), last_rows.eq(out.height <= block.height)]
-            start_columns()
-            start_step()
-
-        def start_steps() -> None:
-            """The next state may be STEPS."""
-            start_tile()
-            start_y()
-            start_x()
-            start_chunks()
-
         # Counted a cycle later, before anyone asks: a tile takes two cycles or more. Where rows are freed, the first
         # step row is always the tail's.
         tile_ends, tile_ended = Signal(), Signal(name="tile_ended")
@@ -272,7 +259,6 @@ class WeightLoader(wiring.Component):
                         m.next = "START"
 
             with m.State("START"):
-                start_steps()
                 m.d.sync += row.eq(0)
                 m.next = "READY"
 
@@ -294,7 +280,6 @@ class WeightLoader(wiring.Component):
                             m.next = "PAD"
 
             with m.State("PARAMETERS"):
-                start_steps()  # all along
                 with m.If(~weights.free):
                     m.d.sync += step_base.eq(offset + 1)  # what counts is the last row's
                 last = Mux(weights.scale, BIAS_ROWS + SCALE_ROWS - 1, BIAS_ROWS - 1)
@@ -380,21 +365,33 @@ class WeightLoader(wiring.Component):
                 start_y()
                 # Next block of positions: the same rows again, which are still there.
                 m.d.sync += [offset.eq(step_base), present.eq(1), more.eq(1)]
-                with m.If(last_columns):
-                    start_columns()
-                    m.d.sync += [rows_left.eq(rows_left - block.height), last_rows.eq(rows_left <= block.height << 1)]
-                with m.Else():
-                    m.d.sync += columns_left.eq(columns_left - block.width)
-                    m.d.sync += last_columns.eq(columns_left <= block.width << 1)
             with m.If(last_row & ends_tile):
                 m.d.comb += tile_ends.eq(1)
                 m.d.sync += [offset.eq(following), present.eq(next_present), more.eq(next_more)]
-                start_tile()
                 with m.If(last_tile | weights.bias | weights.scale):
                     m.d.sync += [stepping.eq(0), row.eq(Mux(weights.bias, 0, BIAS_ROWS))]
 
+        # All counters stand at the first step's first row until there is one to be read.
+        with m.If(~stepping):
+            start_step()
+            start_chunks()
+            start_x()
+            start_y()
+        begin_columns, begin_rows = ~stepping | last_columns, ~stepping | last_rows
+        with m.If(~stepping | (present & free & last_row & ends_block)):
+            m.d.sync += [
+                columns_left.eq(Mux(begin_columns, out.width, columns_left - block.width)),
+                last_columns.eq(Mux(begin_columns, out.width <= block.width, columns_left <= block.width << 1)),
+            ]
+        with m.If(~stepping | (present & free & last_row & ends_blocks)):
+            m.d.sync += [
+                rows_left.eq(Mux(begin_rows, out.height, rows_left - block.height)),
+                last_rows.eq(Mux(begin_rows, out.height <= block.height, rows_left <= block.height << 1)),
+            ]
+
         # The step's last row may be read in the cycle in which the feeder already starts the step.
-        m.d.sync += full.eq((full & ~swapped) | fills)
+        next_full = (full & ~swapped) | fills
+        m.d.sync += [full.eq(next_full), free.eq(~next_full | self.swap)]
         m.d.comb += self.filled.eq((step_read & last_row_but_one & more) | (fills & ~told))
 
         # Rows to the array, ``row_latency`` cycles after they were read.
