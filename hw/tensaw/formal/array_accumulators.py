@@ -27,11 +27,11 @@ _HALF = _CONFIG.acc_half
     planted=(
         Planted(_MODULE, "again(adding), again(added)", "again(adding), 0"),
         Planted(_MODULE, "Cat(again(read), again(adding)", "Cat(again(read), again(added)"),
-        Planted(_MODULE, "Mux(newest, before[column], picked)", "picked"),
+        Planted(_MODULE, "Mux(newest, before[column], stored | recent)", "stored | recent"),
         Planted(_MODULE, "finishes.eq(adding.valid & adding.last)", "finishes.eq(read.valid & read.last)"),
         Planted(_MODULE, "take.eq(some & room)", "take.eq(some)"),
         Planted(_MODULE, "Mux(up, ~some, waiting == 2)", "Mux(up, ~some, 0)"),
-        Planted(_MODULE, "with m.If(read.first):", "with m.If(read.last):"),
+        Planted(_MODULE, "bypassed = ~read_sum | ", "bypassed = "),
         Planted(_MODULE, "take_half.eq(~take_half)", "take_half.eq(take_half)"),
     ),
 )
@@ -112,18 +112,24 @@ def accumulators(b: Bench) -> None:
     b.prove("same", b.row("dut.accumulated", entry)[:32] == content, "both memories hold the same")
     before, earlier = b.inside("dut.before")[:32], b.inside("dut.earlier")[:32]
     b.prove("content", ~known | (Mux(here(added), before, content) == value), "each entry holds its sum")
-    following, newest, picked = b.inside("dut.following"), b.inside("dut.newest0"), b.inside("dut.picked0")
+    following, newest, bypassed = b.inside("dut.following"), b.inside("dut.newest0"), b.inside("dut.bypassed0")
+    stored, recent = b.inside("dut.stored0"), b.inside("dut.recent0")
     further = (read.valid & ~read.first) & here(read)
     b.prove("one_before", ~further | (following[0] == here(adding)), "the one before is the same entry's")
     b.prove("two_before", ~further | (following[1] == here(added)), "so is the one before that")
+    b.prove("bypassed", ~further | (bypassed == following[1:].any()), "where the memory is not looked at")
     shown = Mux(following[1], before, Mux(following[2], earlier, accumulated.read_data[:32]))
     b.prove("three_before", ~(known & further) | here(adding) | (shown == value), "what is read, or newer, is its sum")
     adds = known & here(adding) & ~adding.first
     old = b.inside("dut.old0").as_unsigned()
     b.prove("added", ~adds | (old == value), "and it is added to")
     b.prove("first", ~(here(adding) & adding.first) | (old == 0), "or to nothing")
-    b.prove("fresh", ~(adding.valid & adding.first) | ((newest == 0) & (picked == 0)), "where it is the first")
-    b.prove("fresh_before", ~(read.valid & read.first) | (following == 0), "nothing is forwarded to it")
+    b.prove(
+        "fresh",
+        ~(adding.valid & adding.first) | ((newest == 0) & (stored == 0) & (recent == 0)),
+        "where it is the first",
+    )
+    b.prove("fresh_before", ~(read.valid & read.first) | ((following == 0) & bypassed), "nothing is forwarded to it")
     b.prove("larger", ~here(adding) | (b.inside("dut.larger0") == (maximum & ~adding.first)), "the larger where wanted")
     take, index, half = b.inside("dut.take"), b.inside("dut.take_index"), b.inside("dut.take_half")
     writes = added.valid & (added.half == half) & (added.index == index)

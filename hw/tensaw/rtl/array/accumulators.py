@@ -119,6 +119,8 @@ class Accumulators(wiring.Component):
         # The positions of the three cycles before are not in the memory yet when it is read.
         following = Signal(3, reset_less=True)
         m.d.sync += following.eq(Cat(again(read), again(adding), again(added)))
+        # Nothing, or nothing that counts, is in the memory.
+        bypassed = ~read_sum | again(adding) | again(added)
         # Of old and new the larger is wanted; a first one is added to 0.
         larger = [
             copied(m, platform, f"larger{number}", read.maximum & ~read.first)
@@ -130,17 +132,31 @@ class Accumulators(wiring.Component):
         m.d.sync += [before.eq(total), earlier.eq(before)]
         for column in range(config.columns):
             new = self.sums[column]
-            picked, old = (Signal(signed(32), name=f"{name}{column}", reset_less=True) for name in ("picked", "old"))
-            stored = Mux(following[2], earlier[column], accumulated.read_data[32 * column :][:32])
-            m.d.sync += picked.eq(Mux(following[1], before[column], stored))
-            with m.If(read.first):
-                m.d.sync += picked.eq(0)
+            # What the slow memory had, or else 0, and what it had not yet, or else 0.
+            stored, recent, old, addend = (
+                Signal(signed(32), name=f"{name}{column}", reset_less=True)
+                for name in ("stored", "recent", "old", "addend")
+            )
+            m.d.sync += [
+                stored.eq(accumulated.read_data[32 * column :][:32]),
+                recent.eq(Mux(following[1], before[column], Mux(following[2], earlier[column], 0))),
+            ]
+            with m.If(copied(m, platform, f"bypassed{column}", bypassed)):
+                m.d.sync += stored.eq(0)
             newest = copied(m, platform, f"newest{column}", following[0])
-            m.d.comb += old.eq(Mux(newest, before[column], picked))
-            # Where the larger is wanted, the old one is one of the sums that were given.
-            given = old[: len(new)].as_signed()
-            largest = Cat(Mux(new > given, new, given)[: len(new) - 1], new[-1] & given[-1]).as_signed()
-            m.d.comb += total[column].eq(Mux(larger[column // 2], largest, old + new))
+            m.d.comb += old.eq(Mux(newest, before[column], stored | recent))
+            # Where the larger is wanted, the old one is one of the sums that were given, and nothing is added to it.
+            wanted, low = larger[column // 2], len(new) - 1
+            given, result = old[: len(new)].as_signed(), old + addend
+            m.d.comb += [
+                addend.eq(Mux(wanted, 0, new)),
+                total[column].eq(
+                    Cat(
+                        Mux(wanted & (new > given), new[:low], result[:low]),
+                        (Mux(wanted, new[-1] & given[-1], bit) for bit in result[low:32]),
+                    )
+                ),
+            ]
         for memory in (accumulated, output):
             m.d.comb += [
                 memory.write_enable.eq(added.valid),
