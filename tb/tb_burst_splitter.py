@@ -47,7 +47,10 @@ class SplitterBench(Bench):
 
     def begin(self, requests: str = "never", bursts: str = "never") -> None:
         ports, rng = self.ports, self.rng
-        self.sources = [Source(self, ports.requests[asker], make_pace(rng, requests)) for asker in range(self.askers)]
+        self.sources = [
+            Source(self, ports.requests[asker], make_pace(rng, requests), early=self.askers == 1)
+            for asker in range(self.askers)
+        ]
         self.sinks = [
             Sink(self, ports.bursts[asker], make_pace(rng, bursts), board.check)
             for asker, board in enumerate(self.boards)

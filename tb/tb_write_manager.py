@@ -50,7 +50,7 @@ class WriteBench(Bench):
 
     def drive(self) -> None:
         """Give requests and data, and watch."""
-        self.requests = Source(self, self.ports.store.request, make_pace(self.rng, "never"))
+        self.requests = Source(self, self.ports.store.request, make_pace(self.rng, "never"), early=True)
         self.data = Source(self, self.ports.store.data, make_pace(self.rng, "never"))
         self.bursts: list[int] = []
         self.beats = self.requested = self.due = self.acknowledged = self.issued = 0
@@ -324,7 +324,7 @@ async def large_requests(bench: WriteBench) -> None:
         access = large_access(bench, turn)
         bench.windows = access.windows
         set_windows(bench.ports.regions, bench.windows)
-        requests = Source(bench, store.request, make_pace(bench.rng, "never"))
+        requests = Source(bench, store.request, make_pace(bench.rng, "never"), early=True)
         requests.send({"region": access.region, "offset": access.offset, "bytes": access.count})
         axi.awready.set(1)
         taken, error = [], None

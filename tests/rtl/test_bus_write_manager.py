@@ -17,6 +17,7 @@ def set_regions(ctx, dut):
 
 async def ask(ctx, port, region, offset, count):
     ctx.set(port.request.payload, {"region": region, "offset": offset, "bytes": count})
+    await ctx.tick()  # the region comes first
     ctx.set(port.request.valid, 1)
     await ctx.tick().until(port.request.ready)
     ctx.set(port.request.valid, 0)

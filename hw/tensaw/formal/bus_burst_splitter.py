@@ -83,8 +83,24 @@ def _prove(b: Bench, direction: str, askers: int, asker: int) -> None:
     b.prove("judged", judged == b.past(checking), "behind the check stands what it said")
     b.prove("judged_work", (judged & ~working) == 0, "of an access in work")
     b.prove("refuses", ~refuses | (judged.any() & ~refused.any()), "once")
-    if askers > 1:
+    known = b.inside("dut.known")
+
+    def window(number: Value) -> Value:
+        region = dut.regions[number[:2]]
+        return Cat(region.base, region.size, region[direction] & (number < REGIONS))
+
+    if askers == 1:
+        port = dut.requests[0]
+        number = port.payload.region
+        before = Signal()  # there was a cycle before
+        b.m.d.sync += before.eq(1)
+        b.assume(~port.valid | (before & (number == b.past(number))))
+        b.prove("known", ~before | (known == window(b.past(number))), "a region's window is known a cycle later")
+    else:
         looking, looked = b.inside("dut.looking"), b.inside("dut.request")
+        chosen = b.inside("dut.chosen")
+        b.prove("one_choice", chosen.any() & ((chosen & (chosen - 1))[:askers] == 0), "one asker is chosen")
+        b.prove("known", ~looking.any() | (known == window(looked[:3])), "the window is its region's")
         b.prove("one_look", (looking & (looking - 1))[:askers] == 0, "one access is looked at at a time")
         b.prove("looks", b.inside("dut.looks") == looking.any(), "as is known of all")
         b.prove("look_check", ~looking.any() | ~checking.any(), "and not while another is checked")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -67,7 +69,7 @@ class BurstSplitter(wiring.Component):
     -------
     regions : In(regions_layout(config))
     requests : In(stream of access_layout()) × askers
-        ``bytes`` must be 1 or more.
+        ``bytes`` must be 1 or more. An only asker's ``region`` must be there in the cycle before ``valid``.
     bursts : Out(stream of burst_layout(config)) × askers
         Of each asker, in the order of its accesses. At most ``config.burst_beats`` beats, none crosses 4 KiB. The
         payload stays for a cycle after it was taken.
@@ -80,9 +82,9 @@ class BurstSplitter(wiring.Component):
     Timing
     ------
     First burst three cycles after its access was taken; an access of an only asker is taken at once, one of several a
-    cycle after it was offered. Then a burst every other cycle of each asker, also from access to access; but of several
-    askers each has an access taken every third cycle at best, earlier askers first. No asker waits for bursts of
-    another one to be taken.
+    cycle after it was offered, or two where another one's was the one before. Then a burst every other cycle of each
+    asker, also from access to access; but of several askers each has an access taken every third cycle at best. No
+    asker waits for bursts of another one to be taken.
     The sum of base and offset is cut to ``address_width`` bits: regions must lie inside the address space.
     """
 
@@ -123,7 +125,7 @@ class BurstSplitter(wiring.Component):
         refusing = Signal()  # one was not
         checks = Signal()  # one is checked
         able = Signal(askers)  # may have an access taken in this cycle or, if none is, in the next one
-        looking, request = self._look(m, able)
+        looking, request, window = self._look(m, able, checking)
         m.d.comb += taking.eq(Mux(refuses | refusing, 0, looking))
         m.d.sync += [checking.eq(taking), checks.eq(taking.any()), refusing.eq(refuses | refusing)]
         for index in range(askers):
@@ -138,7 +140,6 @@ class BurstSplitter(wiring.Component):
         size = Signal(32, reset_less=True)
         allowed = Signal(reset_less=True)
         legal = Signal()
-        region = self.regions[request.region[: exact_log2(REGIONS)]]
         span = Signal(29)  # its last byte, counted from the first word's first, and a word more
         m.d.comb += [
             span.eq(request.bytes + (request.offset[:lane_bits] + (config.bus_bytes - 1))),
@@ -150,12 +151,12 @@ class BurstSplitter(wiring.Component):
             last_lane.eq(span[:lane_bits]),
             turn.eq(request.turn),
             end.eq(request.offset + request.bytes),
-            size.eq(region.size),
-            allowed.eq((request.region < REGIONS) & region[self.direction]),
+            size.eq(window.size),
+            allowed.eq(window.allowed),
             refuses.eq(checks & ~legal),
         ]
         with m.If(~(checks | refuses | refusing)):  # that of a refused one stays
-            m.d.sync += address.eq(region.base + request.offset)
+            m.d.sync += address.eq(window.base + request.offset)
 
         # What an access begins with.
         first_near, first_final = self._flags(address[lane_bits:], beats)
@@ -169,23 +170,46 @@ class BurstSplitter(wiring.Component):
             self._cut(m, platform, index, working[index], checking[index], able[index], sound, first)
         return m
 
-    def _look(self, m: Module, able: Signal) -> tuple[Value, Any]:
-        """Whose access is looked at (one bit of several at most), and that access."""
+    def _look(self, m: Module, able: Signal, checking: Signal) -> tuple[Value, Any, Any]:
+        """Whose access is looked at (one bit of several at most), that access, and the window it must lie in."""
+        layout = data.StructLayout({"base": self.config.address_width, "size": 32, "allowed": 1})
+        window = Signal(layout)
+        known = Signal(layout, reset_less=True)
+        m.d.sync += known.eq(window)
         if self.askers == 1:
-            return self.requests[0].valid & able, self.requests[0].payload
+            request = self.requests[0].payload
+            m.d.comb += self._window(window, request.region)
+            return self.requests[0].valid & able, request, known
         looking = Signal(self.askers)
         looks = Signal()  # somebody's is: it is taken in this cycle
+        # Whose may be looked at, known before whether it is there, so that no choice among wide words waits for that.
+        chosen = Signal(self.askers, init=1)
         request = Signal(access_layout(), reset_less=True)
-        candidates = Cat(port.valid for port in self.requests) & able
-        m.d.sync += [
-            looking.eq(Mux(looks, 0, candidates & (~candidates + 1))),
-            looks.eq(~looks & candidates.any()),
+        offered = Signal(access_layout())
+        valid = Cat(port.valid for port in self.requests)
+        candidates = valid & able
+        hit = Signal()
+        others = Signal(self.askers)
+        m.d.comb += [
+            hit.eq((candidates & chosen).any()),
+            others.eq(valid & (able | Mux(hit, checking, 0)) & ~chosen),
+            offered.eq(reduce(or_, (Mux(chosen[i], self.requests[i].payload, 0) for i in range(self.askers)))),
+            *self._window(window, offered.region),
         ]
-        chosen = self.requests[self.askers - 1].payload.as_value()
-        for index in reversed(range(self.askers - 1)):
-            chosen = Mux(candidates[index], self.requests[index].payload, chosen)
-        m.d.sync += request.eq(chosen)
-        return looking, request
+        m.d.sync += [
+            looking.eq(Mux(looks, 0, candidates & chosen)),
+            looks.eq(~looks & hit),
+            request.eq(offered),
+        ]
+        with m.If(~looks & others.any()):  # behind an access of another one, and where none of its own comes
+            m.d.sync += chosen.eq(others & (~others + 1))
+        return looking, request, known
+
+    def _window(self, window: Any, number: Value) -> list[Any]:
+        """The window of the region of that number."""
+        region = self.regions[number[: exact_log2(REGIONS)]]
+        allowed = (number < REGIONS) & region[self.direction]
+        return [window.base.eq(region.base), window.size.eq(region.size), window.allowed.eq(allowed)]
 
     def _flags(self, beat_address: Value, remaining: Value) -> tuple[Value, Value]:
         """Of a burst from there on whether it may reach a boundary, which is so many whole bursts away, and whether it

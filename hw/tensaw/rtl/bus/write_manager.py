@@ -30,7 +30,7 @@ class WriteRequestSignature(wiring.Signature):
     Members
     -------
     request : Out(stream of access_layout())
-        The next request may be made as soon as one is taken.
+        The next request may be made as soon as one is taken; its ``region`` must be there in the cycle before.
     data : Out(stream of bus word)
         Bus beats covering the requests, in their order: the first byte of a request at its bus lane, the others behind
         it. Bytes outside the request are ignored.
