@@ -115,7 +115,8 @@ def read_manager(b: Bench) -> None:
     b.prove("idle", dut.idle == (bursts.count == 0), "idle: no burst is under way")
     gets = [transfer(port.data) for port in ports]
     with m.If(taken):
-        b.prove("delivered", Mux(dut.halt, ~Cat(gets).any(), sum(gets, start=Value.cast(0)) == 1), "a beat goes to one")
+        whole = Mux(b.past(dut.halt), ~Cat(gets).any(), sum(gets, start=Value.cast(0)) == 1)
+        b.prove("delivered", whole, "a beat goes to one")
     b.prove("not_lost", taken | ~Cat(gets).any(), "and leaves R's buffer when it is taken")
     for index, (asker, port) in enumerate(zip(ASKERS, ports, strict=True)):
         with m.If(port.data.valid):

@@ -42,7 +42,7 @@ class ReadManager(wiring.Component):
     regions : In(regions_layout(config))
         Must be stable while requests are under way.
     halt : In(1)
-        No new burst is issued, from the next cycle on, and no data handed on; what is on its way is taken and dropped.
+        No new burst is issued and no data handed on, from the next cycle on; what is on its way is taken and dropped.
         Only a reset leads back.
     idle : Out(1)
         Nothing is on its way over the bus: no burst waits on AR or for data.
@@ -203,12 +203,14 @@ class ReadManager(wiring.Component):
         # Data goes to the asker of the oldest burst, known before its first beat can come. A bad beat is told a cycle
         # later, a refusal in all cycles without.
         owner = Signal(count)  # none: 0
+        dropping = Signal()
         taken = Signal()
         bad = Signal()
         told = Signal(count)
         told_code = Signal(ErrorCode, reset_less=True)
         told_address = Signal(address_bits, reset_less=True)
         m.d.sync += [
+            dropping.eq(self.halt),
             told.eq(Mux(bad, owner, splitter.refused)),
             told_code.eq(ErrorCode.OUTSIDE_REGION),
             told_address.eq(Mux(bad, order.r_data, splitter.refused_address)),
@@ -229,14 +231,14 @@ class ReadManager(wiring.Component):
             mine = owner[index]
             m.d.comb += [
                 port.data.payload.eq(r.o.payload.data),
-                port.data.valid.eq(r.o.valid & mine & ~self.halt),
+                port.data.valid.eq(r.o.valid & mine & ~dropping),
                 delivered[index].eq(taken & mine),
                 port.error.valid.eq(told[index]),
                 port.error.code.eq(told_code),
                 port.error.address.eq(told_address),
             ]
-            with m.If(mine):
-                m.d.comb += r.o.ready.eq(port.data.ready | self.halt)
+        ready = Cat(owner[index] & port.data.ready for index, port in enumerate(ports))
+        m.d.comb += r.o.ready.eq(dropping | ready.any())
 
         if platform != FORMAL:  # whose proof of the splitter says so
             inside = inside_regions(config, self.regions, "read", issued.address, issued.beats)
