@@ -68,13 +68,15 @@ class BoardCore(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         identity, config = self._identity, self._identity.config
-        behind = Signal()  # what is behind the link is reset
+        # Resets come from far and go far: a register halfway. What is behind the link is reset with the link, too.
+        reset = Signal(init=1, reset_less=True)
+        behind = Signal(init=1, reset_less=True)
 
         def block(name: str, kind: type[Block], *arguments: Any, reset: Value = behind) -> Block:
             return place(m, platform, name, kind, *arguments, reset=copied(m, platform, f"{name}_rst", reset))
 
-        link = block("link", HostLink, identity, reset=ResetSignal())
-        m.d.comb += behind.eq(ResetSignal() | link.reset)
+        link = block("link", HostLink, identity, reset=reset)
+        m.d.sync += [reset.eq(ResetSignal()), behind.eq(ResetSignal() | link.reset)]
 
         npu: Any = block("npu", Npu, config)
         share = block("share", AxiShare, config)
@@ -84,7 +86,7 @@ class BoardCore(wiring.Component):
         if isinstance(self._memory, Sdram):
             latency = PAD_CYCLES + self._capture
             chip = self._memory.chip
-            memory = block("memory", SdramMemory, config, chip, identity.clock, latency, reset=ResetSignal())
+            memory = block("memory", SdramMemory, config, chip, identity.clock, latency, reset=reset)
             wiring.connect(m, memory.pins, wiring.flipped(self.sdram))
             m.d.comb += [memory.restart.eq(link.reset), ready.eq(memory.ready)]
         elif isinstance(self._memory, SinglePort):
