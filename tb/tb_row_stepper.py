@@ -42,7 +42,7 @@ class StepperBench(Bench):
         beats = (first + count - 1) // unit + 1
         last = (first + count - 1) % unit
         marks = {"end": self.integers(0, 1), "final": self.integers(0, 1)}
-        span = {"address": address, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill}
+        span = {"base": address - first, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill}
         self.source.send({**span, **marks})
         self.board.expect(*self.steps(address, first, count, unit, fill, marks))
         cover_row((("transfer", "fill")[fill], {1: "1 step", 2: "2 steps"}.get(beats, "more")))
@@ -55,7 +55,7 @@ class StepperBench(Bench):
         while count:
             taken = min(count, unit - first)
             shown = marks if taken == count else dict.fromkeys(marks, 0)
-            yield {"address": address, "lane": first, "count": taken, "fill": fill, **shown}
+            yield {"base": address - first, "lane": first, "last_lane": first + taken - 1, "fill": fill, **shown}
             address, count, first = address + taken, count - taken, 0
 
 
@@ -100,8 +100,8 @@ async def long_rows(bench: StepperBench) -> None:
         beats, last = (first + count - 1) // unit + 1, (first + count - 1) % unit
         bench.begin("never", "never")
         bench.source.send({
-            "address": address, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill, "end": 1,
-            "final": 1,
+            "base": address - first, "more": beats - 1, "first_lane": first, "last_lane": last, "fill": fill,
+            "end": 1, "final": 1,
         })  # fmt: skip
         steps = bench.steps(address, first, count, unit, fill, {"end": 1, "final": 1})
         bench.board.expect(*islice(steps, 5))

@@ -72,7 +72,7 @@ class WalkerBench(Bench):
             yield {
                 "access": None if fill else access,
                 "span": {
-                    "address": address, "more": (first + count - 1) // unit, "first_lane": first,
+                    "base": address - first, "more": (first + count - 1) // unit, "first_lane": first,
                     "last_lane": (first + count - 1) % unit, "fill": fill, "end": int(end), "final": int(final),
                 },
             }  # fmt: skip
@@ -104,7 +104,7 @@ async def random_walks(bench: WalkerBench) -> None:
         bench.listen(style)
         for _ in range(bench.count(12)):
             run = random_transfer(bench, Unit.LOAD, SIZE, overlap=bench.chance(0.3))
-            last = max(row["span"]["address"] for row in bench.rows(run, 1)) + run["ROWS"]["bytes"]
+            last = max(row["span"]["base"] for row in bench.rows(run, 1)) + run["ROWS"]["bytes"]
             cover_end("with the scratchpad" if last == bench.config.scratchpad_bytes else "elsewhere")
             await bench.walk(run, bench.integers(0, 1))
         await bench.restart()

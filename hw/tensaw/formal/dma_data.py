@@ -33,15 +33,16 @@ def _cut_transfer(b: Bench, most: int) -> tuple[Transfer, Signal]:
     depth=2,
     cover_depth=18,
     planted=(
-        Planted(_STORE, "read.valid.eq(steps.o.valid & ~full)", "read.valid.eq(steps.o.valid)"),
+        Planted(_STORE, "steps.i.valid.eq(step.valid & ~full)", "steps.i.valid.eq(step.valid)"),
+        Planted(_STORE, "goes & (reserved == _BUFFER - 1)", "goes & (reserved == _BUFFER - 2)"),
         Planted(_STORE, "ending & (reserved == 0) & write.done", "ending & write.done"),
-        Planted(_STORE, "transfer.step.payload.address - transfer.step.payload.lane", "transfer.step.payload.address"),
-        Planted(_STORE, "with m.If(taken & step.final):", "with m.If(taken):"),
+        Planted(_STORE, "eq(step.payload.base)", "eq(step.payload.base + step.payload.lane)"),
+        Planted(_STORE, "with m.If(goes & step.payload.final):", "with m.If(goes):"),
     ),
 )
 def store(b: Bench) -> None:
-    """Of every step one beat goes to the bus: the byte at the step's address at the step's lane, and those behind it
-    at the lanes behind it, in the order of the steps; none is read without room for it. A run ends when its last beat
+    """Of every step one beat goes to the bus: the byte at the step's ``base`` at lane 0, and those behind it at the
+    lanes behind it, in the order of the steps; none is read without room for it. A run ends when its last beat
     has gone and all writes have been acknowledged."""
     m = b.m
     dut = b.add(StoreDma(CONFIG))
@@ -52,12 +53,9 @@ def store(b: Bench) -> None:
     b.ignore("write")
     b.sink(dut.write.data)
 
-    # A scratchpad that shows something that depends on the address. The byte at a step's address is that of its lane.
+    # A scratchpad that shows something that depends on the address.
     def shown(address: Value) -> Value:
         return Cat(address, ~address)[:48]
-
-    def begins(address: Value, lane: Value) -> Value:
-        return (address - lane)[:24]
 
     coming = [b.past(shown(dut.read.address), cycles + 1) for cycles in range(READ_LATENCY)]
     m.d.comb += dut.read.data.eq(coming[-1])
@@ -65,32 +63,35 @@ def store(b: Bench) -> None:
     steps, queue = b.part("dut.steps"), b.part("dut.buffer")
     step, first = moves.step.payload, steps.o.payload
     taken = transfer(dut.read)
+    begin = Signal(24)
+    m.d.comb += begin.eq(step.base)
 
     order = Order(
         b,
         enters=transfer(moves.step),
-        entering=shown(begins(step.address, step.lane)),
+        entering=shown(begin),
         offers=dut.write.data.valid,
         leaves=transfer(dut.write.data),
         leaving=dut.write.data.payload[:48],
-        capacity=queue.depth + 2,
+        capacity=queue.depth,
         behind=4,
     )
     b.prove_stream(dut.write.data, "data")
     b.prove("read", taken == transfer(steps.o), "a step is done with when it is read")
-    b.prove("address", ~dut.read.valid | (dut.read.address == first.address), "from its address")
+    b.prove("address", ~dut.read.valid | (dut.read.address == first), "from its address")
     b.prove("ends", ~moves.complete | ((ending == 1) & dut.write.done & (order.inside == 0)), "a run ends behind all")
-    ends = ~((ending == 1) & dut.write.done & (order.inside == 0)) | moves.complete | b.past(taken)
+    ends = ~((ending == 1) & dut.write.done & (order.inside == 0)) | moves.complete
     b.prove("ends_then", ends, "and as soon as that is so")
 
     # What the block's registers mean.
     stages = range(READ_LATENCY + 1)
     valid = [b.inside(f"dut.valid_{stage}") for stage in stages]
     on_way = sum(valid, start=Value.cast(0))
-    b.prove("reserved", b.inside("dut.reserved") == queue.level + on_way, "beats that are read are counted")
-    b.prove("known_full", b.inside("dut.full") == (b.inside("dut.reserved") == queue.depth), "up to the last place")
-    b.prove("bounded", b.inside("dut.reserved") <= queue.depth, "and have room")
-    b.prove("inside", order.inside == queue.level + on_way + steps.level, "steps wait in front of them")
+    reserved = b.inside("dut.reserved")
+    b.prove("reserved", reserved == queue.level + on_way + steps.level, "beats whose steps have come are counted")
+    b.prove("known_full", b.inside("dut.full") == (reserved == queue.depth), "up to the last place")
+    b.prove("bounded", reserved <= queue.depth, "and have room")
+    b.prove("inside", order.inside == reserved, "none is lost")
     where = (b.inside("dut.buffer.consume") + order.ahead)[:3]
     place = b.row("dut.buffer", where)[:48]
     b.prove("queued", ~(order.picked & (order.ahead < queue.level)) | (place == order.value), "in the buffer")
@@ -100,14 +101,10 @@ def store(b: Bench) -> None:
         here = order.picked & valid[stage] & (order.ahead == ahead)
         b.prove(f"stage_{stage}", ~here | (values[stage] == order.value), "or on the way to it")
         ahead = ahead + valid[stage]
-    spare = first.shape()(b.inside("dut.steps.spare"))
-    for number, entry in enumerate((first, spare)):
+    for number, entry in enumerate((first, b.inside("dut.steps.spare"))):
         here = order.picked & (order.ahead == ahead + number)
-        b.prove(f"step_{number}", ~here | (shown(entry.address) == order.value), "or still to be read")
-    finals = (steps.o.valid & first.final) + ((steps.level == 2) & spare.final)
-    b.prove("final", ending == b.inside("dut.ending") + finals, "the last step is known")
-    alone = ~(steps.o.valid & first.final) | (steps.level == 1)
-    b.prove("alone", alone & ~(b.inside("dut.ending") & steps.o.valid), "nothing comes behind it")
+        b.prove(f"step_{number}", ~here | (shown(entry) == order.value), "or still to be read")
+    b.prove("final", ending == b.inside("dut.ending"), "the last step is known")
     b.cover("full", (order.inside == queue.depth) & ~b.past(dut.write.data.ready), "the bus waits")
     b.cover("ended", moves.complete & b.past(transfer(dut.write.data)), "a run ends")
 
@@ -123,8 +120,8 @@ def store(b: Bench) -> None:
             "read.data.ready.eq(room & ~step.fill)",
         ),
         Planted(_LOAD, "finished.eq(written & entry.final)", "finished.eq(writes.o.valid & entry.final)"),
-        Planted(_LOAD, "begin.eq(step.address - step.lane)", "begin.eq(step.address)"),
-        Planted(_LOAD, "Cat((byte >= low) & (byte < high)", "Cat((byte < high)"),
+        Planted(_LOAD, "address.eq(step.base)", "address.eq(step.base + step.lane)"),
+        Planted(_LOAD, "Cat((byte >= low) & (byte <= high)", "Cat((byte <= high)"),
         Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
     ),
 )
@@ -143,9 +140,10 @@ def load(b: Bench) -> None:
     step, beat = moves.step.payload, dut.read.data
     fill = Cat(*[moves.value] * CONFIG.word_bytes)
     word = Mux(step.fill, fill, beat.payload)
-    begin = (step.address - step.lane)[:24]
-    mask = (((1 << step.count) - 1)[:8] << step.lane << begin[:3])[:15]
-    b.assume(~moves.step.valid | ((step.count != 0) & (step.lane + step.count <= CONFIG.word_bytes)))
+    begin = Signal(24)
+    m.d.comb += begin.eq(step.base)
+    mask = (((((1 << step.last_lane) << 1) - 1)[:8] >> step.lane << step.lane) << begin[:3])[:15]
+    b.assume(~moves.step.valid | (step.lane <= step.last_lane))
     write = dut.write
     order = Order(
         b,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Mux, Signal, Value
 from amaranth.lib import data
 
 from tensaw.formal.bench import Bench, Planted, proof, transfer
@@ -21,20 +21,20 @@ _WIDE = 46
     depth=2,
     cover_depth=8,
     planted=(
-        Planted(_STEPPER, "begin.eq(Mux(first, span.first_lane, 0))", "begin.eq(span.first_lane)"),
-        Planted(_STEPPER, "self.step.payload.final.eq(last & span.final)", "self.step.payload.final.eq(span.final)"),
+        Planted(_STEPPER, "lane.eq(Mux(first, span.first_lane, 0))", "lane.eq(span.first_lane)"),
+        Planted(_STEPPER, "step.final.eq(last & span.final)", "step.final.eq(span.final)"),
         Planted(
             _STEPPER, "self.span.ready.eq(~working | (self.step.ready & last))", "self.span.ready.eq(~working | last)"
         ),
-        Planted(
-            _STEPPER, "span.address.eq(span.address + self.step.payload.count)", "span.address.eq(span.address + 8)"
-        ),
+        Planted(_STEPPER, "with m.If(~working | last):", "with m.If(last):"),
+        Planted(_STEPPER, "span.base.eq(span.base + most + 1)", "span.base.eq(span.base + most)"),
     ),
 )
 def row_stepper(b: Bench) -> None:
     """The steps of a row are its bytes, once and in order: each step takes what its bus word has left, or the row, and
-    goes to the scratchpad bytes behind the last step's; the last step, and no other, says ``end`` and ``final`` as the
-    row does. A step is offered until it is taken; rows follow each other without a pause."""
+    goes to the scratchpad bytes behind the last step's, as the place of its bus word's byte 0 says; the last step, and
+    no other, says ``end`` and ``final`` as the row does. A step is offered until it is taken; rows follow each other
+    without a pause."""
     m, word = b.m, CONFIG.word_bytes
     dut = b.add(RowStepper(CONFIG))
     b.source(dut.span)
@@ -43,23 +43,26 @@ def row_stepper(b: Bench) -> None:
     span = dut.span.payload
     few = 1 << 11  # so that sums stay small; the scratchpad is smaller
     length = (span.more << 3) + span.last_lane + 1 - span.first_lane
-    b.assume((span.more < few - 1) & (span.address < few) & (length.as_signed() > 0))
-    b.assume(span.address + length <= CONFIG.scratchpad_bytes)
+    address = Signal(24)
+    m.d.comb += address.eq(span.base + span.first_lane)
+    b.assume((span.more < few - 1) & (span.base < few) & (length.as_signed() > 0))
+    b.assume((span.base + span.first_lane >= 0) & (address + length <= CONFIG.scratchpad_bytes))
     b.assume(~span.fill | (span.first_lane == 0))
 
     # The row in work: the next byte's place in its bus words and in the scratchpad, and the place behind the last one.
     layout = data.StructLayout({"next": 16, "behind": 16, "address": 24, "fill": 1, "end": 1, "final": 1})
     row, working = Signal(layout), Signal()
-    step = dut.step.payload
+    step, count = dut.step.payload, Signal(5)
+    m.d.comb += count.eq(step.last_lane - step.lane + 1)
     with m.If(transfer(dut.step)):
-        m.d.sync += [row.next.eq(row.next + step.count), row.address.eq(row.address + step.count)]
-        m.d.sync += working.eq(row.next + step.count != row.behind)
+        m.d.sync += [row.next.eq(row.next + count), row.address.eq(row.address + count)]
+        m.d.sync += working.eq(row.next + count != row.behind)
     with m.If(transfer(dut.span)):
         m.d.sync += [
             working.eq(1),
             row.next.eq(span.first_lane),
             row.behind.eq(span.first_lane + length),
-            row.address.eq(span.address),
+            row.address.eq(address),
             row.fill.eq(span.fill),
             row.end.eq(span.end),
             row.final.eq(span.final),
@@ -68,14 +71,14 @@ def row_stepper(b: Bench) -> None:
     b.prove_stream(dut.step, "step")
     left = row.behind - row.next
     with m.If(dut.step.valid):
-        b.prove("place", step.address == row.address, "the scratchpad bytes behind the last step's")
+        b.prove("place", step.base + step.lane == row.address, "the scratchpad bytes behind the last step's")
         b.prove("lane", step.lane == row.next[:3], "from the next byte on")
         most = word - row.next[:3]
-        b.prove("count", step.count == Mux(left < most, left, most), "what the bus word has, or the row")
-        b.prove("ends", step.end == (row.end & (step.count == left)), "the last step ends the plane")
-        b.prove("final", step.final == (row.final & (step.count == left)), "and the transfer")
+        b.prove("count", count == Mux(left < most, left, most), "what the bus word has, or the row")
+        b.prove("ends", step.end == (row.end & (count == left)), "the last step ends the plane")
+        b.prove("final", step.final == (row.final & (count == left)), "and the transfer")
         b.prove("fill", step.fill == row.fill, "a fill stays one")
-    b.prove("ready", dut.span.ready == (~working | (transfer(dut.step) & (step.count == left))), "no pause")
+    b.prove("ready", dut.span.ready == (~working | (transfer(dut.step) & (count == left))), "no pause")
 
     # What the block's registers mean.
     kept = span_layout(CONFIG)(b.inside("dut.span"))
@@ -84,16 +87,15 @@ def row_stepper(b: Bench) -> None:
         b.prove("more", ((row.next >> 3) + kept.more + 1)[:20] == ((row.behind + 7) >> 3)[:20], "words left")
         b.prove("last", b.inside("dut.last") == (kept.more == 0), "the last one is known")
         b.prove("last_lane", kept.last_lane == (row.behind - 1)[:3], "the last byte")
-        b.prove(
-            "kept_address", (kept.address == row.address) & (row.address + left <= CONFIG.scratchpad_bytes), "its place"
-        )
+        place = kept.base + row.next[:3] == row.address
+        b.prove("kept_base", place & (row.address + left <= CONFIG.scratchpad_bytes), "its place")
         flags = (kept.fill == row.fill) & (kept.end == row.end) & (kept.final == row.final)
         b.prove("flags", flags & (kept.more < few - 1), "its flags")
     b.cover(
         "three", transfer(dut.step) & b.past(transfer(dut.step)) & b.past(transfer(dut.step), 2) & step.final, "a row"
     )
-    b.cover("follows", transfer(dut.span) & transfer(dut.step) & (step.count == 3), "a row behind another")
-    b.cover("inside", transfer(dut.step) & (step.lane == 2) & (step.count == 4), "a row inside a bus word")
+    b.cover("follows", transfer(dut.span) & transfer(dut.step) & (count == 3), "a row behind another")
+    b.cover("inside", transfer(dut.step) & (step.lane == 2) & (count == 4), "a row inside a bus word")
 
 
 @proof(
@@ -155,7 +157,7 @@ def row_walker(b: Bench) -> None:
         b.prove(
             "memory", walk.fill | (row.access.offset == at.memory[:32]), "the place in memory that the pitches give"
         )
-        b.prove("address", row.span.address == at.pad, "and in the scratchpad")
+        b.prove("base", row.span.base + row.span.first_lane == at.pad, "and in the scratchpad")
         b.prove("inside", inside & reached, "a row lies inside both")
         b.prove("bytes", row.access.bytes == size, "it has its bytes")
         lane = Mux(walk.fill, 0, at.memory[:3])
@@ -164,6 +166,10 @@ def row_walker(b: Bench) -> None:
         b.prove("steps", steps, "its steps hold its bytes")
         marks = (row.span.end == last_row) & (row.span.final == (last_row & last_plane))
         b.prove("marks", marks & (row.span.fill == walk.fill), "the last row of planes and walk are marked")
+    went = b.past(transfer(dut.row))
+    b.prove("pause", ~went | ~dut.row.valid, "a cycle passes behind each row")
+    same_span = Value.cast(row.span) == b.past(Value.cast(row.span))
+    b.prove("shows", ~went | same_span, "in which it still shows")
     b.prove("finished", dut.finished == (transfer(dut.row) & last_row & last_plane), "the walk ends with its last row")
     b.prove("illegal", ~dut.illegal | (under_way & ~(some & inside)), "illegal: there is no row, or it leaves the pad")
     b.prove("outside", ~dut.outside | (under_way & inside & ~reached), "outside: its offset has no 32 bits")
@@ -223,7 +229,8 @@ def row_walker(b: Bench) -> None:
         b.prove("last", b.inside("dut.last_row") == last_row, "whether a row is the plane's last")
         b.prove("last_plane", b.inside("dut.last_plane") == last_plane, "and the plane the walk's")
         at_offset = walk.fill | ~reached | (b.inside("dut.shown_offset") == at.memory[:32])
-        b.prove("shown", at_offset & (~inside | (b.inside("dut.shown_address") == at.pad)), "its place")
+        shown = b.inside("dut.shown_base") + Mux(walk.fill, 0, b.inside("dut.shown_offset")[:3]) == at.pad
+        b.prove("shown", at_offset & (~inside | shown), "its place")
         lane = Mux(walk.fill, 0, at.memory[:3])
         span = b.inside("dut.span")
         b.prove(

@@ -43,11 +43,14 @@ def _prove(b: Bench, unit: Unit) -> None:
     b.assume(~walker.row.valid | (walking & ~walker.illegal & ~walker.outside))
     b.assume(walker.finished == (transfer(walker.row) & row.span.final))
     b.assume(row.span.fill == fill)
+    went = b.past(transfer(walker.row))
+    b.assume(~went | (~walker.row.valid & (Value.cast(row.span) == b.past(Value.cast(row.span)))))
     # The queue behind it keeps what it is given; here only the last rows are counted.
     ahead, last_ahead = b.cut("dut.ahead"), Signal(4)
     first = span_layout(CONFIG)(ahead.r_data)
     moves = ahead.r_rdy & ahead.r_en
     put = ahead.w_en & ahead.w_rdy
+    b.assume(ahead.w_rdy | ~b.past(ahead.w_rdy & ~ahead.w_en))
     m.d.sync += last_ahead.eq(last_ahead + (put & span_layout(CONFIG)(ahead.w_data).final) - (moves & first.final))
     b.assume(~(ahead.r_rdy & first.final) | (last_ahead != 0))
     # The stepper makes one step or more of each row, and marks the last one of the last row.
@@ -86,13 +89,16 @@ def _prove(b: Bench, unit: Unit) -> None:
     b.prove("give", tokens.give == gives, "tokens are given behind the end of each run, once")
     b.prove("given", ~gives | (tokens.give_mask == b.past(oldest.signal)), "those of that run")
     taken = port.run.ready & port.run.valid
-    b.prove("next", taken == walker.finished, "the command is done with when its last row is on its way")
+    walked = b.past(walker.finished)
+    b.prove("next", taken == walked, "the command is done with when its last row is on its way")
     request = transfer(dut.request)
-    b.prove("asked", request == (put & ~fill), "a row is asked for, once, as it goes on its way; a fill is not")
-    b.prove("row", put == transfer(walker.row), "each row once")
+    asks = transfer(walker.row) & ~fill
+    b.prove("asked", request == asks, "a row is asked for, once, as it goes on its way; a fill is not")
+    b.prove("row", ahead.w_en == went, "each row once")
+    b.prove("row_room", ~ahead.w_en | ahead.w_rdy, "with room for it")
     b.prove("row_kept", ~put | (ahead.w_data == Value.cast(row.span)), "as it is")
     b.prove("access", dut.request.payload == row.access, "the access is the row's")
-    b.prove("halted", ~(dut.halt & (put | request | tokens.take)), "nothing begins in a halt")
+    b.prove("halted", ~(dut.halt & (transfer(walker.row) | request | tokens.take)), "nothing begins in a halt")
     b.prove("active", dut.active == (runs.count != 0), "active while a run is under way")
     b.prove("busy", dut.busy == (dut.active | port.run.valid | gives), "busy while one waits, too")
     b.prove("tag", ~dut.active | (dut.tag == oldest.tag), "the tag is the oldest run's")
@@ -133,9 +139,11 @@ def _prove(b: Bench, unit: Unit) -> None:
 
     # What the block's registers mean.
     b.prove("count", b.inside("dut.count") == runs.count, "runs are counted")
-    b.prove("walking", b.inside("dut.walking") == walking, "so is the walk")
-    b.prove("command_kept", ~walking | port.run.valid, "the run that walks is the command on offer")
-    under_way = walking + last_ahead + holds_last + ending
+    b.prove("walked", b.inside("dut.walked") == walked, "the walk's end is known a cycle later")
+    b.prove("walking", b.inside("dut.walking") == (walking | walked), "so is the walk")
+    b.prove("command_kept", ~(walking | walked) | port.run.valid, "the run that walks is the command on offer")
+    comes_last = went & row.span.final
+    under_way = walking + comes_last + last_ahead + holds_last + ending
     b.prove("ledger", under_way == runs.count, "each run has its last row, in one place")
     b.prove("last", ~holds_last | holds, "which is a row")
     b.prove("latest", over | (b.inside("dut.latest_tag") == newest), "the newest run's tag")

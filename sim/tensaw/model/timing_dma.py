@@ -139,11 +139,11 @@ class LoadUnit:
         size = self._config.word_bytes
         steps = -(-action["ROWS"]["bytes"] // size)
         cycle += 2
-        end = cycle
+        end = 0
         for _ in _rows(action):
-            end = max(end + 1, cycle + 2) + steps - 1
+            end = max(end + 1, cycle + 3) + steps - 1
             last, cycle = cycle, cycle + 2
-        self._port.accept(last)
+        self._port.accept(last + 1)
         self._end(action, self._begin(), end)
         yield last
 
@@ -171,7 +171,7 @@ class LoadUnit:
                     self._kernel.start(self._wait(action, written, planes))
             self._bus.look(asker.offered)
             cycle += 2
-        self._port.accept(cycle - 2)
+        self._port.accept(cycle - 1)
 
     def _begin(self) -> Written:
         written = Written(self._link.from_load)
@@ -246,19 +246,19 @@ class StoreUnit:
             if len(begun) == ROWS_AHEAD:
                 taken = max(taken, begun.popleft() + 1)
             if number == rows - 1:
-                self._port.accept(taken)
+                self._port.accept(taken + 1)
             lane = offset % bus
             beat, left = offset // bus, (lane + size + bus - 1) // bus
             address -= lane  # what is read begins where the bus word does
             self.beats += left
-            read = max(read, taken + 2)
+            read = max(read, taken + 3)
             begun.append(read - 1)
             while left:
                 beats = min(left, longest, 4096 // bus - beat % (4096 // bus))
                 free = max(taken, fired) + 2
                 fired = max(fired + 2, taken + 2, answers[0] + 1)
                 for _ in range(beats):
-                    read = max(read, moved[0]) + 1
+                    read = max(read, moved[0] + 1) + 1
                     yield read
                     while not self._reads.free(read, address):
                         read += 1

@@ -114,14 +114,9 @@ class LoadDma(wiring.Component):
         m.d.sync += [ended.eq(written & entry.end), finished.eq(written & entry.final)]
         room = writes.i.ready
         # The bytes of a bus word stay at their lanes: it is written from where its first lane belongs.
-        begin = Signal(24)
-        # Where in the first word they are, and what they end before.
-        low, high = Signal(range(2 * size)), Signal(range(2 * size))
-        m.d.comb += [
-            begin.eq(step.address - step.lane),
-            low.eq(begin[: exact_log2(size)] + step.lane),
-            high.eq(low + step.count),
-        ]
+        low, high = Signal(range(2 * size)), Signal(range(2 * size))  # the first and the last, in the first word
+        place_in_word = step.base[: exact_log2(size)]
+        m.d.comb += [low.eq(place_in_word + step.lane), high.eq(place_in_word + step.last_lane)]
         m.d.comb += [
             transfer.halt.eq(self.halt),
             transfer.step.ready.eq(room & (step.fill | read.data.valid)),
@@ -138,9 +133,9 @@ class LoadDma(wiring.Component):
             writes.i.valid.eq(transfer.step.valid & (step.fill | read.data.valid)),
             writes.i.payload.end.eq(step.end),
             writes.i.payload.final.eq(step.final),
-            writes.i.payload.address.eq(begin),
-            writes.i.payload.mask.eq(Cat((byte >= low) & (byte < high) for byte in range(2 * size - 1))),
-            writes.i.payload.across.eq(high > size),
+            writes.i.payload.address.eq(step.base),
+            writes.i.payload.mask.eq(Cat((byte >= low) & (byte <= high) for byte in range(2 * size - 1))),
+            writes.i.payload.across.eq(high >= size),
             writes.i.payload.data.eq(
                 Mux(step.fill, transfer.value.replicate(self.config.word_bytes), read.data.payload)
             ),

@@ -10,20 +10,20 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from tensaw.rtl.checks import check
-from tensaw.rtl.dma.row_walker import span_layout
+from tensaw.rtl.dma.row_walker import base_shape, span_layout
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["RowStepper", "step_layout"]
 
 
 def step_layout(config: NpuConfig) -> data.StructLayout:
-    """``count`` bytes from byte ``lane`` of a bus word on belong to scratchpad bytes ``address`` and following.
-    ``end``: the last step of a plane; ``final``: of the transfer."""
+    """Bytes ``lane`` to ``last_lane`` of a bus word (in a fill: of a scratchpad word) belong to scratchpad bytes ``base
+    + lane`` and following. ``end``: the last step of a plane; ``final``: of the transfer."""
     return data.StructLayout(
         {
-            "address": 24,
+            "base": base_shape(config),
             "lane": exact_log2(config.bus_bytes),
-            "count": range(config.word_bytes + 1),
+            "last_lane": exact_log2(config.word_bytes),
             "fill": 1,
             "end": 1,
             "final": 1,
@@ -66,32 +66,31 @@ class RowStepper(wiring.Component):
         working = Signal()
         first = Signal()
         last = Signal()
-        begin = Signal(range(config.word_bytes))
-        end = Signal(range(config.word_bytes))
+        step = self.step.payload
+        most = Mux(span.fill, config.word_bytes - 1, config.bus_bytes - 1)
         m.d.comb += [
-            begin.eq(Mux(first, span.first_lane, 0)),
-            end.eq(Mux(last, span.last_lane, Mux(span.fill, config.word_bytes - 1, config.bus_bytes - 1))),
             self.step.valid.eq(working),
-            self.step.payload.address.eq(span.address),
-            self.step.payload.lane.eq(begin),
-            self.step.payload.count.eq(end - begin + 1),
-            self.step.payload.fill.eq(span.fill),
-            self.step.payload.end.eq(last & span.end),
-            self.step.payload.final.eq(last & span.final),
+            step.base.eq(span.base),
+            step.lane.eq(Mux(first, span.first_lane, 0)),
+            step.last_lane.eq(Mux(last, span.last_lane, most)),
+            step.fill.eq(span.fill),
+            step.end.eq(last & span.end),
+            step.final.eq(last & span.final),
             self.span.ready.eq(~working | (self.step.ready & last)),
         ]
-        with m.If(self.span.ready):
-            m.d.sync += [working.eq(self.span.valid), span.eq(self.span.payload), first.eq(1)]
-            m.d.sync += last.eq(self.span.payload.more == 0)
-        with m.Elif(self.step.ready):
-            m.d.sync += [
-                span.address.eq(span.address + self.step.payload.count),
-                span.more.eq(span.more - 1),
-                last.eq(span.more == 1),
-                first.eq(0),
-            ]
-        count = self.step.payload.count
-        check(m, platform, ~working | ((count != 0) & (last == (span.more == 0))), "count", "a step has no bytes")
-        inside = span.address + count <= config.scratchpad_bytes
+        with m.If(~working | self.step.ready):  # which is known late: what comes, if anything does, is chosen before
+            with m.If(~working | last):
+                m.d.sync += [working.eq(self.span.valid), span.eq(self.span.payload), first.eq(1)]
+                m.d.sync += last.eq(self.span.payload.more == 0)
+            with m.Else():
+                m.d.sync += [
+                    span.base.eq(span.base + most + 1),
+                    span.more.eq(span.more - 1),
+                    last.eq(span.more == 1),
+                    first.eq(0),
+                ]
+        some = (step.lane <= step.last_lane) & (last == (span.more == 0))
+        check(m, platform, ~working | some, "count", "a step has no bytes")
+        inside = (span.base + step.lane >= 0) & (span.base + step.last_lane < config.scratchpad_bytes)
         check(m, platform, ~working | inside, "inside", "a step leaves the scratchpad")
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -14,7 +14,7 @@ from tensaw.rtl.interfaces import access_layout
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.isa import word_named
 
-__all__ = ["RowWalker", "row_layout", "span_layout", "walk_layout"]
+__all__ = ["RowWalker", "base_shape", "row_layout", "span_layout", "walk_layout"]
 
 _WORDS = ("MEMORY", "SCRATCHPAD", "ROWS", "ROW_PITCH", "PLANES", "PLANE_PITCH")
 
@@ -34,18 +34,24 @@ def _address_bits(config: NpuConfig) -> int:
     return (config.scratchpad_bytes - 1).bit_length()
 
 
+def base_shape(config: NpuConfig) -> Shape:
+    """Of a byte's place in the scratchpad, or a few bytes before its beginning."""
+    return signed(_address_bits(config) + 1)
+
+
 def span_layout(config: NpuConfig) -> data.StructLayout:
-    """A row in the scratchpad, from byte ``address`` on, in one step and ``more`` steps.
+    """A row in the scratchpad, in one step and ``more`` steps.
 
     The first step begins at byte ``first_lane`` of a bus word, the last one ends with byte ``last_lane``. In a fill, a
-    step is a scratchpad word and ``first_lane`` is 0. ``end``: the last row of a plane; ``final``: of
-    the transfer.
+    step is a scratchpad word and ``first_lane`` is 0. ``base`` is where byte 0 of the first bus word would belong: up
+    to a bus word before the row's first byte, and so less than 0 at the scratchpad's beginning. ``end``: the last row
+    of a plane; ``final``: of the transfer.
     """
     lane = exact_log2(config.word_bytes)
     more = range(config.scratchpad_bytes // config.bus_bytes + 1)
     return data.StructLayout(
         {
-            "address": _address_bits(config),
+            "base": base_shape(config),
             "more": more,
             "first_lane": lane,
             "last_lane": lane,
@@ -76,6 +82,7 @@ class RowWalker(wiring.Component):
     walk : In(walk_layout())
         Stable from ``start`` to ``finished``.
     row : Out(stream of row_layout(config))
+        ``span`` stays for a cycle after the row was taken.
     finished : Out(1)
         The last row is taken in this cycle.
     illegal : Out(1)
@@ -126,7 +133,7 @@ class RowWalker(wiring.Component):
         last_plane = Signal(reset_less=True)
         # The row on offer: in the first cycle of its offer the others go on to the next one.
         shown_offset = Signal(32, reset_less=True)
-        shown_address = Signal(inside, reset_less=True)
+        shown_base = Signal(base_shape(config), reset_less=True)
         fresh = Signal()
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
@@ -149,7 +156,7 @@ class RowWalker(wiring.Component):
             row.access.region.eq(walk.memory.region),
             row.access.offset.eq(shown_offset),
             row.access.bytes.eq(walk.rows.bytes),
-            row.span.address.eq(shown_address),
+            row.span.base.eq(shown_base),
             row.span.first_lane.eq(Mux(walk.fill, 0, shown_offset[:lane_bits])),
             row.span.fill.eq(walk.fill),
             row.span.end.eq(last_row),
@@ -179,7 +186,7 @@ class RowWalker(wiring.Component):
             with m.State("MEASURE"):
                 m.d.sync += [
                     shown_offset.eq(offset),
-                    shown_address.eq(address),
+                    shown_base.eq(address[:inside] - lane),
                     fresh.eq(1),
                     span.eq(most + lane),
                     # The scratchpad's size is a multiple of 2 ** grain.

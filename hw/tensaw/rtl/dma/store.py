@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Module, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.bus.skid_buffer import SkidBuffer
@@ -22,7 +22,7 @@ from tensaw.spec.isa import Unit
 __all__ = ["StoreDma"]
 
 _BUFFER = 8
-"""Bus beats between scratchpad and bus; covers the read latency, a register, and the buffer itself."""
+"""Bus beats between scratchpad and bus; covers the read latency, a register on both sides, and the buffer itself."""
 
 
 class StoreDma(wiring.Component):
@@ -90,43 +90,42 @@ class StoreDma(wiring.Component):
         wiring.connect(m, transfer.request, wiring.flipped(write.request))
         wiring.connect(m, wiring.flipped(write.error), transfer.bus_error)
 
-        # A read is made only if the buffer has a place for its beat.
-        m.submodules.steps = steps = SkidBuffer(data.StructLayout({"address": 24, "final": 1}))
-        step = steps.o.payload
+        # A step goes on to be read only if the buffer has a place for its beat: when it is read is known late.
+        m.submodules.steps = steps = SkidBuffer(24)
+        step = transfer.step
         reserved = Signal(range(_BUFFER + 1))
         full = Signal()  # all places are reserved
-        taken = Signal()
+        goes = Signal()
         handed = Signal()
         ending = Signal()
         # What is read begins where the bus word does, so that every byte comes at its lane; what comes before the row's
         # bytes or behind them is nobody's.
         m.d.comb += [
-            steps.i.valid.eq(transfer.step.valid),
-            steps.i.payload.address.eq(transfer.step.payload.address - transfer.step.payload.lane),
-            steps.i.payload.final.eq(transfer.step.payload.final),
-            transfer.step.ready.eq(steps.i.ready),
+            steps.i.valid.eq(step.valid & ~full),
+            steps.i.payload.eq(step.payload.base),
+            step.ready.eq(steps.i.ready & ~full),
+            goes.eq(step.valid & step.ready),
         ]
         m.d.comb += [
             transfer.halt.eq(self.halt),
-            read.valid.eq(steps.o.valid & ~full),
-            read.address.eq(step.address),
-            taken.eq(read.valid & read.ready),
-            steps.o.ready.eq(read.ready & ~full),
+            read.valid.eq(steps.o.valid),
+            read.address.eq(steps.o.payload),
+            steps.o.ready.eq(read.ready),
             handed.eq(write.data.valid & write.data.ready),
             transfer.complete.eq(ending & (reserved == 0) & write.done),
             self.busy.eq(transfer.busy),
             self.tag.eq(transfer.tag),
         ]
-        m.d.sync += reserved.eq(reserved + taken - handed)
-        with m.If(taken != handed):
-            m.d.sync += full.eq(taken & (reserved == _BUFFER - 1))
-        with m.If(taken & step.final):
+        m.d.sync += reserved.eq(reserved + goes - handed)
+        with m.If(goes != handed):
+            m.d.sync += full.eq(goes & (reserved == _BUFFER - 1))
+        with m.If(goes & step.payload.final):
             m.d.sync += ending.eq(1)
         with m.Elif(transfer.complete):
             m.d.sync += ending.eq(0)
 
         # The scratchpad's cycles and one register.
-        valid = taken
+        valid = read.valid & read.ready
         for stage in range(READ_LATENCY + 1):
             next_valid = Signal(name=f"valid_{stage}")
             m.d.sync += next_valid.eq(valid)

@@ -44,7 +44,7 @@ class Transfer(wiring.Component):
         One for each row (none in a fill).
     bus_error : In(BusErrorSignature())
     step : Out(stream of step_layout(config))
-        The same rows, step by step, as soon as they have been asked for.
+        The same rows, step by step, as soon as they have been asked for: three cycles later at the earliest.
     value : Out(8), lines : Out(12)
         LOAD: the byte of a fill; ``lines`` of the oldest run.
     complete : In(1)
@@ -115,6 +115,7 @@ class Transfer(wiring.Component):
         left = Signal(range(most + 1))
         asked = Signal()  # its run has been on offer for a cycle: what is told of tokens is about it
         walking = Signal()
+        walked = Signal()  # its last row went on its way in the cycle before
         filling = Signal()
         room = Signal()
         kept = data.StructLayout({"signal": 4, "tag": 16, "lines": 12})
@@ -136,11 +137,11 @@ class Transfer(wiring.Component):
             tokens.give.eq(giving),
             walker.start.eq(tokens.take),
             walker.walk.fill.eq(fill),
-            port.run.ready.eq(walker.finished),
+            port.run.ready.eq(walked),
         ]
         for name in ("memory", "scratchpad", "rows", "row_pitch", "planes", "plane_pitch"):
             m.d.comb += walker.walk[name].eq(run[name])
-        m.d.sync += asked.eq(port.run.valid & ~port.run.ready)
+        m.d.sync += [asked.eq(port.run.valid & ~port.run.ready), walked.eq(walker.finished)]
         m.d.sync += [count.eq(left + tokens.take), giving.eq(self.complete), given.eq(oldest.signal)]
         # Where there is no run it may be the one on offer, which is known late to be taken.
         with m.If(count == 0):
@@ -154,19 +155,21 @@ class Transfer(wiring.Component):
                 m.d.sync += [filling.eq(fill), value.eq(run.run.value)]
         with m.If(tokens.take):
             m.d.sync += walking.eq(1)
-        with m.Elif(walker.finished):
+        with m.Elif(walked):
             m.d.sync += walking.eq(0)
 
-        # A row goes to the bus and to the data path at the same time.
+        # A row goes to the bus and, a cycle later, since it is known late that it does, to the data path.
         row = walker.row.payload
         accepted = Signal()
+        moved = Signal()
+        m.d.sync += moved.eq(walker.row.valid & accepted)
         m.d.comb += [
             self.request.valid.eq(walker.row.valid & ~row.span.fill & ahead.w_rdy & ~self.halt),
             self.request.payload.eq(row.access),
             accepted.eq((row.span.fill | self.request.ready) & ahead.w_rdy & ~self.halt),
             walker.row.ready.eq(accepted),
             ahead.w_data.eq(row.span),
-            ahead.w_en.eq(walker.row.valid & accepted),
+            ahead.w_en.eq(moved),
             stepper.span.payload.eq(data.View(layout, ahead.r_data)),
             stepper.span.valid.eq(ahead.r_rdy),
             ahead.r_en.eq(stepper.span.ready),
