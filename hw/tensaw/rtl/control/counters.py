@@ -108,7 +108,8 @@ class Counters(wiring.Component):
         adding = Signal()
         place = Signal.like(turn)  # of the counter at hand, chosen while the one before it is added
         asked = Signal()  # it is to be shown
-        before = Signal(64)
+        before = Signal(64, reset_less=True)
+        blank = Signal(init=1)  # it is 0 instead
         now = Signal(low_bits)
         total = Signal(64)
         showing = Signal()
@@ -117,7 +118,7 @@ class Counters(wiring.Component):
             row.addr.eq(place),
             # Fewer than half of the numbers that the low bits have were counted: they have gone round if the highest
             # one has become 0.
-            total.eq(Cat(now, before[low_bits:] + (before[low_bits - 1] & ~now[-1]))),
+            total.eq(Cat(now, Mux(blank, 0, before[low_bits:]) + (~blank & before[low_bits - 1] & ~now[-1]))),
             write.addr.eq(added),
             write.data.eq(total),
             write.en.eq(adding),
@@ -133,14 +134,13 @@ class Counters(wiring.Component):
                 m.d.sync += [place.eq(turn), turn.eq(Mux(turn == number - 1, 0, turn + 1))]
         with m.Else():
             m.d.sync += [added.eq(place), showing.eq(asked), before.eq(row.data), wanted.eq(self.read)]
-            with m.If(untouched.bit_select(place, 1)):
-                m.d.sync += before.eq(0)
+            m.d.sync += blank.eq(untouched.bit_select(place, 1))
             with m.Switch(place):
                 for index, low in enumerate(lows):
                     with m.Case(index):
                         m.d.sync += now.eq(low)
         with m.If(self.clear):
-            m.d.sync += [untouched.eq((1 << number) - 1), before.eq(0), now.eq(0)]
+            m.d.sync += [untouched.eq((1 << number) - 1), blank.eq(1), now.eq(0)]
         with m.If(self.clear | self.hide):
             m.d.sync += self.word.eq(0)
         return m
