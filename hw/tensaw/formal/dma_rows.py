@@ -224,6 +224,7 @@ def row_walker(b: Bench) -> None:
         b.prove("bound", bound, "no sum overflows here")
     with m.If(under_way & ~some):
         b.prove("refused_at_once", stopped & dut.illegal, "a walk without rows is refused")
+    b.prove("moves", b.inside("dut.moves") == (idle | b.inside("dut.fresh")), "without a walk, and with each row")
     b.prove("fresh", ~b.inside("dut.fresh") | b.state("dut", "OFFER"), "rows go on while one is offered")
     with m.If(b.state("dut", "OFFER")):
         b.prove("last", b.inside("dut.last_row") == last_row, "whether a row is the plane's last")

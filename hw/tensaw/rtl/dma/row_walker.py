@@ -135,6 +135,8 @@ class RowWalker(wiring.Component):
         shown_offset = Signal(32, reset_less=True)
         shown_base = Signal(base_shape(config), reset_less=True)
         fresh = Signal()
+        # What is counted is set without a walk, and goes on with each row: so much that it hangs on a register.
+        moves = Signal(init=1)
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
             top = len(target) - 1
@@ -167,17 +169,10 @@ class RowWalker(wiring.Component):
         with m.Else():
             m.d.comb += [row.span.more.eq(span >> lane_bits), row.span.last_lane.eq(span[:lane_bits])]
 
+        m.d.sync += [Cat(most, over).eq(walk.rows.bytes - 1), moves.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [
-                    offset.eq(walk.memory.offset),
-                    address[:inside].eq(walk.scratchpad.address),
-                    address[inside].eq(walk.scratchpad.address[inside:].any()),
-                    first_row.eq(1),
-                    Cat(most, over).eq(walk.rows.bytes - 1),
-                    rows_left.eq(walk.rows.count),
-                    planes_left.eq(walk.planes.count),
-                ]
+                m.d.sync += moves.eq(~self.start)
                 with m.If(self.start):
                     m.next = "MEASURE"
                     with m.If((walk.rows.bytes == 0) | (walk.rows.count == 0) | (walk.planes.count == 0)):
@@ -188,6 +183,7 @@ class RowWalker(wiring.Component):
                     shown_offset.eq(offset),
                     shown_base.eq(address[:inside] - lane),
                     fresh.eq(1),
+                    moves.eq(1),
                     span.eq(most + lane),
                     # The scratchpad's size is a multiple of 2 ** grain.
                     fits.eq(~(address[inside] | over.any()) & (last >> grain < config.scratchpad_bytes >> grain)),
@@ -210,12 +206,23 @@ class RowWalker(wiring.Component):
                         m.d.comb += self.finished.eq(last_row & last_plane)
                         m.next = "MEASURE"
                         with m.If(last_row & last_plane):
+                            m.d.sync += moves.eq(1)
                             m.next = "IDLE"
             with m.State("STOPPED"):
                 pass
         with m.If(fresh):
-            m.d.sync += [fresh.eq(0), first_row.eq(last_row)]
-            with m.If(last_row):
+            m.d.sync += fresh.eq(0)
+        with m.If(moves):
+            m.d.sync += first_row.eq(~fresh | last_row)
+            with m.If(~fresh):
+                m.d.sync += [
+                    offset.eq(walk.memory.offset),
+                    address[:inside].eq(walk.scratchpad.address),
+                    address[inside].eq(walk.scratchpad.address[inside:].any()),
+                    rows_left.eq(walk.rows.count),
+                    planes_left.eq(walk.planes.count),
+                ]
+            with m.Elif(last_row):
                 m.d.sync += [rows_left.eq(walk.rows.count), planes_left.eq(planes_left - 1)]
                 m.d.sync += advance(offset, plane_offset, walk.plane_pitch.memory)
                 m.d.sync += advance(address, plane_address, walk.plane_pitch.scratchpad)
