@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tensaw.boards.board import Board
 from tensaw.boards.constraints import check_constraints
 from tensaw.boards.export import TOP, BoardBuild, board_verilog
 from tensaw.fpga.fit import estimate_memory, netlist_usage, refuse_overflow
 from tensaw.fpga.floorplan import floorplan
-from tensaw.fpga.refine import refine
-from tensaw.fpga.report import BuildReport, critical_path, placed_usage, read_clocks, read_report
+from tensaw.fpga.place_and_route import NEXTPNR, NoWay, place_and_route
+from tensaw.fpga.report import BuildReport
 from tensaw.fpga.tools import find_tool, run
 from tensaw.fpga.vivado import vivado_script
 from tensaw.harness.cache import cached, digest
@@ -48,24 +46,9 @@ _SYNTHESIS = {
     "ice40": "synth_ice40 -top {top} -abc9 -dsp -device u -json {json}",
     "gowin": "synth_gowin -top {top} -family gw2a -json {json}",
 }
-_DRAFT = ["--no-tmdriv", "--router", "router2"]
-"""Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
-default router looks at timing."""
-_HALF_FULL = ["--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75"]
-"""Options for placement on an ECP5: wires make long detours where cells fill more than three quarters of what is at
-hand."""
-_REROUTED = ["--no-pack", "--no-place", "--router", "router2", "--tmg-ripup"]
-"""Options for routing on an ECP5 after placement was refined: the default router hardly comes to an end where an array
-of 8 × 8 and its memories are, and the other looks after late wires only if told to."""
-_STALE_ROUNDS, _NEARLY, _PATIENCE = 40, 100, 200
-"""Rounds of routing without fewer wires that two nets share, after which there is no hope: it is given up. Where these
-are fewer than 100, late wires may be what is still sought a way for, and 200 rounds go quickly."""
-_NEXTPNR = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel-gowin"}
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
-_ROUTED = {"ecp5": "config", "ice40": "asc", "gowin": "json"}
 _BITSTREAM = {"ecp5": f"{TOP}.bit", "ice40": f"{TOP}.bin", "gowin": f"{TOP}.fs"}
-_VERILOG, _NETLIST, _LOG = f"{TOP}.v", f"{TOP}.json", "build.log"
-_FLOORPLAN, _PLACED, _REFINED = f"{TOP}.floorplan.json", f"{TOP}.placed.json", f"{TOP}.refined.json"
+_VERILOG, _NETLIST, _FLOORPLAN, _LOG = f"{TOP}.v", f"{TOP}.json", f"{TOP}.floorplan.json", "build.log"
 _FLOORPLAN_SEED = 1
 """Of all seeds: those of place and route bring enough variety."""
 
@@ -96,10 +79,6 @@ class BuildResult:
     unrouted: tuple[int, ...] = ()
 
 
-class _NoWay(Exception):
-    """The router comes to no end."""
-
-
 def build_board(
     build: BoardBuild, folder: Path, options: BuildOptions | None = None, progress: Progress | None = None
 ) -> BuildResult:
@@ -116,7 +95,7 @@ def build_board(
     refuse_overflow(board, config, {"block RAM": memory})
     if board.family == "xilinx7":
         return _vivado_project(build, folder, tell)
-    tools = {name: find_tool(name) for name in ("yosys", _NEXTPNR[board.family], _PACK[board.family])}
+    tools = {name: find_tool(name) for name in ("yosys", NEXTPNR[board.family], _PACK[board.family])}
 
     tell("Writing the Verilog")
     verilog = board_verilog(build)
@@ -136,17 +115,16 @@ def build_board(
         for seed in range(1, options.seeds + 1):
             text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
             try:
-                found = _place(build, folder, netlist, log, seed, options.draft, usage, _after(text, tell))
-            except _NoWay:
+                found = place_and_route(build, folder, netlist, log, seed, options.draft, usage, _after(text, tell))
+            except NoWay:
                 unrouted.append(seed)
             else:
                 reports.append(found)
     finally:
-        for name in (_FLOORPLAN, _PLACED, _REFINED):
-            (folder / name).unlink(missing_ok=True)
+        (folder / _FLOORPLAN).unlink(missing_ok=True)
     if not reports:
         raise ToolError(
-            f"{_NEXTPNR[board.family]} found no way for all wires of the configuration {config.name!r} on {board.name} "
+            f"{NEXTPNR[board.family]} found no way for all wires of the configuration {config.name!r} on {board.name} "
             f"(--seeds {options.seeds}: seed {', '.join(map(str, unrouted))}): try more --seeds, or choose a smaller "
             f"configuration. The whole log is in {str(log)!r}."
         )
@@ -200,75 +178,6 @@ def _with_sites(board: Board, folder: Path, log: Path, tell: Progress) -> str:
 
 def _after(text: str, tell: Progress) -> Progress:
     return lambda line: tell(text + line)
-
-
-def _place(
-    build: BoardBuild, folder: Path, netlist: str, log: Path, seed: int, draft: bool, usage: dict[str, Any],
-    tell: Progress,
-) -> tuple[BuildReport, Path]:  # fmt: skip
-    """Place and route with one seed; returns what it gave and the routed design. Raises _NoWay."""
-    board = build.board
-    tool = find_tool(_NEXTPNR[board.family])
-    routed = folder / f"{TOP}.seed{seed}.{_ROUTED[board.family]}"
-    report_path = folder / f"report.seed{seed}.json"
-    report_path.unlink(missing_ok=True)
-    constraints = {
-        "ecp5": ["--lpf", board.constraints, "--textcfg", routed.name],
-        "ice40": ["--pcf", board.constraints, "--asc", routed.name],
-        "gowin": ["--vopt", f"cst={board.constraints}", "--write", routed.name],
-    }[board.family]
-    clock = aim = build.identity.clock
-    common = [*board.nextpnr, "--seed", str(seed), "--freq", f"{clock / 1e6:g}", "--timing-allow-fail"]
-    line = _watch(tell)
-    if board.family == "ecp5" and not draft:
-        placement = ["--json", netlist, "--lpf", board.constraints, "--no-route", "--write", _PLACED]
-        run(tool, [*placement, *common, *_HALF_FULL], folder, log, line)
-        aim = _refined(folder, clock, log, tell)
-        source, effort = _REFINED, _REROUTED
-    else:
-        source, effort = netlist, _DRAFT if draft else []
-    outputs = [*constraints, "--report", report_path.name]
-    run(tool, [*outputs, "--json", source, *common, *effort], folder, log, line)
-    try:
-        report = read_report(report_path)
-    except (OSError, ValueError):
-        raise ToolError(f"{tool.name} wrote no report. The whole log is in {str(log)!r}.") from None
-    clocks = read_clocks(report, clock, aim)
-    return BuildReport(seed, placed_usage(board, report, usage), clocks, critical_path(report)), routed
-
-
-def _watch(tell: Progress) -> Callable[[str], None]:
-    """Tells what nextpnr's lines say, and raises _NoWay where its routing leads nowhere."""
-    shared: list[int] = []  # wires that several nets share, after each round of routing
-    phases = {"Packing": "packing", "Placed": "placement", "Running": "placement", "Routing": "routing"}
-
-    def line(text: str) -> None:
-        if match := re.match(r"Info: (Packing|Placed|Running|Routing)\b(?! router)", text):
-            tell(f"Place and route: {phases[match[1]]}")
-        elif match := re.match(r"Info: +at iteration #(\d+)", text):
-            tell(f"Place and route: placement, iteration {match[1]}")
-        elif match := re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", text):
-            tell(f"Place and route: routing, round {match[1]}, {int(match[2]):,} wires shared")
-            shared.append(int(match[2]))
-            rounds = _STALE_ROUNDS if min(shared) > _NEARLY else _PATIENCE
-            if 0 < min(shared[-rounds:]) >= min(shared[:-rounds], default=sys.maxsize):
-                raise _NoWay
-
-    return line
-
-
-def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
-    """Write the placed design with its placement refined; returns the frequency that it is to be routed for."""
-    result = refine(
-        folder / _PLACED, folder / _REFINED, clock,
-        lambda done, steps: tell(f"Place and route: refinement, step {done} of {steps}"),
-    )  # fmt: skip
-    with open(log, "a") as file:
-        file.write(
-            f"Refinement: longest path {result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; "
-            f"{result.moves} moves; routing aims at {result.aim / 1e6:.1f} MHz\n"
-        )
-    return result.aim
 
 
 def _pack(board: Board, folder: Path, routed: Path, log: Path) -> Path:

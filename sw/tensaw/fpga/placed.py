@@ -81,10 +81,11 @@ class Placed:
         """Nextpnr ends texts that look like numbers with a space."""
         return str(self._cells[self.names[cell]]["parameters"].get(name, default)).strip()
 
-    def write(self, path: Path, clock: float) -> None:
-        """The same design with the LUTs and flip-flops where ``x``, ``y`` and ``lane`` say, to be routed for ``clock``,
-        in Hz: nextpnr takes the aim that is written in a design for more than that of its command line."""
-        self._settings["target_freq"] = f"{clock:.6f}"
+    def write(self, path: Path) -> None:
+        """The same design with the LUTs and flip-flops where ``x``, ``y`` and ``lane`` say, and with no word of router
+        and frequency, which for nextpnr would count more than its command line."""
+        for name in ("router", "target_freq"):
+            self._settings.pop(name, None)
         for number, name in enumerate(self.names):
             lane = int(self.lane[number])
             if lane >= 0:

@@ -41,6 +41,8 @@ _GAIN = 1e-3
 """Least cost that a move must save."""
 _SMALL = 3
 """Clusters of more cells do not give place."""
+_GATHERED, _BESIDE = 12, 640.0
+"""Cells that are moved side by side at most, and the delay in ps of the wires between them then."""
 _CROWDED = 1.3
 """A tile where others must go is taken if it saves so much more than the best that is free."""
 
@@ -61,9 +63,10 @@ class Refined:
 
 def refine(source: Path, target: Path, clock: float, progress: Callable[[int, int], None] | None = None) -> Refined:
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
-    of ``clock``, in Hz, and with the frequency that routing shall aim at.
+    of ``clock``, in Hz.
 
-    Nothing else changes but the sites of LUTs and flip-flops. ``progress`` gets the steps done and their number. Raises
+    Nothing else changes but the sites of LUTs and flip-flops, and the settings of nextpnr that :meth:`Placed.write`
+    leaves out. ``progress`` gets the steps done and their number. Raises
     ToolError if ``source`` is no placed design.
     """
     placed = Placed(source)
@@ -76,7 +79,7 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
             progress(step + 1, len(_LIMITS))
     after = float(timing.lengths(timing.arrivals()).max(initial=1))
     aim = min(_AIM * clock, 1e12 / (_DETOUR * after))
-    placed.write(target, aim)
+    placed.write(target)
     return Refined(before, after, mover.moves, aim)
 
 
@@ -113,7 +116,7 @@ class _Mover:
             self._look()
             before = self.moves
             for cluster, length in self._critical():
-                if idle.get(cluster) != length and not self._move(cluster):
+                if idle.get(cluster) != length and not self._move(cluster) and not self._gather(cluster):
                     idle[cluster] = length
             if self.moves - before < _FEW:
                 break
@@ -121,7 +124,7 @@ class _Mover:
     def _critical(self) -> list[tuple[int, int]]:
         """Clusters on long paths and the lengths of these in ps, the longest first."""
         timing = self._timing
-        length = self._arrival[timing.source] + timing.wire + timing.fixed + self._remain[timing.target]
+        length = self._through(np.arange(len(timing.source)))
         found: dict[int, float] = {}
         for arc in np.flatnonzero(length > self._limit).tolist():
             for cell in (int(timing.cell[arc]), int(timing.driver[arc])):
@@ -132,8 +135,8 @@ class _Mover:
 
     def _move(self, number: int) -> bool:
         """Move a cluster to the best place there is, others out of its way. Returns whether all got better."""
-        tiles, timing, home = self._tiles, self._timing, self._tiles.where(number)
-        costs = self._costs(number)
+        tiles, home = self._tiles, self._tiles.where(number)
+        costs = self._costs((number,))
         here = float(costs[(self._x == home[0]) & (self._y == home[1])][0])
         better = np.flatnonzero(costs < here - _GAIN)
         better = better[np.argsort(costs[better], kind="stable")][:_SITES]
@@ -148,13 +151,18 @@ class _Mover:
         tiles.put(number, site)
         moved = [number]
         for other in others:
-            costs = self._costs(other)
-            order = np.argsort(costs, kind="stable")[:_SITES].tolist()
+            order = np.argsort(self._costs((other,)), kind="stable")[:_SITES].tolist()
             found = next(filter(None, (tiles.free(other, tiles.tiles[tile]) for tile in order)), None)
             if found is None:
                 break
             tiles.put(other, found)
             moved.append(other)
+        return self._keep(places, moved)
+
+    def _keep(self, places: list[tuple[int, Site]], moved: list[int]) -> bool:
+        """Whether all is better with clusters moved away from their ``places``; else they go back. All of them are
+        lifted, and those of ``moved`` put elsewhere."""
+        tiles, timing = self._tiles, self._timing
         arcs = np.array(sorted({arc for other, _ in places for arc in self._into[other] + self._out[other]}))
         wires = timing.wire[arcs]
         if len(moved) == len(places):
@@ -171,6 +179,73 @@ class _Mover:
         for other, old in places:
             tiles.put(other, old)
         return False
+
+    def _gather(self, number: int) -> bool:
+        """Move a cluster together with those before and behind it on its longest path, side by side: each alone may
+        only bring its wire to one side at the cost of that to the other. Returns whether all got better."""
+        tiles = self._tiles
+        path = self._path(number)
+        here = path.index(number)
+        for group in (path[here : here + 2], path[max(here - 1, 0) : here + 1], path[max(here - 1, 0) : here + 2],
+                      path[here : here + 3], path):  # fmt: skip
+            if len(group) < 2 or sum(len(tiles.clusters[other]) for other in group) > _GATHERED:
+                continue
+            costs = self._costs(tuple(group))
+            best = int(np.argmin(costs))
+            away = wire_delay(np.abs(self._x - self._x[best]), np.abs(self._y - self._y[best]))
+            order = np.argsort(away, kind="stable")[:_SITES].tolist()
+            places = [(other, tiles.where(other)) for other in group]
+            for other in group:
+                tiles.lift(other)
+            moved = []
+            for other in group:
+                found = next(filter(None, (tiles.free(other, tiles.tiles[tile]) for tile in order)), None)
+                if found is None:
+                    break
+                tiles.put(other, found)
+                moved.append(other)
+            if self._keep(places, moved):
+                return True
+        return False
+
+    def _path(self, number: int) -> list[int]:
+        """Clusters on the longest path through one, as far as they can move, from register to register."""
+        timing, cluster_of = self._timing, self._tiles.cluster_of
+        path = [number]
+        while arcs := self._into[path[0]]:
+            arc = self._longest(arcs if path[0] == number else [arc for arc in arcs if timing.target[arc] >= 0])
+            before = cluster_of.get(int(timing.driver[arc])) if arc is not None else None
+            if arc is None or before is None or before in path:
+                break
+            path.insert(0, before)
+            if timing.base[timing.source[arc]] > 0:
+                break
+        while arcs := self._out[path[-1]]:
+            arc = self._longest(arcs)
+            after = cluster_of.get(int(timing.cell[arc])) if arc is not None else None
+            if arc is None or after is None or after in path:
+                break
+            path.append(after)
+            if timing.target[arc] < 0:
+                break
+        return path
+
+    def _longest(self, arcs: list[int]) -> int | None:
+        """That of ``arcs`` on the longest path, if this is over the limit."""
+        if not arcs:
+            return None
+        lengths = self._through(np.array(arcs))
+        return arcs[int(np.argmax(lengths))] if lengths.max() > self._limit else None
+
+    def _through(self, arcs: Indices) -> Floats:
+        """Length of the longest path over each of ``arcs``."""
+        timing = self._timing
+        return (
+            self._arrival[timing.source[arcs]]
+            + timing.wire[arcs]
+            + timing.fixed[arcs]
+            + self._remain[timing.target[arcs]]
+        )
 
     def _choose(self, number: int, costs: Floats, here: float, better: Indices) -> tuple[Site | None, list[int]]:
         """Best site that is free for a cluster, or one that clears if that is much better, and what must go there."""
@@ -196,14 +271,23 @@ class _Mover:
                 return site, others
         return chosen, []
 
-    def _costs(self, number: int) -> Floats:
-        """What a cluster would cost in each of the tiles: its paths over the limit, and its wires."""
+    def _costs(self, numbers: tuple[int, ...]) -> Floats:
+        """What clusters would cost in each of the tiles, side by side: their paths over the limit, and their wires."""
         timing, placed = self._timing, self._placed
-        columns = {cell: across for cell, _, across, _ in self._tiles.clusters[number].cells}
-        inner = [arc for arc in self._into[number] if int(timing.driver[arc]) in columns]
-        into = [arc for arc in self._into[number] if int(timing.driver[arc]) not in columns]
-        out = [arc for arc in self._out[number] if int(timing.cell[arc]) not in columns]
-        nets = {int(timing.source[arc]) for arc in self._out[number]}
+        columns = {cell: across for number in numbers for cell, _, across, _ in self._tiles.clusters[number].cells}
+        cluster_of = self._tiles.cluster_of
+        all_into = sorted({arc for number in numbers for arc in self._into[number]})
+        all_out = sorted({arc for number in numbers for arc in self._out[number]})
+        inner = [arc for arc in all_into if int(timing.driver[arc]) in columns]
+        into = [arc for arc in all_into if int(timing.driver[arc]) not in columns]
+        out = [arc for arc in all_out if int(timing.cell[arc]) not in columns]
+        within = {
+            arc: float(timing.wire[arc])
+            if cluster_of[int(timing.driver[arc])] == cluster_of[int(timing.cell[arc])]
+            else min(_BESIDE, float(timing.wire[arc]))
+            for arc in inner
+        }
+        nets = {int(timing.source[arc]) for arc in all_out}
         arrival = {net: np.full(len(self._x), timing.base[net]) for net in nets}
         remain = {net: np.full(len(self._x), -np.inf) for net in nets}
         cost = np.zeros(len(self._x))
@@ -231,7 +315,7 @@ class _Mover:
         for arc in inner:
             source, target = int(timing.source[arc]), int(timing.target[arc])
             if target in arrival:
-                length = arrival[source] + timing.wire[arc] + timing.fixed[arc]
+                length = arrival[source] + within[arc] + timing.fixed[arc]
                 arrival[target] = np.maximum(arrival[target], length)
         fans = defaultdict(int)
         for arc in out:
@@ -245,7 +329,7 @@ class _Mover:
             cost += self._over(arrival[source] + length)
         for arc in reversed(inner):
             source, target = int(timing.source[arc]), int(timing.target[arc])
-            remain[source] = np.maximum(remain[source], timing.wire[arc] + timing.fixed[arc] + after(target))
+            remain[source] = np.maximum(remain[source], within[arc] + timing.fixed[arc] + after(target))
         for length, target in arriving:
             cost += self._over(length + after(target))
         return cost
