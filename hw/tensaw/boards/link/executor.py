@@ -121,11 +121,18 @@ class RequestExecutor(wiring.Component):
         registers = Signal()
         once = Signal()
         with_payload = Signal()
+        hello, resets, reads = Signal(), Signal(), Signal()
+        writes, marches = Signal(), Signal()
         wrong = {state: Signal(name=f"is_{state.name.lower()}") for state in _CHECKS}
         m.d.sync += [
             registers.eq(is_op(Op.READ_REGISTERS, Op.WRITE_REGISTERS)),
             once.eq(is_op(*sorted(ONCE))),
             with_payload.eq(is_op(*sorted(WITH_PAYLOAD))),
+            hello.eq(is_op(Op.HELLO)),
+            resets.eq(is_op(Op.RESET)),
+            reads.eq(is_op(Op.READ_MEMORY, Op.READ_REGISTERS)),
+            writes.eq(is_op(Op.WRITE_MEMORY, Op.WRITE_REGISTERS)),
+            marches.eq(is_op(Op.MARCH)),
             wrong[Status.VERSION].eq(~is_op(Op.HELLO) & (version != PROTOCOL)),
             wrong[Status.UNKNOWN].eq(op > max(Op)),
             wrong[Status.OUTSIDE].eq(registers & (address[ADDRESS_BITS:] != 0)),
@@ -155,11 +162,13 @@ class RequestExecutor(wiring.Component):
         stride = Signal(signed(len(address)))  # of a step of the address
         written = Signal(8)  # pattern
         expected = Signal(8)
-        m.d.comb += moving.eq(step_address | step_count | set_count)
+        moved = Signal()  # the address was stepped, and its lane is not yet known
+        m.d.comb += moving.eq(step_address | step_count | set_count | moved)
+        m.d.sync += moved.eq(step_address)
         m.d.sync += [pulse.eq(0) for pulse in (rotate, step_address, step_count, set_count, shift_address)]
         m.d.sync += [pulse.eq(0) for pulse in (shift, load_counters, load_pattern)]
         down = flags[MarchFlag.DOWN.bit_length() - 1]
-        m.d.sync += stride.eq(Mux(is_op(Op.MARCH), Mux(down, -width, width), 1))
+        m.d.sync += stride.eq(Mux(marches, Mux(down, -width, width), 1))
         with m.If(rotate):
             m.d.sync += Cat(*header).eq(Cat(Cat(*header)[8:], incoming))
         with m.If(set_count):
@@ -185,11 +194,8 @@ class RequestExecutor(wiring.Component):
         lane = Signal(range(width))
         last_lane = Signal()
         first_lane = Signal()
-        m.d.comb += [
-            lane.eq(Mux(registers, address[:2], address[: len(lane)])),
-            last_lane.eq(lane == Mux(registers, 3, width - 1)),
-            first_lane.eq(lane == 0),
-        ]
+        m.d.comb += lane.eq(Mux(registers, address[:2], address[: len(lane)]))
+        m.d.sync += [last_lane.eq(lane == Mux(registers, 3, width - 1)), first_lane.eq(lane == 0)]
 
         # The answer's header: that of the request, but for the version and the length of the payload.
         length = Signal(16)
@@ -268,18 +274,18 @@ class RequestExecutor(wiring.Component):
             with m.State("RECEIVED"):  # the last byte goes to its place
                 m.next = "DECODE"
             with m.State("DECODE"):
-                m.d.sync += [none_left.eq(count == 0), one_left.eq(count == 1), length.eq(0)]
-                with m.Switch(op):
-                    with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
-                        m.d.sync += length.eq(count)
-                    with m.Case(int(Op.HELLO)):
-                        m.d.sync += length.eq(len(self._identity))
-                    with m.Case(int(Op.MARCH)):
-                        m.d.sync += length.eq(4 + width)
-                    with m.Case(int(Op.COUNTERS)):
-                        m.d.sync += length.eq(8)
+                m.d.sync += [none_left.eq(count == 0), one_left.eq(count == 1)]
                 m.next = "DECODED"
             with m.State("DECODED"):
+                m.d.sync += length.eq(0)
+                with m.If(reads):
+                    m.d.sync += length.eq(count)
+                with m.If(hello):
+                    m.d.sync += length.eq(len(self._identity))
+                with m.If(marches):
+                    m.d.sync += length.eq(4 + width)
+                with m.If(op == int(Op.COUNTERS)):
+                    m.d.sync += length.eq(8)
                 m.next = "CHECK"
             with m.State("CHECK"):
                 for state in reversed(_CHECKS):
@@ -314,21 +320,20 @@ class RequestExecutor(wiring.Component):
                 with m.If(refused):
                     m.next = "DRAIN"
                 with m.Else():
-                    with m.Switch(op):
-                        with m.Case(int(Op.HELLO)):
-                            m.d.sync += last_valid.eq(0)
-                            m.next = "IDENTITY"
-                        with m.Case(int(Op.RESET)):
-                            m.next = "RESET"
-                        with m.Case(int(Op.READ_MEMORY), int(Op.READ_REGISTERS)):
-                            m.next = "READ"
-                        with m.Case(int(Op.WRITE_MEMORY), int(Op.WRITE_REGISTERS)):
-                            m.next = "WRITE"
-                        with m.Case(int(Op.MARCH)):
-                            m.next = "MARCH"
-                        with m.Default():
-                            m.d.sync += [load_counters.eq(1), *count_from(8)]
-                            m.next = "COUNTERS"
+                    with m.If(hello):
+                        m.d.sync += last_valid.eq(0)
+                        m.next = "IDENTITY"
+                    with m.Elif(resets):
+                        m.next = "RESET"
+                    with m.Elif(reads):
+                        m.next = "READ"
+                    with m.Elif(writes):
+                        m.next = "WRITE"
+                    with m.Elif(marches):
+                        m.next = "MARCH"
+                    with m.Else():
+                        m.d.sync += [load_counters.eq(1), *count_from(8)]
+                        m.next = "COUNTERS"
 
             with m.State("DRAIN"):  # the payload of a refused request
                 with m.If(~with_payload | none_left):
