@@ -198,20 +198,7 @@ class Scratchpad(wiring.Component):
                 users[b].append((wanted[b], span.row))
             wrapping.append((wanted[0], span.wraps))
             others = others | port.valid
-
-            # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
-            lanes = Signal(config.word_bytes * 8, name=f"read_lanes{number}", reset_less=True)
-            first_bank = _after(m, span.bank, READ_LATENCY - 2, f"read_first{number}")
-            first_lane = _after(m, span.offset, READ_LATENCY - 2, f"read_lane{number}")
-            rotation = _after(m, first_lane, 2, f"read_rotation{number}")
-            for lane in range(config.word_bytes):
-                from_bank = Signal(config.banks, name=f"read_from{number}_{lane}", reset_less=True)
-                beyond = lane < first_lane if lane + 1 < config.word_bytes else 0
-                m.d.sync += [
-                    from_bank.eq(_one_hot(first_bank + beyond, config.banks)),
-                    lanes[8 * lane :][:8].eq(_choose(from_bank, [word[8 * lane :][:8] for word in words])),
-                ]
-            m.d.comb += port.data.eq(rotate_bytes_right(lanes, rotation)[: len(port.data)])
+        self._shared_data(m, spans, words)
 
         for b, (bank, wanted) in enumerate(zip(banks, users, strict=True)):
             # The array's requests stand in registers: their row is chosen beside the others', which are known late.
@@ -229,6 +216,28 @@ class Scratchpad(wiring.Component):
         for b in range(config.banks):
             shared = sum((banks[b] for banks in granted), start=Cat(hit[b] for hit in hits).any())
             check(m, platform, shared <= 1, f"read_bank{b}", f"two ports read bank {b} at once")
+
+    def _shared_data(self, m: Module, spans: list[_Span], words: list[Signal]) -> None:
+        """From the banks' words to the shared ports' data: one way for all, since only one of them is granted at a
+        time, which is the first one that asks."""
+        config, ports = self._config, self.reads
+        bank, offset = spans[-1].bank, spans[-1].offset
+        for port, span in zip(reversed(ports[:-1]), reversed(spans[:-1]), strict=True):
+            bank, offset = Mux(port.valid, span.bank, bank), Mux(port.valid, span.offset, offset)
+        # Byte lanes below the offset come from word w + 1; then the rotation brings the addressed byte to lane 0.
+        lanes = Signal(config.word_bytes * 8, name="read_lanes", reset_less=True)
+        first_bank = _after(m, bank, READ_LATENCY - 2, "read_first")
+        first_lane = _after(m, offset, READ_LATENCY - 2, "read_lane")
+        rotation = _after(m, first_lane, 2, "read_rotation")
+        for lane in range(config.word_bytes):
+            from_bank = Signal(config.banks, name=f"read_from{lane}", reset_less=True)
+            beyond = lane < first_lane if lane + 1 < config.word_bytes else 0
+            m.d.sync += [
+                from_bank.eq(_one_hot(first_bank + beyond, config.banks)),
+                lanes[8 * lane :][:8].eq(_choose(from_bank, [word[8 * lane :][:8] for word in words])),
+            ]
+        turned = rotate_bytes_right(lanes, rotation)
+        m.d.comb += [port.data.eq(turned[: len(port.data)]) for port in ports]
 
     def _read_span(self, number: int, address: Value) -> _Span:
         """What a request of a shared read port touches."""
