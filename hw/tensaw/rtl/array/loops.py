@@ -57,20 +57,21 @@ class _Countdown:
     def __init__(self, m: Module, width: int, name: str) -> None:
         self._left = Signal(signed(width + 1), name=f"{name}_left_but_two", reset_less=True)
         self.following = Signal(signed(width + 1), name=f"{name}_following")
-        """What the register is to hold next; unless :meth:`load` or :meth:`next` is used, what it holds."""
-        m.d.comb += self.following.eq(self._left)
+        """What the register is to hold next; unless :meth:`load` or :meth:`next` is used, what it holds; its sign."""
+        self.following_last = Signal(name=f"{name}_following_last")
+        m.d.comb += [self.following.eq(self._left), self.following_last.eq(self.last)]
 
     @property
     def last(self) -> Value:
         return self._left[-1]
 
-    def load(self, count_but_two: Value) -> Any:
-        """A combinational statement: two more than this are left."""
-        return self.following.eq(count_but_two)
+    def load(self, count_but_two: Value, last: Value | None = None) -> list[Any]:
+        """Combinational statements: two more than this are left; ``last``: that is one."""
+        return [self.following.eq(count_but_two), self.following_last.eq(count_but_two < 0 if last is None else last)]
 
-    def next(self) -> Any:
-        """A combinational statement: one has been done."""
-        return self.following.eq(self._left - 1)
+    def next(self) -> list[Any]:
+        """Combinational statements: one has been done."""
+        return [self.following.eq(self._left - 1), self.following_last.eq(self._left - 1 < 0)]
 
     def step(self) -> Any:
         """A statement for the clock."""
@@ -132,8 +133,14 @@ class _Cut:
             self._rest_next.eq(rest_next),
             following.eq(Mux(rest_next < 0, self._rest - 1, size_but_two)),
         ]
+        self.single = Signal(name=f"{name}_single", reset_less=True)
+        """The next block, or the first one behind the last, is one long."""
+        first_single = Signal(name=f"{name}_first_single", reset_less=True)
+        following_single = Mux(rest_next < 0, self._rest - 1 < 0, size_but_two < 0)
+        m.d.sync += self.single.eq(Mux(self._rest < 0, first_single, following_single))
         with m.If(idle):
             m.d.sync += [
+                *(flag.eq((out == 1) | (size == 1)) for flag in (first_single, self.single)),
                 self._rest_first.eq(out + Cat(~size, 1).as_signed()),  # out - size - 1
                 out_but_two.eq(out - 2),
                 size_but_two.eq(size - 2),
@@ -281,6 +288,7 @@ class Loops(wiring.Component):
 
         # Positions of a row, rows of a step. Lengths are those of the block that the next position belongs to.
         next_width, next_height = Signal(signed(17)), Signal(signed(17))
+        next_single_x, next_single_y = Signal(), Signal()  # they are one
         next_in_phase, next_in_tail = Signal(), Signal()
         m.d.comb += [phase.next(), next_in_phase.eq(phase.last), next_in_tail.eq(in_tail)]
         with m.If(phase.last | row_end):
@@ -291,9 +299,9 @@ class Loops(wiring.Component):
             one = joined & ~lines.last
             m.d.comb += [kept.next(), tail.load(Mux(one, -1, tail_but_two)), next_in_tail.eq(kept.last)]
         with m.If(row_end):
-            m.d.comb += [kept.load(next_width), lines.next(), next_in_tail.eq(0), next_in_phase.eq(1)]
+            m.d.comb += [kept.load(next_width, next_single_x), lines.next(), next_in_tail.eq(0), next_in_phase.eq(1)]
         with m.If(step_end):
-            m.d.comb += lines.load(next_height)
+            m.d.comb += lines.load(next_height, next_single_y)
 
         # Kernel steps of a block, which ends where a kernel row does.
         for when, ends, steps in (
@@ -314,11 +322,12 @@ class Loops(wiring.Component):
                     m.d.sync += counted
 
         # Blocks of a tile.
-        m.d.comb += [next_width.eq(columns.length), next_height.eq(rows.length)]
-        with m.If(block_end):
-            m.d.comb += next_width.eq(columns.following)
-            with m.If(columns.last):
-                m.d.comb += next_height.eq(rows.following)
+        m.d.comb += [
+            next_width.eq(Mux(block_end, columns.following, columns.length)),
+            next_single_x.eq(Mux(block_end, columns.single, columns.length < 0)),
+            next_height.eq(Mux(block_end & columns.last, rows.following, rows.length)),
+            next_single_y.eq(Mux(block_end & columns.last, rows.single, rows.length < 0)),
+        ]
         columns.step(m, go & block_end)
         rows.step(m, go & block_end & columns.last)
 
@@ -327,12 +336,12 @@ class Loops(wiring.Component):
         next_first_step = Signal()
         next_last = Signal()  # the row's last that is kept
         m.d.comb += [
-            next_row_end.eq(Mux(next_in_tail, tail.following < 0, next_in_phase & (kept.following < 0) & ~has_tail)),
-            next_step_end.eq(next_row_end & (lines.following < 0)),
+            next_row_end.eq(Mux(next_in_tail, tail.following_last, next_in_phase & kept.following_last & ~has_tail)),
+            next_step_end.eq(next_row_end & lines.following_last),
             next_last_step.eq(steps_y.following_last & steps_x.following_last & chunks.following_last),
             next_block_end.eq(next_step_end & next_last_step),
             next_first_step.eq(block_end | (first_step & ~step_end)),
-            next_last.eq(next_in_phase & ~next_in_tail & (kept.following < 0)),
+            next_last.eq(next_in_phase & ~next_in_tail & kept.following_last),
         ]
         with m.If(go):
             m.d.sync += [phase.step(), tail.step()]
@@ -345,7 +354,7 @@ class Loops(wiring.Component):
                 last_step.eq(next_last_step),
                 first_step.eq(next_first_step),
                 new_row.eq(steps_x.following_last & chunks.following_last),
-                passing.eq(next_first_step & (phase.following < 0) & Mux(adjacent, next_last, next_in_tail)),
+                passing.eq(next_first_step & phase.following_last & Mux(adjacent, next_last, next_in_tail)),
             ]
         with m.If(go & row_end):
             m.d.sync += lines.step()
@@ -361,7 +370,7 @@ class Loops(wiring.Component):
         m.d.comb += self.upcoming.active.eq(
             self.busy
             & ~(go & run_end)
-            & ~(go & block_end & one_step & ~has_tail & (next_width < 0) & (next_height < 0))
+            & ~(go & block_end & one_step & ~has_tail & next_single_x & next_single_y)
             & ~(next_overflow | self.position.overflow)
         )
         m.d.sync += self.active.eq(self.upcoming.active)
