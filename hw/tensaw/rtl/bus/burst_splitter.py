@@ -188,20 +188,20 @@ class BurstSplitter(wiring.Component):
         offered = Signal(access_layout())
         valid = Cat(port.valid for port in self.requests)
         candidates = valid & able
-        hit = Signal()
+        asks = Signal(self.askers)  # who might have been looked at in the cycle before, or in this one
         others = Signal(self.askers)
         m.d.comb += [
-            hit.eq((candidates & chosen).any()),
-            others.eq(valid & (able | Mux(hit, checking, 0)) & ~chosen),
+            others.eq(asks & ~chosen & ~looking),
             offered.eq(reduce(or_, (Mux(chosen[i], self.requests[i].payload, 0) for i in range(self.askers)))),
             *self._window(window, offered.region),
         ]
         m.d.sync += [
             looking.eq(Mux(looks, 0, candidates & chosen)),
-            looks.eq(~looks & hit),
+            looks.eq(~looks & (candidates & chosen).any()),
+            asks.eq(valid & (able | checking)),
             request.eq(offered),
         ]
-        with m.If(~looks & others.any()):  # behind an access of another one, and where none of its own comes
+        with m.If(others.any()):
             m.d.sync += chosen.eq(others & (~others + 1))
         return looking, request, known
 
