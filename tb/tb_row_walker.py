@@ -82,6 +82,7 @@ class WalkerBench(Bench):
         names = ("MEMORY", "SCRATCHPAD", "ROWS", "ROW_PITCH", "PLANES", "PLANE_PITCH")
         self.board.expect(*islice(self.rows(run, fill), most))
         self.ports.walk.set({**{name.lower(): run[name] for name in names}, "fill": fill})
+        await self.clocks()
         self.ports.start.set(1)
         await self.clocks()
         self.ports.start.set(0)

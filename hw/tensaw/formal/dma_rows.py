@@ -132,7 +132,9 @@ def row_walker(b: Bench) -> None:
     at, first = Signal(layout), Signal(layout)  # the row, and the first one of its plane
     row, count, planes = dut.row.payload, walk.rows.count, walk.planes.count
     last_row, last_plane = at.row + 1 == count, at.plane + 1 == planes
-    b.assume(~(dut.start & (under_way | dut.illegal | dut.outside)))
+    before = Signal()  # there was a cycle before
+    m.d.sync += before.eq(1)
+    b.assume(~(dut.start & (~before | under_way | dut.illegal | dut.outside)))
     with m.If(dut.start):
         m.d.sync += [under_way.eq(1), at.row.eq(0), at.plane.eq(0)]
         for target in (at, first):
@@ -149,6 +151,7 @@ def row_walker(b: Bench) -> None:
                 m.d.sync += target.memory.eq(first.memory + walk.plane_pitch.memory)
                 m.d.sync += target.pad.eq(first.pad + walk.plane_pitch.scratchpad)
     size, some = walk.rows.bytes, (walk.rows.bytes != 0) & (count != 0) & (planes != 0)
+    b.prove("nothing", ~before | (b.inside("dut.nothing") == ~some), "whether a count is 0 is known")
     inside = at.pad + size <= CONFIG.scratchpad_bytes
     reached = walk.fill | (at.memory < 1 << 32)
     b.prove_stream(dut.row, "row")

@@ -80,7 +80,7 @@ class RowWalker(wiring.Component):
     start : In(1)
         Begin; not while a walk is under way.
     walk : In(walk_layout())
-        Stable from ``start`` to ``finished``.
+        Stable from the cycle before ``start`` to ``finished``.
     row : Out(stream of row_layout(config))
         ``span`` stays for a cycle after the row was taken.
     finished : Out(1)
@@ -137,6 +137,8 @@ class RowWalker(wiring.Component):
         fresh = Signal()
         # What is counted is set without a walk, and goes on with each row: so much that it hangs on a register.
         moves = Signal(init=1)
+        nothing = Signal(reset_less=True)  # a count is 0
+        m.d.sync += nothing.eq((walk.rows.bytes == 0) | (walk.rows.count == 0) | (walk.planes.count == 0))
 
         def advance(target: Signal, base: Signal, pitch: Any) -> list[Any]:
             top = len(target) - 1
@@ -175,7 +177,7 @@ class RowWalker(wiring.Component):
                 m.d.sync += moves.eq(~self.start)
                 with m.If(self.start):
                     m.next = "MEASURE"
-                    with m.If((walk.rows.bytes == 0) | (walk.rows.count == 0) | (walk.planes.count == 0)):
+                    with m.If(nothing):
                         m.d.sync += self.illegal.eq(1)
                         m.next = "STOPPED"
             with m.State("MEASURE"):
