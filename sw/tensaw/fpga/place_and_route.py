@@ -95,8 +95,9 @@ def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
     )  # fmt: skip
     with open(log, "a") as file:
         file.write(
-            f"Refinement: longest path {result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; "
-            f"{result.moves} moves; routing aims at {result.aim / 1e6:.1f} MHz\n"
+            f"Refinement: wires {result.wires.before:,} tiles, now {result.wires.after:,}; longest path "
+            f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves; "
+            f"routing aims at {result.aim / 1e6:.1f} MHz\n"
         )
     return result.aim
 

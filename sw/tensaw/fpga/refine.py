@@ -1,12 +1,10 @@
-"""Placement once more, after nextpnr's: cells on paths that are too long move where these become shorter.
+"""Placement once more, after nextpnr's: shorter wires, and paths that are too long made shorter.
 
 Nextpnr places all cells by the lengths of all wires, those of long paths counting more, and moves them by at most three
-tiles afterwards; single cells stay far from where their paths would have them. Here clusters on the longest paths go
-where their wires, by the estimate that nextpnr makes, cost least, and those in their way give place. Each move is kept
-only if the sum over all ends of paths, squared times over a limit, falls. The limit falls in steps.
-
-Sources: moving critical cells by slack after placement is common; see M. Hrkić, J. Lillis, G. Beraudo, "An approach to
-placement-coupled logic replication", IEEE TCAD 2006, for the view of a path's two ends in one cost.
+tiles afterwards; single cells stay far from where their paths would have them. Here wires are shortened wherever there
+is room (:mod:`tensaw.fpga.shorten`). Then clusters on the longest paths, alone or with their neighbours on the path, go
+where their wires cost least by the estimate that nextpnr makes, and what is in their way gives place. A move is kept
+only if the sum over all ends of paths, squared times over a limit, falls; the limit falls in steps.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tensaw.fpga.placed import Placed
+from tensaw.fpga.shorten import Shortened, shorten
 from tensaw.fpga.tiles import Cluster, Site, Tiles
 from tensaw.fpga.timing import Timing, wire_delay
 
@@ -53,8 +52,10 @@ but not at paths shorter than the longest, as placed, times the second: hundreds
 
 @dataclass(frozen=True)
 class Refined:
-    """Longest path in ps, before and after, clusters that moved, and the frequency in Hz to be routed for."""
+    """What was done about wires; longest path in ps, before and after, clusters that moved for it; and the frequency in
+    Hz to be routed for."""
 
+    wires: Shortened
     before: float
     after: float
     moves: int
@@ -72,7 +73,10 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
     placed = Placed(source)
     timing = Timing(placed)
     before = float(timing.lengths(timing.arrivals()).max(initial=1))
-    mover = _Mover(placed, timing)
+    tiles = Tiles(placed)
+    wires = shorten(placed, tiles)
+    timing.update(np.arange(len(timing.wire)))
+    mover = _Mover(placed, timing, tiles)
     for step, share in enumerate(_LIMITS):
         mover.improve(share * 1e12 / clock)
         if progress is not None:
@@ -80,13 +84,12 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
     after = float(timing.lengths(timing.arrivals()).max(initial=1))
     aim = min(_AIM * clock, 1e12 / (_DETOUR * after))
     placed.write(target)
-    return Refined(before, after, mover.moves, aim)
+    return Refined(wires, before, after, mover.moves, aim)
 
 
 class _Mover:
-    def __init__(self, placed: Placed, timing: Timing) -> None:
-        self._placed, self._timing = placed, timing
-        self._tiles = Tiles(placed)
+    def __init__(self, placed: Placed, timing: Timing, tiles: Tiles) -> None:
+        self._placed, self._timing, self._tiles = placed, timing, tiles
         self._x, self._y = np.array(self._tiles.tiles, dtype=np.int64).reshape(-1, 2).T
         self._into: dict[int, list[int]] = defaultdict(list)
         self._out: dict[int, list[int]] = defaultdict(list)
