@@ -29,8 +29,8 @@ _BITS = (CONFIG.scratchpad_bytes - 1).bit_length()
         Planted(_MODULE, "last = word - size", "last = word - size + 1"),
         Planted(
             _MODULE,
-            "bank_number.eq(first_bank + (lane < first_lane ",
-            "bank_number.eq(first_bank + (lane <= first_lane ",
+            "beyond = lane < first_lane if",
+            "beyond = lane <= first_lane if",
         ),
         Planted(_MODULE, "Mux(first[b], mask[:size], 0)", "mask[:size]"),
         Planted(_MODULE, "wrapped.eq(row + wrap)", "wrapped.eq(row)"),
