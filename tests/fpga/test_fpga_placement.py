@@ -34,12 +34,12 @@ def length_at(graph: Graph, sites: np.ndarray) -> float:
 def test_macros_lie_near_those_that_they_are_connected_with(seed: int) -> None:
     graph = chain(len(SITES) - 4, 6)
     done: list[tuple[int, int]] = []
-    sites = place_macros(graph, GRID, seed, progress=lambda number, rounds: done.append((number, rounds)))["RAM"]
+    sites = place_macros(graph, GRID, seed, 0.9, progress=lambda number, rounds: done.append((number, rounds)))["RAM"]
     assert len(set(sites)) == len(graph.macros["RAM"])
     shuffled = np.random.default_rng(seed).permutation(len(SITES))[: len(sites)]
     assert length_at(graph, sites) < 0.5 * length_at(graph, shuffled)
     assert done[-1][0] == done[-1][1] == len(done)
-    assert (place_macros(graph, GRID, seed)["RAM"] == sites).all()
+    assert (place_macros(graph, GRID, seed, 0.9)["RAM"] == sites).all()
 
 
 def test_spreading_leaves_no_place_overfull() -> None:

@@ -32,6 +32,12 @@ _TIGHT = {
 _MOST_PINS = 400
 """Nets of more cells say nothing of places: clocks and resets."""
 
+_CROWDED = 0.6
+"""Share of a device's tiles from which on wires are what is scarce: logic is then spread over all of it."""
+_GATHERED, _SPREAD = 0.9, 0.6
+"""What logic may fill of a tile in a device that is not crowded, and in one that is; where that does not suffice, all
+tiles are filled alike."""
+
 Netlist = dict[str, Any]
 
 
@@ -47,7 +53,9 @@ def floorplan(
     sites = _sites(board, log)
     names, graph = _graph(cells)
     grid = _grid(sites)
-    for kind, chosen in place_macros(graph, grid, seed, progress=progress).items():
+    crowded = graph.area.sum() > _CROWDED * grid.width * grid.room.sum()
+    density = _SPREAD if crowded else _GATHERED
+    for kind, chosen in place_macros(graph, grid, seed, density, progress).items():
         for cell, site in zip(graph.macros[kind], chosen, strict=True):
             cells[names[cell]]["attributes"]["BEL"] = sites[kind][site]
     target.write_text(json.dumps(netlist))

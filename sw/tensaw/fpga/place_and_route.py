@@ -24,9 +24,10 @@ _PLACED, _REFINED = f"{TOP}.placed.json", f"{TOP}.refined.json"
 _DRAFT = ["--no-tmdriv", "--router", "router2"]
 """Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
 default router looks at timing."""
-_HALF_FULL = ["--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75"]
-"""Options for placement on an ECP5: wires make long detours where cells fill more than three quarters of what is at
-hand."""
+_PLACEMENT = ["--placer-heap-timingweight", "30", "--placer-heap-beta"]
+_HALF_FULL, _CROWDED, _FULL = "0.75", 0.5, "0.6"
+"""Options for placement on an ECP5. The last is how much cells may fill of what is at hand: wires make long detours
+where they fill more, and where more than half of the LUTs are taken, the router comes to no end."""
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""
 _ROUTERS = ("router1", "router2")
@@ -65,7 +66,9 @@ def place_and_route(
     if board.family == "ecp5" and not draft:
         try:
             placement = [*common, "--freq", _megahertz(clock), "--json", netlist, "--lpf", board.constraints]
-            run(tool, [*placement, "--no-route", "--write", _PLACED, *_HALF_FULL], folder, log, _watch(tell))
+            filled = _FULL if usage["LUT"].used > _CROWDED * usage["LUT"].available else _HALF_FULL
+            placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, filled]
+            run(tool, placement, folder, log, _watch(tell))
             aim = _refined(folder, clock, log, tell)
             arguments = [*outputs, *common, "--freq", _megahertz(aim), "--json", _REFINED, *_AS_PLACED]
             _route(tool, arguments, folder, log, tell)
@@ -96,7 +99,8 @@ def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
     with open(log, "a") as file:
         file.write(
             f"Refinement: wires {result.wires.before:,} tiles, now {result.wires.after:,}; longest path "
-            f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves; "
+            f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves, "
+            f"{result.exchanged} block RAMs exchanged; "
             f"routing aims at {result.aim / 1e6:.1f} MHz\n"
         )
     return result.aim

@@ -18,6 +18,8 @@ __all__ = ["COMB", "FF", "LANES", "Placed", "Pin"]
 COMB, FF = "TRELLIS_COMB", "TRELLIS_FF"
 LANES = 8
 """A tile of logic has four slices of two lanes: a LUT and a flip-flop each."""
+_MARGIN = "12"
+"""Tiles beside the ends of a net in which its wires may run."""
 _SITE = re.compile(r"X(\d+)/Y(\d+)/(?:SLICE([ABCD])\.(?:K|FF)(\d))?")
 
 Indices = NDArray[np.int64]
@@ -81,11 +83,20 @@ class Placed:
         """Nextpnr ends texts that look like numbers with a space."""
         return str(self._cells[self.names[cell]]["parameters"].get(name, default)).strip()
 
+    def swap(self, one: int, other: int) -> None:
+        """Exchange the sites of two cells that are no logic."""
+        first, second = (self._cells[self.names[cell]]["attributes"] for cell in (one, other))
+        first["NEXTPNR_BEL"], second["NEXTPNR_BEL"] = second["NEXTPNR_BEL"], first["NEXTPNR_BEL"]
+        for place in (self.x, self.y):
+            place[[one, other]] = place[[other, one]]
+
     def write(self, path: Path) -> None:
         """The same design with the LUTs and flip-flops where ``x``, ``y`` and ``lane`` say, and with no word of router
-        and frequency, which for nextpnr would count more than its command line."""
+        and frequency, which for nextpnr would count more than its command line. Router2 may lead nets around crowded
+        places, farther than the three tiles that it takes by itself."""
         for name in ("router", "target_freq"):
             self._settings.pop(name, None)
+        self._settings.update({f"router2/bbMargin/{axis}": _MARGIN for axis in "xy"})
         for number, name in enumerate(self.names):
             lane = int(self.lane[number])
             if lane >= 0:

@@ -97,7 +97,7 @@ class Graph:
 
 
 def place_macros(
-    graph: Graph, grid: Grid, seed: int, density: float = 0.9, progress: Callable[[int, int], None] | None = None
+    graph: Graph, grid: Grid, seed: int, density: float, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Indices]:
     """For each kind of macro the site of each of its cells, by number; no two at the same.
 

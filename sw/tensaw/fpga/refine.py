@@ -2,9 +2,10 @@
 
 Nextpnr places all cells by the lengths of all wires, those of long paths counting more, and moves them by at most three
 tiles afterwards; single cells stay far from where their paths would have them. Here wires are shortened wherever there
-is room (:mod:`tensaw.fpga.shorten`). Then clusters on the longest paths, alone or with their neighbours on the path, go
-where their wires cost least by the estimate that nextpnr makes, and what is in their way gives place. A move is kept
-only if the sum over all ends of paths, squared times over a limit, falls; the limit falls in steps.
+is room (:mod:`tensaw.fpga.shorten`). Then block RAMs on the longest paths change places among themselves
+(:mod:`tensaw.fpga.exchange`), and clusters of logic, alone or with their neighbours on the path, go where their wires
+cost least by the estimate that nextpnr makes; what is in their way gives place. A move is kept only if the sum over all
+ends of paths, squared times over a limit, falls; the limit falls in steps.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tensaw.fpga.exchange import exchange
 from tensaw.fpga.placed import Placed
 from tensaw.fpga.shorten import Shortened, shorten
 from tensaw.fpga.tiles import Cluster, Site, Tiles
@@ -52,12 +54,13 @@ but not at paths shorter than the longest, as placed, times the second: hundreds
 
 @dataclass(frozen=True)
 class Refined:
-    """What was done about wires; longest path in ps, before and after, clusters that moved for it; and the frequency in
-    Hz to be routed for."""
+    """What was done about wires; longest path in ps, before and after, block RAMs exchanged and clusters moved for it;
+    and the frequency in Hz to be routed for."""
 
     wires: Shortened
     before: float
     after: float
+    exchanged: int
     moves: int
     aim: float
 
@@ -77,14 +80,16 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
     wires = shorten(placed, tiles)
     timing.update(np.arange(len(timing.wire)))
     mover = _Mover(placed, timing, tiles)
+    exchanged = 0
     for step, share in enumerate(_LIMITS):
+        exchanged += exchange(placed, timing, share * 1e12 / clock)
         mover.improve(share * 1e12 / clock)
         if progress is not None:
             progress(step + 1, len(_LIMITS))
     after = float(timing.lengths(timing.arrivals()).max(initial=1))
     aim = min(_AIM * clock, 1e12 / (_DETOUR * after))
     placed.write(target)
-    return Refined(wires, before, after, mover.moves, aim)
+    return Refined(wires, before, after, exchanged, mover.moves, aim)
 
 
 class _Mover:

@@ -1,0 +1,61 @@
+"""Block RAMs that change places."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tensaw.fpga.exchange import exchange
+from tensaw.fpga.placed import Placed
+from tensaw.fpga.timing import Timing
+
+
+def register(x: int, y: int, inward: int, outward: int) -> dict[str, Any]:
+    return {
+        "type": "TRELLIS_FF", "parameters": {}, "attributes": {"NEXTPNR_BEL": f"X{x}/Y{y}/SLICEA.FF0"},
+        "port_directions": {"M": "input", "Q": "output"}, "connections": {"M": [inward], "Q": [outward]},
+    }  # fmt: skip
+
+
+def memory(x: int, written: int, read: int) -> dict[str, Any]:
+    return {
+        "type": "DP16KD", "parameters": {}, "attributes": {"NEXTPNR_BEL": f"X{x}/Y13/EBR{x % 9}"},
+        "port_directions": {"DIA0": "input", "DOB0": "output"}, "connections": {"DIA0": [written], "DOB0": [read]},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def crossed(tmp_path: Path) -> Path:
+    """Two memories, each far from the registers before and behind it and near those of the other."""
+    cells = {
+        "left": memory(4, 1, 2), "right": memory(84, 3, 4),
+        "to_left": register(84, 12, 2, 1), "to_right": register(4, 12, 4, 3),
+        "middle": memory(44, 5, 6), "to_middle": register(44, 12, 6, 5),
+    }  # fmt: skip
+    top = {"attributes": {"top": "1"}, "settings": {}, "cells": cells}
+    (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
+    return tmp_path / "x.json"
+
+
+def test_memories_change_places(crossed: Path) -> None:
+    placed = Placed(crossed)
+    timing = Timing(placed)
+    far, near = (80.0 * (6 + steps) for steps in (80 - 5 + 2 * 6, 2))
+    assert timing.lengths(timing.arrivals()).max() == 5830 + far
+    assert exchange(placed, timing, 8000) == 1
+    assert timing.lengths(timing.arrivals()).max() == 5830 + near
+    assert placed.x.tolist() == [84, 4, 84, 4, 44, 44]
+    placed.write(crossed.parent / "y.json")
+    (top,) = json.loads((crossed.parent / "y.json").read_text())["modules"].values()
+    sites = {name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in top["cells"].items()}
+    assert sites["left"] == "X84/Y13/EBR3" and sites["right"] == "X4/Y13/EBR4" and sites["middle"] == "X44/Y13/EBR8"
+    assert top["settings"] == {"router2/bbMargin/x": "12", "router2/bbMargin/y": "12"}
+
+
+def test_what_is_not_late_stays(crossed: Path) -> None:
+    placed = Placed(crossed)
+    assert exchange(placed, Timing(placed), 20_000) == 0
+    assert placed.x.tolist() == [4, 84, 84, 4, 44, 44]
