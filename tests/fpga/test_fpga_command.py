@@ -97,6 +97,14 @@ def test_what_the_first_router_gives_up_the_second_tries(
     assert not list((tmp_path / "out").glob("*.placed.json")) + list((tmp_path / "out").glob("*.refined.json"))
 
 
+def test_a_device_that_is_nearly_full(stand_ins: Any, tmp_path: Path) -> None:
+    """Cells may lie less densely, and the router that cannot deal with it is not tried."""
+    stand_ins(CELLS | {"LUT4": 50_000}, [(None, 110.0)])
+    assert built(tmp_path / "out")["best"]["met"]
+    log = (tmp_path / "out" / "build.log").read_text()
+    assert log.count(" --router ") == log.count(" --router router2\n") == 1 and "--placer-heap-beta 0.6\n" in log
+
+
 def test_no_seed_with_a_way(stand_ins: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stand_ins(CELLS, [None])
     assert (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tensaw.boards.export import TOP, BoardBuild
@@ -31,7 +31,8 @@ where they fill more, and where more than half of the LUTs are taken, the router
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""
 _ROUTERS = ("router1", "router2")
-"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce."""
+"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce; where more
+than half of the LUTs are taken, the first would need hours."""
 _STALE_ROUNDS, _NEARLY, _PATIENCE = 40, 100, 200
 """Rounds of router2 without fewer wires that two nets share, after which there is no hope: it is given up. Where these
 are fewer than 100, late wires may be what is still sought a way for, and 200 rounds go quickly."""
@@ -66,12 +67,13 @@ def place_and_route(
     if board.family == "ecp5" and not draft:
         try:
             placement = [*common, "--freq", _megahertz(clock), "--json", netlist, "--lpf", board.constraints]
-            filled = _FULL if usage["LUT"].used > _CROWDED * usage["LUT"].available else _HALF_FULL
+            crowded = usage["LUT"].used > _CROWDED * usage["LUT"].available
+            filled = _FULL if crowded else _HALF_FULL
             placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, filled]
             run(tool, placement, folder, log, _watch(tell))
             aim = _refined(folder, clock, log, tell)
             arguments = [*outputs, *common, "--freq", _megahertz(aim), "--json", _REFINED, *_AS_PLACED]
-            _route(tool, arguments, folder, log, tell)
+            _route(tool, arguments, _ROUTERS[crowded:], folder, log, tell)
         finally:
             for name in (_PLACED, _REFINED):
                 (folder / name).unlink(missing_ok=True)
@@ -106,9 +108,11 @@ def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
     return result.aim
 
 
-def _route(tool: Tool, arguments: list[str], folder: Path, log: Path, tell: Progress) -> None:
-    """Route with the first router that comes to an end. Raises NoWay."""
-    for router in _ROUTERS:
+def _route(
+    tool: Tool, arguments: list[str], routers: Sequence[str], folder: Path, log: Path, tell: Progress
+) -> None:  # fmt: skip
+    """Route with the first of ``routers`` that comes to an end. Raises NoWay."""
+    for router in routers:
         try:
             run(tool, [*arguments, "--router", router], folder, log, _watch(tell))
         except NoWay:
