@@ -31,8 +31,8 @@ where they fill more, and where more than half of the LUTs are taken, the router
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""
 _ROUTERS = ("router1", "router2")
-"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce. Where more
-than half of the LUTs are taken, the first would need hours, and is left out."""
+"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce. Where
+more than half of the LUTs are taken, the first would need hours, and is left out."""
 _STALE_ROUNDS, _NEARLY, _PATIENCE = 40, 100, 200
 """Rounds of router2 without fewer wires that two nets share, after which there is no hope: it is given up. Where these
 are fewer than 100, late wires may be what is still sought a way for, and 200 rounds go quickly."""
