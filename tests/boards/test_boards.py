@@ -111,6 +111,8 @@ def test_presets_have_the_lanes_that_a_board_gives_them() -> None:
     assert lanes("--config", "nano") == 1 and lanes("--config", "base", "--set", "requant_lanes=16") == 16
     small = PRESETS["small"]
     assert board.fitted(small) == small.replace(requant_lanes=4) and board.fitted(small).digest == small.digest
+    base = PRESETS["base"]
+    assert board.fitted(base) == base.replace(requant_lanes=4, depthwise_rows=2)
 
 
 def tool(name: str, *arguments: str) -> str:

@@ -48,8 +48,8 @@ def test_every_field_refuses_what_is_outside_its_range(name: str) -> None:
         (
             {"rowz": 4},
             "There is no configuration field 'rowz'; the fields are preset, name, rows, columns, column_group, "
-            "scratchpad_bytes, weight_bytes, acc_entries, bus_bytes, address_width, requant_lanes, queue_depth, "
-            "burst_beats, outstanding_reads.",
+            "scratchpad_bytes, weight_bytes, acc_entries, bus_bytes, address_width, requant_lanes, "
+            "depthwise_rows, queue_depth, burst_beats, outstanding_reads.",
         ),
         ({"preset": "huge"}, "preset must be one of nano, small, base, large, not 'huge'."),
     ],
@@ -121,3 +121,16 @@ def test_the_digest_leaves_out_what_programs_do_not_depend_on() -> None:
     base = PRESETS["base"]
     assert base.digest == base.replace(name="other").digest == base.replace(requant_lanes=4).digest
     assert base.digest != base.replace(rows=15).digest
+    # Kernel rows in parallel count by what the array has rows for.
+    small = PRESETS["small"]
+    assert small.groups == small.replace(depthwise_rows=2).groups == 2
+    assert small.digest == small.replace(depthwise_rows=2).digest != small.replace(depthwise_rows=1).digest
+    assert base.digest != base.replace(depthwise_rows=2).digest
+
+
+def test_kernel_rows_in_parallel_and_banks() -> None:
+    found = [(rows, most) for rows in (2, 3, 6, 9, 16) for most in (1, 2, 3)]
+    groups = [NpuConfig(rows=rows, depthwise_rows=most).groups for rows, most in found]
+    assert groups == [1, 1, 1, 1, 1, 1, 1, 2, 2, 1, 2, 3, 1, 2, 3]
+    banks = [NpuConfig(rows=rows, depthwise_rows=most).banks for rows, most in found]
+    assert banks == [8 if count == 3 else 4 for count in groups]

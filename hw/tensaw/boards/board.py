@@ -72,10 +72,11 @@ class Board:
     the folder ``constraints``. ``core`` says which implementation of the NPU it holds: that of tensaw.rtl, or that of
     tensaw.serial, which runs the same programs, slowly. ``resting`` is an SDRAM that nothing uses: it is deselected and
     its pins keep their levels. ``requant_lanes``: a preset has no more of them here, since each takes four multipliers;
-    its programs and results stay the same. ``platform`` names the class of amaranth-boards whose pins it
-    must agree with, and ``platform_pins`` which of its resources are which ports; None where there is none, and then
-    ``pin_source`` says where the pins come from. ``configuration`` is the preset (or the file beside this one) that is
-    meant for it.
+    its programs and results stay the same. ``depthwise_rows``: a preset takes no more kernel rows in parallel here,
+    since for three each of eight scratchpad banks can be each row's, which takes many wires; it has its own programs.
+    ``platform`` names the class of amaranth-boards whose pins it must agree with, and ``platform_pins`` which of its
+    resources are which ports; None where there is none, and then ``pin_source`` says where the pins come from.
+    ``configuration`` is the preset (or the file beside this one) that is meant for it.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Board:
     buffer_bytes: int = 2048
     payload_bytes: int = 1024
     requant_lanes: int | None = None
+    depthwise_rows: int | None = None
     core: Literal["parallel", "serial"] = "parallel"
     resting: SdramChip | None = None
     platform: str | None = None
@@ -113,10 +115,13 @@ class Board:
         return self.clocks[-1][1]
 
     def fitted(self, config: NpuConfig) -> NpuConfig:
-        """A configuration with no more requantise lanes than presets have on this board."""
-        if self.requant_lanes is None or config.requant_lanes <= self.requant_lanes:
-            return config
-        return config.replace(requant_lanes=self.requant_lanes)
+        """A configuration with no more requantise lanes, and no more kernel rows in parallel, than presets have on this
+        board."""
+        if self.requant_lanes is not None and config.requant_lanes > self.requant_lanes:
+            config = config.replace(requant_lanes=self.requant_lanes)
+        if self.depthwise_rows is not None and config.groups > self.depthwise_rows:
+            config = config.replace(depthwise_rows=self.depthwise_rows)
+        return config
 
     def pll(self, clock: int) -> Ecp5Pll | GowinPll | Ice40Pll | Xilinx7Pll:
         """Settings for a clock of at most ``clock`` hertz. Raises InputError."""

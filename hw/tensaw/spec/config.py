@@ -42,6 +42,7 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "bus_bytes": (8, 16, "bytes a cycle of the AXI4 memory port, 8 or 16"),
     "address_width": (16, 48, "address bits of the AXI4 memory port"),
     "requant_lanes": (1, 64, "output channels requantised in a cycle"),
+    "depthwise_rows": (1, 3, "kernel rows that depthwise layers take in parallel, where the array has rows for them"),
     "queue_depth": (16, 1024, "command words that each unit's queue holds"),
     "burst_beats": (1, 256, "longest AXI4 burst, in beats; a power of two"),
     "outstanding_reads": (1, 64, "read bursts in flight"),
@@ -70,6 +71,7 @@ class NpuConfig:
     bus_bytes: int = 8
     address_width: int = 32
     requant_lanes: int = 16
+    depthwise_rows: int = 3
     queue_depth: int = 64
     burst_beats: int = 16
     outstanding_reads: int = 8
@@ -170,8 +172,8 @@ class NpuConfig:
 
     @property
     def groups(self) -> int:
-        """Kernel rows (y) that the array takes in parallel in DEPTHWISE mode: up to 3."""
-        return min(3, self.rows // self.taps)
+        """Kernel rows (y) that the array takes in parallel in DEPTHWISE mode: up to ``depthwise_rows``."""
+        return min(self.depthwise_rows, self.rows // self.taps)
 
     @property
     def macs_per_cycle(self) -> int:
@@ -181,8 +183,10 @@ class NpuConfig:
     @property
     def digest(self) -> int:
         """32 bits that differ between configurations which cannot run each other's programs. Name and requantise lanes
-        do not count: a program is the same, and so are its results, with any number of lanes."""
+        do not count: a program is the same, and so are its results, with any number of lanes. Of
+        ``depthwise_rows`` counts what the array has rows for."""
         values = {key: value for key, value in self.to_dict().items() if key not in ("name", "requant_lanes")}
+        values["depthwise_rows"] = self.groups
         return int.from_bytes(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()[:4], "little")
 
     # In and out ----------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ CONFIGS: dict[str, NpuConfig] = {
         _config(6, 24, 8, 8, 16384, 128, group=5, weights=4),
         _config(7, 9, 8, 9, 2048, 512, group=9, burst_beats=2, outstanding_reads=64),
         _config(16, 16, 8, 16, 16384, 256, weights=4),
+        _config(16, 15, 8, 4, 16384, 256, weights=4, depthwise_rows=2),
     )
 }
 """By name: odd and even shapes, both bus widths, memories so small that layers are cut into many pieces."""
@@ -88,4 +89,5 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
     return config.replace(
         scratchpad_bytes=max(wanted // step, smallest) * step,
         weight_bytes=one_of(1, 2, 3, 8) * least,
+        depthwise_rows=one_of(1, 2, 3, 3, 3),
     )

@@ -16,6 +16,7 @@ BOARD = Board(
     clocks=((64, 96_000_000), (256, 72_000_000)),
     baud=3_000_000,
     requant_lanes=4,
+    depthwise_rows=2,
     memory=BlockRam(128 << 10),
     lights=3,
     lights_low=True,
