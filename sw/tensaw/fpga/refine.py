@@ -47,7 +47,7 @@ _GATHERED, _BESIDE = 12, 640.0
 _CROWDED = 1.3
 """A tile where others must go is taken if it saves so much more than the best that is free."""
 
-_AIM, _DETOUR = 1.03, 1.05
+_AIM, _DETOUR = 1.03, 1.1
 """Routing aims at so much more than the clock, since late wires are only sought better ways for until all paths fit;
 but not at paths shorter than the longest, as placed, times the second: hundreds of rounds would find nothing."""
 
@@ -69,9 +69,9 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
     of ``clock``, in Hz.
 
-    Nothing else changes but the sites of LUTs and flip-flops, and the settings of nextpnr that :meth:`Placed.write`
-    leaves out. ``progress`` gets the steps done and their number. Raises
-    ToolError if ``source`` is no placed design.
+    Nothing else changes but the sites of LUTs, flip-flops and block RAMs, and the settings of nextpnr that
+    :meth:`Placed.write` names. ``progress`` gets the steps done and their number. Raises ToolError if ``source`` is no
+    placed design.
     """
     placed = Placed(source)
     timing = Timing(placed)

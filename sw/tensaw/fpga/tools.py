@@ -75,7 +75,7 @@ def run(
     errors: list[str] = []
     last = ""
     try:
-        with open(log, "a") as file:
+        with open(log, "a", buffering=1) as file:
             file.write("$ " + " ".join(command) + "\n")
             file.flush()
             with subprocess.Popen(
