@@ -103,8 +103,11 @@ def test_times_are_those_of_nextpnr(folder: Path) -> None:
 
 def test_paths_get_shorter_and_only_sites_change(folder: Path) -> None:
     steps: list[tuple[int, int]] = []
-    result = refine(folder / "placed.json", folder / "refined.json", CLOCK, lambda done, of: steps.append((done, of)))
+    result = refine(
+        folder / "placed.json", folder / "refined.json", CLOCK, 1.1, lambda done, of: steps.append((done, of))
+    )
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert result.aim == pytest.approx(1e12 / (1.1 * result.after)) and result.aim < CLOCK
     assert result.moves and result.after < 0.97 * result.before
     assert 0 < result.wires.moves and result.wires.after < 0.98 * result.wires.before
     old, new = cells(folder / "placed.json"), cells(folder / "refined.json")
@@ -123,12 +126,12 @@ def test_paths_get_shorter_and_only_sites_change(folder: Path) -> None:
     assert Tiles(Placed(folder / "placed.json")).legal() and Tiles(placed).legal()
     places = [place for place in zip(placed.x, placed.y, placed.lane, placed.kinds, strict=True) if place[2] >= 0]
     assert len(set(places)) == len(places)
-    again = refine(folder / "placed.json", folder / "again.json", CLOCK)
+    again = refine(folder / "placed.json", folder / "again.json", CLOCK, 1.1)
     assert again == result and (folder / "again.json").read_text() == (folder / "refined.json").read_text()
 
 
 def test_nextpnr_routes_what_was_refined(folder: Path) -> None:
-    result = refine(folder / "placed.json", folder / "refined.json", CLOCK)
+    result = refine(folder / "placed.json", folder / "refined.json", CLOCK, 1.1)
     arguments = [
         "--json",
         "refined.json",
@@ -194,7 +197,7 @@ def test_a_design_without_paths(tmp_path: Path) -> None:
     }  # fmt: skip
     top = {"attributes": {"top": "1"}, "settings": {}, "cells": {"a": flipflop}}
     (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
-    result = refine(tmp_path / "x.json", tmp_path / "y.json", CLOCK)
+    result = refine(tmp_path / "x.json", tmp_path / "y.json", CLOCK, 1.1)
     assert result.moves == 0 and result.aim == pytest.approx(1.03 * CLOCK)
     assert np.array_equal(Placed(tmp_path / "y.json").x, [2])
 
@@ -209,4 +212,4 @@ def test_a_combinational_loop(tmp_path: Path) -> None:
     top = {"attributes": {"top": "1"}, "settings": {}, "cells": {"a": lut(0, 1, 2), "b": lut(1, 2, 1)}}
     (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
     with pytest.raises(ToolError, match=r"^The netlist has a combinational loop: its paths have no end\.$"):
-        refine(tmp_path / "x.json", tmp_path / "y.json", CLOCK)
+        refine(tmp_path / "x.json", tmp_path / "y.json", CLOCK, 1.1)

@@ -28,6 +28,8 @@ _PLACEMENT = ["--placer-heap-timingweight", "30", "--placer-heap-beta"]
 _HALF_FULL, _CROWDED, _FULL = "0.75", 0.5, "0.6"
 """Options for placement on an ECP5. The last is how much cells may fill of what is at hand: wires make long detours
 where they fill more, and where more than half of the LUTs are taken, the router comes to no end."""
+_DETOUR, _MORE_DETOUR = 1.1, 1.25
+"""How much longer paths may get than as placed where wires are at hand, and where they are scarce."""
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""
 _ROUTERS = ("router1", "router2")
@@ -71,7 +73,7 @@ def place_and_route(
             filled = _FULL if crowded else _HALF_FULL
             placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, filled]
             run(tool, placement, folder, log, _watch(tell))
-            aim = _refined(folder, clock, log, tell)
+            aim = _refined(folder, clock, _MORE_DETOUR if crowded else _DETOUR, log, tell)
             arguments = [*outputs, *common, "--freq", _megahertz(aim), "--json", _REFINED, *_AS_PLACED]
             _route(tool, arguments, _ROUTERS[crowded:], folder, log, tell)
         finally:
@@ -92,10 +94,10 @@ def _megahertz(clock: float) -> str:
     return f"{clock / 1e6:g}"
 
 
-def _refined(folder: Path, clock: float, log: Path, tell: Progress) -> float:
+def _refined(folder: Path, clock: float, detour: float, log: Path, tell: Progress) -> float:
     """Write the placed design with its placement refined; returns the frequency that it is to be routed for."""
     result = refine(
-        folder / _PLACED, folder / _REFINED, clock,
+        folder / _PLACED, folder / _REFINED, clock, detour,
         lambda done, steps: tell(f"Place and route: refinement, step {done} of {steps}"),
     )  # fmt: skip
     with open(log, "a") as file:

@@ -47,9 +47,8 @@ _GATHERED, _BESIDE = 12, 640.0
 _CROWDED = 1.3
 """A tile where others must go is taken if it saves so much more than the best that is free."""
 
-_AIM, _DETOUR = 1.03, 1.1
-"""Routing aims at so much more than the clock, since late wires are only sought better ways for until all paths fit;
-but not at paths shorter than the longest, as placed, times the second: hundreds of rounds would find nothing."""
+_AIM = 1.03
+"""Routing aims at so much more than the clock, since late wires are only sought better ways for until all paths fit."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,12 @@ class Refined:
     aim: float
 
 
-def refine(source: Path, target: Path, clock: float, progress: Callable[[int, int], None] | None = None) -> Refined:
+def refine(
+    source: Path, target: Path, clock: float, detour: float, progress: Callable[[int, int], None] | None = None
+) -> Refined:
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
-    of ``clock``, in Hz.
+    of ``clock``, in Hz. Routing shall not aim at less than the longest path as placed, times ``detour``: it would seek
+    better ways for hundreds of rounds and find none.
 
     Nothing else changes but the sites of LUTs, flip-flops and block RAMs, and the settings of nextpnr that
     :meth:`Placed.write` names. ``progress`` gets the steps done and their number. Raises ToolError if ``source`` is no
@@ -87,7 +89,7 @@ def refine(source: Path, target: Path, clock: float, progress: Callable[[int, in
         if progress is not None:
             progress(step + 1, len(_LIMITS))
     after = float(timing.lengths(timing.arrivals()).max(initial=1))
-    aim = min(_AIM * clock, 1e12 / (_DETOUR * after))
+    aim = min(_AIM * clock, 1e12 / (detour * after))
     placed.write(target)
     return Refined(wires, before, after, exchanged, mover.moves, aim)
 
