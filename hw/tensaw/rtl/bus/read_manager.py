@@ -52,7 +52,7 @@ class ReadManager(wiring.Component):
 
     Timing
     ------
-    Request to ``arvalid`` six cycles; a burst every other cycle.
+    Request to ``arvalid`` seven cycles; a burst every other cycle.
     Data reaches the asker one cycle after its handshake on R, one beat a cycle. All AXI outputs come from registers.
 
     An error is told to its asker a cycle after it is known, in one cycle or more; of two at once only the bad beat's.

@@ -134,7 +134,9 @@ class LoadDma(wiring.Component):
             writes.i.payload.end.eq(step.end),
             writes.i.payload.final.eq(step.final),
             writes.i.payload.address.eq(step.base),
-            writes.i.payload.mask.eq(Cat((byte >= low) & (byte <= high) for byte in range(2 * size - 1))),
+            writes.i.payload.mask.eq(
+                Cat((low <= byte) & (high >= byte if byte else 1) for byte in range(2 * size - 1))
+            ),
             writes.i.payload.across.eq(high >= size),
             writes.i.payload.data.eq(
                 Mux(step.fill, transfer.value.replicate(self.config.word_bytes), read.data.payload)
