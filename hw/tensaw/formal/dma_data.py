@@ -121,7 +121,7 @@ def store(b: Bench) -> None:
         ),
         Planted(_LOAD, "finished.eq(written & entry.final)", "finished.eq(writes.o.valid & entry.final)"),
         Planted(_LOAD, "address.eq(step.base)", "address.eq(step.base + step.lane)"),
-        Planted(_LOAD, "Cat((byte >= low) & (byte <= high)", "Cat((byte <= high)"),
+        Planted(_LOAD, "Cat((low <= byte) & (high >= byte", "Cat((high >= byte"),
         Planted(_LOAD, "m.d.sync += [progress.rows.eq(0), progress", "m.d.sync += [progress"),
     ),
 )
