@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tensaw.boards.board import Board
 from tensaw.boards.constraints import check_constraints
 from tensaw.boards.export import TOP, BoardBuild, board_verilog
-from tensaw.fpga.fit import estimate_memory, netlist_usage, refuse_overflow
+from tensaw.fpga.fit import Usage, crowded, estimate_memory, netlist_usage, refuse_overflow
 from tensaw.fpga.floorplan import floorplan
 from tensaw.fpga.place_and_route import NEXTPNR, NoWay, place_and_route
 from tensaw.fpga.report import BuildReport
@@ -111,7 +111,7 @@ def build_board(
     reports: list[tuple[BuildReport, Path]] = []
     unrouted: list[int] = []
     try:
-        netlist = _NETLIST if options.draft else _with_sites(board, folder, log, tell)
+        netlist = _NETLIST if options.draft else _with_sites(board, folder, usage, log, tell)
         for seed in range(1, options.seeds + 1):
             text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
             try:
@@ -165,12 +165,12 @@ def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progr
     return {name: int(count) for name, count in design["num_cells_by_type"].items()}
 
 
-def _with_sites(board: Board, folder: Path, log: Path, tell: Progress) -> str:
+def _with_sites(board: Board, folder: Path, usage: Mapping[str, Usage], log: Path, tell: Progress) -> str:
     """Name of the netlist that goes to place and route: for an ECP5 one in which macros have their sites."""
     if board.family != "ecp5":
         return _NETLIST
     floorplan(
-        board, folder / _NETLIST, folder / _FLOORPLAN, _FLOORPLAN_SEED, log,
+        board, folder / _NETLIST, folder / _FLOORPLAN, _FLOORPLAN_SEED, crowded(usage), log,
         lambda done, rounds: tell(f"Floorplan: {100 * done // rounds} %"),
     )  # fmt: skip
     return _FLOORPLAN

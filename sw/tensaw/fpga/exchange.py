@@ -6,11 +6,10 @@ it would cost at another's site, and the other at its own, follows from its own 
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tensaw.fpga.late import LatePaths, arcs_of, over
 from tensaw.fpga.placed import Placed
 from tensaw.fpga.timing import Timing, wire_delay
 
@@ -39,33 +38,18 @@ def exchange(placed: Placed, timing: Timing, limit: float) -> int:
 
 class _Exchanges:
     def __init__(self, placed: Placed, timing: Timing, limit: float) -> None:
-        self._placed, self._timing, self._limit = placed, timing, limit
+        self._placed, self._timing, self._paths = placed, timing, LatePaths(timing, limit)
         self._cells = [cell for cell, kind in enumerate(placed.kinds) if kind == _KIND]
-        number = {cell: place for place, cell in enumerate(self._cells)}
-        into: dict[int, list[int]] = defaultdict(list)
-        out: dict[int, list[int]] = defaultdict(list)
-        for arc, (driver, cell) in enumerate(zip(timing.driver.tolist(), timing.cell.tolist(), strict=True)):
-            if cell in number:
-                into[number[cell]].append(arc)
-            if driver in number:
-                out[number[driver]].append(arc)
-        self._into = [np.array(into[place], dtype=np.int64) for place in range(len(self._cells))]
-        self._out = [np.array(out[place], dtype=np.int64) for place in range(len(self._cells))]
-        self._look()
-
-    def _look(self) -> None:
-        timing = self._timing
-        self._arrival, self._remain = timing.arrivals(), timing.remains()
-        self._total = self._cost(timing.lengths(self._arrival))
-
-    def _cost(self, lengths: Floats) -> float:
-        return float((np.maximum(lengths - self._limit, 0) ** 2).sum())
+        into, out = arcs_of(timing, {cell: place for place, cell in enumerate(self._cells)})
+        self._into, self._out = (
+            [np.array(arcs[place], dtype=np.int64) for place in range(len(self._cells))] for arcs in (into, out)
+        )
 
     def _ends(self, place: int) -> tuple[Indices, Floats]:
         """Cells at the other ends of a block RAM's wires, and the lengths of the paths without the wires."""
         timing, into, out = self._timing, self._into[place], self._out[place]
-        before = self._arrival[timing.source[into]] + timing.fixed[into]
-        after = timing.base[timing.source[out]] + timing.fixed[out] + self._remain[timing.target[out]]
+        before = self._paths.arrival[timing.source[into]] + timing.fixed[into]
+        after = timing.base[timing.source[out]] + timing.fixed[out] + self._paths.remain[timing.target[out]]
         return np.concatenate([timing.driver[into], timing.cell[out]]), np.concatenate([before, after])
 
     def _costs(self, place: int, x: Indices, y: Indices) -> Floats:
@@ -73,7 +57,7 @@ class _Exchanges:
         ends, lengths = self._ends(place)
         across = np.abs(self._placed.x[ends][:, None] - x)
         along = np.abs(self._placed.y[ends][:, None] - y)
-        return (np.maximum(lengths[:, None] + wire_delay(across, along) - self._limit, 0) ** 2).sum(axis=0)
+        return over(lengths[:, None] + wire_delay(across, along), self._paths.limit).sum(axis=0)
 
     def late(self) -> list[int]:
         """Block RAMs on paths over the limit, those that cost most first."""
@@ -96,14 +80,9 @@ class _Exchanges:
 
     def _swap(self, one: int, other: int) -> bool:
         """Exchange two, if all is better then; returns whether."""
-        timing = self._timing
         arcs = np.unique(np.concatenate([self._into[one], self._out[one], self._into[other], self._out[other]]))
-        wires = timing.wire[arcs]
         self._placed.swap(self._cells[one], self._cells[other])
-        timing.update(arcs)
-        if self._cost(timing.lengths(timing.arrivals())) < self._total:
-            self._look()
+        if self._paths.better(arcs):
             return True
         self._placed.swap(self._cells[one], self._cells[other])
-        timing.wire[arcs] = wires
         return False

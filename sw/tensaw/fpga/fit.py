@@ -10,7 +10,7 @@ from tensaw.serial.instruction import ADDRESS_BITS, INSTRUCTION_BITS, REGISTERS
 from tensaw.spec.config import NpuConfig
 from tensaw.spec.errors import InputError
 
-__all__ = ["Usage", "estimate_memory", "netlist_usage", "refuse_overflow"]
+__all__ = ["Usage", "crowded", "estimate_memory", "netlist_usage", "refuse_overflow"]
 
 BLOCK_BITS: dict[Family, int] = {"ecp5": 18_432, "ice40": 4_096, "gowin": 18_432, "xilinx7": 36_864}
 """Bits of a block RAM."""
@@ -49,6 +49,11 @@ class Usage:
 
     used: int
     available: int
+
+
+def crowded(usage: Mapping[str, Usage]) -> bool:
+    """Whether a design takes so many of an ECP5's LUTs that wires are what is scarce."""
+    return usage["LUT"].used > 0.5 * usage["LUT"].available
 
 
 def estimate_memory(board: Board, config: NpuConfig) -> Usage:

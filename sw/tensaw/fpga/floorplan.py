@@ -32,20 +32,19 @@ _TIGHT = {
 _MOST_PINS = 400
 """Nets of more cells say nothing of places: clocks and resets."""
 
-_CROWDED = 0.6
-"""Share of a device's tiles from which on wires are what is scarce: logic is then spread over all of it."""
 _GATHERED, _SPREAD = 0.9, 0.6
-"""What logic may fill of a tile in a device that is not crowded, and in one that is; where that does not suffice, all
-tiles are filled alike."""
+"""What logic may fill of a tile in a device that is not crowded, and in one that is, where it is spread over the whole
+device; where that does not suffice, all tiles are filled alike."""
 
 Netlist = dict[str, Any]
 
 
 def floorplan(
-    board: Board, source: Path, target: Path, seed: int, log: Path, progress: Callable[[int, int], None] | None = None
-) -> None:
+    board: Board, source: Path, target: Path, seed: int, crowded: bool, log: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:  # fmt: skip
     """Write the netlist ``source`` (Yosys's JSON) to ``target``, its macros with the attribute BEL, its carry chains
-    trimmed."""
+    trimmed. ``crowded``: see :func:`tensaw.fpga.fit.crowded`."""
     netlist = json.loads(source.read_text())
     top = _top(netlist)
     cells = top["cells"]
@@ -53,7 +52,6 @@ def floorplan(
     sites = _sites(board, log)
     names, graph = _graph(cells)
     grid = _grid(sites)
-    crowded = graph.area.sum() > _CROWDED * grid.width * grid.room.sum()
     density = _SPREAD if crowded else _GATHERED
     for kind, chosen in place_macros(graph, grid, seed, density, progress).items():
         for cell, site in zip(graph.macros[kind], chosen, strict=True):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tensaw.boards.export import TOP, BoardBuild
-from tensaw.fpga.fit import Usage
+from tensaw.fpga.fit import Usage, crowded
 from tensaw.fpga.refine import refine
 from tensaw.fpga.report import BuildReport, critical_path, placed_usage, read_clocks, read_report
 from tensaw.fpga.tools import Tool, find_tool, run
@@ -25,16 +25,16 @@ _DRAFT = ["--no-tmdriv", "--router", "router2"]
 """Options of nextpnr that leave timing aside. Router2 finds a way through many wires in a fraction of the time; the
 default router looks at timing."""
 _PLACEMENT = ["--placer-heap-timingweight", "30", "--placer-heap-beta"]
-_HALF_FULL, _CROWDED, _FULL = "0.75", 0.5, "0.6"
-"""Options for placement on an ECP5. The last is how much cells may fill of what is at hand: wires make long detours
-where they fill more, and where more than half of the LUTs are taken, the router comes to no end."""
+_HALF_FULL, _FULL = "0.75", "0.6"
+"""Options for placement on an ECP5. The last is how much cells may fill of what is at hand, in a device that is not
+crowded and in one that is: wires make long detours, or find no way, where they fill more."""
 _DETOUR, _MORE_DETOUR = 1.1, 1.25
-"""How much longer paths may get than as placed where wires are at hand, and where they are scarce."""
+"""How much longer paths get by routing, in a device that is not crowded and in one that is."""
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""
 _ROUTERS = ("router1", "router2")
-"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce. Where
-more than half of the LUTs are taken, the first would need hours, and is left out."""
+"""Tried in turn for a refined placement: the first finds faster ways, the second also where wires are scarce. In
+a crowded device the first would need hours, and is left out."""
 _STALE_ROUNDS, _NEARLY, _PATIENCE = 40, 100, 200
 """Rounds of router2 without fewer wires that two nets share, after which there is no hope: it is given up. Where these
 are fewer than 100, late wires may be what is still sought a way for, and 200 rounds go quickly."""
@@ -69,13 +69,12 @@ def place_and_route(
     if board.family == "ecp5" and not draft:
         try:
             placement = [*common, "--freq", _megahertz(clock), "--json", netlist, "--lpf", board.constraints]
-            crowded = usage["LUT"].used > _CROWDED * usage["LUT"].available
-            filled = _FULL if crowded else _HALF_FULL
-            placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, filled]
+            full = crowded(usage)
+            placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, _FULL if full else _HALF_FULL]
             run(tool, placement, folder, log, _watch(tell))
-            aim = _refined(folder, clock, _MORE_DETOUR if crowded else _DETOUR, log, tell)
+            aim = _refined(folder, clock, _MORE_DETOUR if full else _DETOUR, log, tell)
             arguments = [*outputs, *common, "--freq", _megahertz(aim), "--json", _REFINED, *_AS_PLACED]
-            _route(tool, arguments, _ROUTERS[crowded:], folder, log, tell)
+            _route(tool, arguments, _ROUTERS[full:], folder, log, tell)
         finally:
             for name in (_PLACED, _REFINED):
                 (folder / name).unlink(missing_ok=True)
@@ -104,8 +103,7 @@ def _refined(folder: Path, clock: float, detour: float, log: Path, tell: Progres
         file.write(
             f"Refinement: wires {result.wires.before:,} tiles, now {result.wires.after:,}; longest path "
             f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves, "
-            f"{result.exchanged} block RAMs exchanged; "
-            f"routing aims at {result.aim / 1e6:.1f} MHz\n"
+            f"{result.exchanged} block RAMs exchanged; routing aims at {result.aim / 1e6:.1f} MHz\n"
         )
     return result.aim
 

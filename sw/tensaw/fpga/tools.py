@@ -77,7 +77,6 @@ def run(
     try:
         with open(log, "a", buffering=1) as file:
             file.write("$ " + " ".join(command) + "\n")
-            file.flush()
             with subprocess.Popen(
                 command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 text=True, errors="replace",
