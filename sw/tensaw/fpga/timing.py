@@ -62,6 +62,10 @@ class Timing:
 
     Attributes
     ----------
+    nets : list of int
+        Nextpnr's number of each net.
+    ends : (ends,) int
+        Arcs that end at a register.
     source, target : (arcs,) int
         Net an arc comes from, by its place in ``nets``, and goes to: -1 where it ends.
     driver, cell : (arcs,) int

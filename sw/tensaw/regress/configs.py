@@ -1,4 +1,4 @@
-"""Configurations for random tests: a dozen fixed ones, whose simulators are built once, and any legal one."""
+"""Configurations for random tests: some fixed ones, whose simulators are built once, and any legal one."""
 
 from __future__ import annotations
 
