@@ -49,8 +49,6 @@ _SYNTHESIS = {
 _PACK = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin_pack"}
 _BITSTREAM = {"ecp5": f"{TOP}.bit", "ice40": f"{TOP}.bin", "gowin": f"{TOP}.fs"}
 _VERILOG, _NETLIST, _FLOORPLAN, _LOG = f"{TOP}.v", f"{TOP}.json", f"{TOP}.floorplan.json", "build.log"
-_FLOORPLAN_SEED = 1
-"""Of all seeds: those of place and route bring enough variety."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,11 @@ def build_board(
     reports: list[tuple[BuildReport, Path]] = []
     unrouted: list[int] = []
     try:
-        netlist = _NETLIST if options.draft else _with_sites(board, folder, usage, log, tell)
         for seed in range(1, options.seeds + 1):
-            text = f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else ""
+            tell_seed = _after(f"Seed {seed} of {options.seeds}: " if options.seeds > 1 else "", tell)
+            netlist = _NETLIST if options.draft else _with_sites(board, folder, usage, log, seed, tell_seed)
             try:
-                found = place_and_route(build, folder, netlist, log, seed, options.draft, usage, _after(text, tell))
+                found = place_and_route(build, folder, netlist, log, seed, options.draft, usage, tell_seed)
             except NoWay:
                 unrouted.append(seed)
             else:
@@ -165,12 +163,14 @@ def _synthesise(board: Board, verilog: str, folder: Path, log: Path, tell: Progr
     return {name: int(count) for name, count in design["num_cells_by_type"].items()}
 
 
-def _with_sites(board: Board, folder: Path, usage: Mapping[str, Usage], log: Path, tell: Progress) -> str:
+def _with_sites(
+    board: Board, folder: Path, usage: Mapping[str, Usage], log: Path, seed: int, tell: Progress
+) -> str:  # fmt: skip
     """Name of the netlist that goes to place and route: for an ECP5 one in which macros have their sites."""
     if board.family != "ecp5":
         return _NETLIST
     floorplan(
-        board, folder / _NETLIST, folder / _FLOORPLAN, _FLOORPLAN_SEED, crowded(usage), log,
+        board, folder / _NETLIST, folder / _FLOORPLAN, seed, crowded(usage), log,
         lambda done, rounds: tell(f"Floorplan: {100 * done // rounds} %"),
     )  # fmt: skip
     return _FLOORPLAN

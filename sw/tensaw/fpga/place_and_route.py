@@ -28,7 +28,7 @@ _PLACEMENT = ["--placer-heap-timingweight", "30", "--placer-heap-beta"]
 _HALF_FULL, _FULL = "0.75", "0.6"
 """Options for placement on an ECP5. The last is how much cells may fill of what is at hand, in a device that is not
 crowded and in one that is: wires make long detours, or find no way, where they fill more."""
-_DETOUR, _MORE_DETOUR = 1.1, 1.25
+_DETOUR, _MORE_DETOUR = 1.1, 1.17
 """How much longer paths get by routing, in a device that is not crowded and in one that is."""
 _AS_PLACED = ["--no-pack", "--no-place", "--tmg-ripup"]
 """Options for routing on an ECP5 after placement was refined. Router2 looks after late wires only if told to."""

@@ -25,8 +25,8 @@ from tensaw.fpga.timing import Timing
 
 __all__ = ["Refined", "refine"]
 
-_LIMITS = (0.95, 0.9, 0.85, 0.8)
-"""Shares of the clock's period that paths may take; wires get longer when they are routed."""
+_LIMITS = (1.045, 0.99, 0.935, 0.88)
+"""Shares of the clock's period that paths may take after routing has made them longer, as expected."""
 _AIM = 1.03
 """Routing aims at so much more than the clock, since late wires are only sought better ways for until all paths fit."""
 
@@ -48,8 +48,8 @@ def refine(
     source: Path, target: Path, clock: float, detour: float, progress: Callable[[int, int], None] | None = None
 ) -> Refined:
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
-    of ``clock``, in Hz. Routing is not to aim at paths shorter than the longest as placed, times ``detour``: it would
-    seek better ways for hundreds of rounds and find none.
+    of ``clock``, in Hz, when routing has made them longer, by the factor ``detour``. Routing is not to aim at paths
+    shorter than the longest as placed, times that: it would seek better ways for hundreds of rounds and find none.
 
     Nothing else changes but the sites of LUTs, flip-flops and block RAMs, and the settings of nextpnr that
     :meth:`Placed.write` names. ``progress`` gets the steps done and their number. Raises ToolError if ``source`` is no
@@ -64,8 +64,9 @@ def refine(
     moves = Moves(placed, timing, tiles)
     exchanged = 0
     for step, share in enumerate(_LIMITS):
-        exchanged += exchange(placed, timing, share * 1e12 / clock)
-        moves.improve(share * 1e12 / clock)
+        limit = share * 1e12 / (clock * detour)
+        exchanged += exchange(placed, timing, limit)
+        moves.improve(limit)
         if progress is not None:
             progress(step + 1, len(_LIMITS))
     after = float(timing.lengths(timing.arrivals()).max(initial=1))
