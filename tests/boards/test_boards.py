@@ -99,20 +99,26 @@ def test_default_configuration_is_accepted(board: Board) -> None:
     assert other.identity.build != build.identity.build
 
 
-def test_presets_have_the_lanes_that_a_board_gives_them() -> None:
+def test_presets_have_the_lanes_and_kernel_rows_that_a_board_gives_them() -> None:
     board = find_board("ulx3s-85f")
     parser = argparse.ArgumentParser()
     add_config(parser)
 
+    def chosen(*options: str) -> NpuConfig:
+        return board_config(board, parser.parse_args([*options]))
+
     def lanes(*options: str) -> int:
-        return board_config(board, parser.parse_args([*options])).requant_lanes
+        return chosen(*options).requant_lanes
 
     assert board.requant_lanes == lanes("--config", "base") == lanes("--config", "small", "--set", "columns=9") == 4
     assert lanes("--config", "nano") == 1 and lanes("--config", "base", "--set", "requant_lanes=16") == 16
     small = PRESETS["small"]
     assert board.fitted(small) == small.replace(requant_lanes=4) and board.fitted(small).digest == small.digest
     base = PRESETS["base"]
-    assert board.fitted(base) == base.replace(requant_lanes=4, depthwise_rows=2)
+    assert board.fitted(base) == base.replace(requant_lanes=4, depthwise_rows=1)
+    assert chosen("--config", "base", "--set", "depthwise_rows=3") == base.replace(requant_lanes=4)
+    assert chosen("--config", "base", "--set", "requant_lanes=16").groups == 1
+    assert chosen("--config", "small", "--set", "depthwise_rows=1").groups == 1
 
 
 def tool(name: str, *arguments: str) -> str:

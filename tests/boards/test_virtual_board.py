@@ -265,6 +265,10 @@ def test_a_stuck_processing_element_is_named(
 def test_elements_and_bits_that_do_not_exist(verilog: str) -> None:
     with pytest.raises(InputError, match="There is no processing element in row 8, column 0 of this array."):
         arm_pe(verilog, 8, 0)
+    with pytest.raises(
+        InputError, match="row 8, column 3, shares a multiplier with its neighbour and has no partial sum"
+    ):
+        arm_pe(verilog + "  tensaw_processing_pair pair_8_2(\n", 8, 3)
     with pytest.raises(InputError, match="The stuck processing element's 3:2 must be a bit of its sum, and 0 or 1."):
         Faults(element=(3, 2))
 

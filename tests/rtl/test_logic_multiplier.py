@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tensaw.rtl.array.allotment import LANE_MULTIPLIERS, OTHER_MULTIPLIERS
 from tensaw.rtl.array.multiplier import LogicMultiplier
-from tensaw.rtl.array.systolic_array import SystolicArray
 from tensaw.rtl.export import VERILOG_FILE, platform_verilog, verilog
 from tensaw.rtl.shared import ExportPlatform, Placed
 from tensaw.rtl.technology import TECHNOLOGIES
@@ -66,7 +66,7 @@ def test_all_products(technology, tmp_path):
 
 def test_elements_without_a_multiplier_use_logic():
     config = PRESETS["nano"]
-    lanes = config.requant_lanes * SystolicArray.LANE_MULTIPLIERS + SystolicArray.OTHER_MULTIPLIERS
+    lanes = config.requant_lanes * LANE_MULTIPLIERS + OTHER_MULTIPLIERS
     for multipliers, hard in ((None, 16), (lanes + 20, 16), (lanes + 5, 5), (lanes, 0), (0, 0)):
         technology = dataclasses.replace(TECHNOLOGIES["generic"], multipliers=multipliers)
         text = verilog(config, technology=technology)[VERILOG_FILE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -72,8 +72,11 @@ class Board:
     the folder ``constraints``. ``core`` says which implementation of the NPU it holds: that of tensaw.rtl, or that of
     tensaw.serial, which runs the same programs, slowly. ``resting`` is an SDRAM that nothing uses: it is deselected and
     its pins keep their levels. ``requant_lanes``: a preset has no more of them here, since each takes four multipliers;
-    its programs and results stay the same. ``depthwise_rows``: a preset takes no more kernel rows in parallel here,
-    since for three each of eight scratchpad banks can be each row's, which takes many wires; it has its own programs.
+    its programs and results stay the same. ``depthwise_rows`` gives, for arrays of up to so many multipliers, how many
+    kernel rows a preset takes in parallel here at most, since any scratchpad bank can be each row's, which takes many
+    wires; empty: as many as the preset does. With fewer it has its own programs. ``paired_products``: neighbouring
+    columns share multipliers where there are too few, which takes fewer LUTs and more wires
+    (:mod:`tensaw.rtl.array.pair`).
     ``platform`` names the class of amaranth-boards whose pins it must agree with, and ``platform_pins`` which of its
     resources are which ports; None where there is none, and then ``pin_source`` says where the pins come from.
     ``configuration`` is the preset (or the file beside this one) that is meant for it.
@@ -99,7 +102,8 @@ class Board:
     buffer_bytes: int = 2048
     payload_bytes: int = 1024
     requant_lanes: int | None = None
-    depthwise_rows: int | None = None
+    depthwise_rows: tuple[tuple[int, int], ...] = ()
+    paired_products: bool = False
     core: Literal["parallel", "serial"] = "parallel"
     resting: SdramChip | None = None
     platform: str | None = None
@@ -109,18 +113,16 @@ class Board:
 
     def clock_for(self, config: NpuConfig) -> int:
         """The clock that is aimed at for a configuration, in hertz."""
-        for multipliers, clock in self.clocks:
-            if config.macs_per_cycle <= multipliers:
-                return clock
-        return self.clocks[-1][1]
+        return _for_size(self.clocks, config)
 
-    def fitted(self, config: NpuConfig) -> NpuConfig:
+    def fitted(self, config: NpuConfig, chosen: Collection[str] = ()) -> NpuConfig:
         """A configuration with no more requantise lanes, and no more kernel rows in parallel, than presets have on this
-        board."""
-        if self.requant_lanes is not None and config.requant_lanes > self.requant_lanes:
-            config = config.replace(requant_lanes=self.requant_lanes)
-        if self.depthwise_rows is not None and config.groups > self.depthwise_rows:
-            config = config.replace(depthwise_rows=self.depthwise_rows)
+        board. Fields that are ``chosen`` stay as they are."""
+        lanes, rows = self.requant_lanes, _for_size(self.depthwise_rows, config) if self.depthwise_rows else None
+        if "requant_lanes" not in chosen and lanes is not None and config.requant_lanes > lanes:
+            config = config.replace(requant_lanes=lanes)
+        if "depthwise_rows" not in chosen and rows is not None and config.groups > rows:
+            config = config.replace(depthwise_rows=rows)
         return config
 
     def pll(self, clock: int) -> Ecp5Pll | GowinPll | Ice40Pll | Xilinx7Pll:
@@ -211,3 +213,9 @@ class Board:
             f"The constraints file {self.constraints!r} of {self.name} is missing: install tensaw again, or work in a "
             "clone of its repository."
         )
+
+
+def _for_size(values: Sequence[tuple[int, int]], config: NpuConfig) -> int:
+    """Of pairs of a number of multipliers and a value, the value of the first with as many as the array has, or of the
+    last."""
+    return next((value for multipliers, value in values if config.macs_per_cycle <= multipliers), values[-1][1])

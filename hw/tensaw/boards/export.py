@@ -68,8 +68,9 @@ def board_verilog(build: BoardBuild) -> str:
     ecp5 = build.board.family == "ecp5"
     multipliers = build.board.resources["DSP"] if ecp5 else None
     technology = dataclasses.replace(
-        TECHNOLOGIES["generic"], carry_cells=ecp5, multiplier_registers=ecp5, multipliers=multipliers
-    )
+        TECHNOLOGIES["generic"], carry_cells=ecp5, multiplier_registers=ecp5, multipliers=multipliers,
+        paired_products=build.board.paired_products,
+    )  # fmt: skip
     platform = ExportPlatform(blocks={TOP: Placed(top, (build,))}, technology=technology)
     config, identity = build.identity.config, build.identity
     shape = (

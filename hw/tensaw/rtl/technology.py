@@ -34,9 +34,12 @@ class Technology:
     multiplier_registers : bool
         Products that have a register before and behind them are an ECP5's MULT18X18D with its own registers, which
         Yosys does not make of ``*``. Simulators need a model of it, so what is exported for any tool has none.
+    paired_products : bool
+        Its multipliers take 18 bits, so that one gives the products of one int8 with two others
+        (:mod:`tensaw.rtl.array.pair`).
     multipliers : int or None
-        How many multipliers the device has for the NPU: elements of the array for which there is none left multiply in
-        logic. None: as many as are wanted.
+        How many multipliers the device has for the NPU: elements of the array for which there is none left share one,
+        or multiply in logic. None: as many as are wanted.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Technology:
     macros: bool = False
     carry_cells: bool = False
     multiplier_registers: bool = False
+    paired_products: bool = False
     multipliers: int | None = None
 
     def ram_attribute(self, depth: int) -> str:
@@ -74,18 +78,18 @@ TECHNOLOGIES: dict[str, Technology] = {
             "ecp5",
             "Lattice ECP5: Yosys, LSE, Synplify",
             'syn_ramstyle = "block_ram"', 'syn_ramstyle = "distributed"', 'syn_multstyle = "block_mult"',
-            carry_cells=True,
+            carry_cells=True, paired_products=True,
         ),
         Technology("ice40", "Lattice iCE40: Yosys, LSE, Synplify", 'syn_ramstyle = "block_ram"'),
         Technology(
             "gowin",
             "Gowin: Yosys, GowinSynthesis",
-            'syn_ramstyle = "block_ram"', multiplier='syn_dspstyle = "dsp"',
+            'syn_ramstyle = "block_ram"', multiplier='syn_dspstyle = "dsp"', paired_products=True,
         ),
         Technology(
             "xilinx",
             "AMD/Xilinx: Vivado, Yosys",
-            'ram_style = "block"', 'ram_style = "distributed"', 'use_dsp = "yes"',
+            'ram_style = "block"', 'ram_style = "distributed"', 'use_dsp = "yes"', paired_products=True,
         ),
         Technology("asic", "silicon: memories are macros that you bring", macros=True),
     )

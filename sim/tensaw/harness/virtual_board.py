@@ -125,10 +125,15 @@ def build_virtual_board(verilog: str, board: Board) -> Path:
 def arm_pe(verilog: str, row: int, column: int) -> str:
     """Verilog in which bits of the partial sum of one processing element can be stuck, see VirtualBoard.
 
-    Raises InputError if there is no such element.
+    Raises InputError if there is no such element, or one that shares its multiplier with a neighbour.
     """
     instance = re.search(rf"^  (\w+) pe_{row}_{column}\(", verilog, re.MULTILINE)
     if instance is None:
+        if re.search(rf"^  \w+ pair_{row}_(?:{column}|{column - 1})\(", verilog, re.MULTILINE):
+            raise InputError(
+                f"The processing element in row {row}, column {column}, shares a multiplier with its neighbour and has "
+                "no partial sum of its own that could be stuck: choose one of the first rows or of the last."
+            )
         raise InputError(f"There is no processing element in row {row}, column {column} of this array.")
     module = instance[1]
     body = re.search(rf"^module {module} \(\n(.*?)^\);", verilog, re.MULTILINE | re.DOTALL)

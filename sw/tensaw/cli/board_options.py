@@ -26,14 +26,14 @@ def add_board(parser: argparse.ArgumentParser, positional: bool = False) -> None
 
 def board_config(board: Board, arguments: argparse.Namespace) -> NpuConfig:
     """The configuration that the options name, else the one meant for the board: a preset with as many requantise lanes
-    as the board gives it, unless ``--set`` says how many. Raises ConfigError."""
+    and parallel kernel rows as the board gives it, unless ``--set`` says how many. Raises ConfigError."""
     from tensaw.spec.config import PRESETS
 
     if arguments.config is None:
         arguments.config = board.configuration_source()
     config = options.config_from(arguments)
-    chosen = any(setting.partition("=")[0].strip() == "requant_lanes" for setting in arguments.set)
-    return config if chosen or arguments.config not in PRESETS else board.fitted(config)
+    chosen = {setting.partition("=")[0].strip() for setting in arguments.set}
+    return board.fitted(config, chosen) if arguments.config in PRESETS else config
 
 
 def plan_from(arguments: argparse.Namespace) -> BoardBuild:

@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--multipliers",
         metavar="N",
         type=int,
-        help="the device has only so many: elements of the array that get none multiply in logic, with the same bits",
+        help="the device has only so many: where they are too few, elements of the array share them or multiply in "
+        "logic, with the same bits",
     )
     group.add_argument(
         "--clock", metavar="MHZ", type=float, help="also write timing constraints for the core alone (SDC, XDC)"

@@ -20,7 +20,7 @@ BOARD = Board(
     clocks=((64, 100_000_000), (256, 80_000_000)),
     baud=3_000_000,
     requant_lanes=4,
-    depthwise_rows=2,
+    depthwise_rows=((64, 2), (256, 1)),
     memory=Sdram(CHIP, Pads(round_trip_least=2.0, round_trip_most=5.0, skew=1.0)),
     lights=8,
     lights_low=False,

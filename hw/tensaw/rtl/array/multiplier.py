@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.shared import ExportPlatform
 
-__all__ = ["LogicMultiplier", "has_registers", "registered_product"]
+__all__ = ["LogicMultiplier", "low_product", "has_registers", "registered_product"]
 
 _ROW_BITS = 10
 """Bits of two multiples of an int8, one of them doubled."""
@@ -80,7 +80,7 @@ class LogicMultiplier(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        cells = isinstance(platform, ExportPlatform) and platform.technology.carry_cells
+        cells = _has_cells(platform)
         pairs = []
         for pair in range(4):
             row = Signal(signed(_ROW_BITS), name=f"pair{pair}")
@@ -101,20 +101,43 @@ class LogicMultiplier(wiring.Component):
         return m
 
 
-def _carry_pair(m: Module, a: Value, low: Value, high: Value, negative: bool, name: str) -> Value:
-    """``low·a + high·2a`` in one carry chain, or ``low·a - high·2a`` where ``negative``.
+def low_product(m: Module, platform: Any, name: str, a: Value, b: Value) -> Value:
+    """The lowest bits of ``a * b``, as many as both have: an even number. In carry cells where the technology has them,
+    with half as many LUTs as Yosys takes for the additions."""
+    bits, total = len(a), None
+    assert bits == len(b) and bits % 2 == 0
+    for start in range(0, bits, 2):
+        low, high, wanted = b[start], b[start + 1], bits - start
+        if _has_cells(platform):
+            row = _carry_pair(m, a, low, high, negative=False, name=f"{name}_pair{start // 2}", bits=wanted)
+        else:
+            row = (Mux(low, a, 0) + (Mux(high, a, 0) << 1))[:wanted]
+        total = row if total is None else Cat(total[:start], (total[start:] + row)[:wanted])
+    assert total is not None
+    return total
+
+
+def _has_cells(platform: Any) -> bool:
+    return isinstance(platform, ExportPlatform) and platform.technology.carry_cells
+
+
+def _carry_pair(
+    m: Module, a: Value, low: Value, high: Value, negative: bool, name: str, bits: int = _ROW_BITS
+) -> Value:
+    """The lowest ``bits``, an even number, of ``low·a + high·2a`` in one carry chain, or of ``low·a - high·2a`` where
+    ``negative``. Where there are more of them than ``a`` has, it is signed.
 
     A half of a CCU2C adds the exclusive or of its table, P(A, B, C, D), to its carry in, and gives the carry in on
     where P is 1, else the table's answer for (A, B) with C and D at 0, the table's lowest four bits. With
     P = (A·B) ⊕ (C·D) those are A·B: where P is 0 both addends are A·B, which is the carry. For the difference the
     doubled multiple goes to A and B, inverted: P = ¬(A·B) ⊕ (C·D), and a carry enters at the bottom.
     """
-    once = [*(a[bit] for bit in range(8)), a[7], a[7]]
-    twice = [Const(0), *(a[bit] for bit in range(8)), a[7]]
+    once = [a[min(bit, len(a) - 1)] for bit in range(bits)]
+    twice = [Const(0), *once[:-1]]
     table = 0x8777 if negative else 0x7888
     sums = []
     carry: Value = Const(int(negative))
-    for cell in range(_ROW_BITS // 2):
+    for cell in range(bits // 2):
         result, out = Signal(2, name=f"{name}_sum{cell}"), Signal(name=f"{name}_carry{cell}")
         ports: dict[str, Any] = {}
         for half in range(2):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tensaw.rtl.array.multiplier import LogicMultiplier, has_registers, registered_product
+from tensaw.rtl.copies import copied
 
 __all__ = ["ProcessingElement"]
 
@@ -81,9 +82,12 @@ class ProcessingElement(wiring.Component):
         if not self._logic and has_registers(platform):
             m.d.comb += product.eq(registered_product(m, "multiplier", self.x, taken))
         else:
-            operand = Signal(signed(8), reset_less=True)
-            factor = working
-            m.d.sync += operand.eq(self.x)
+            operand, factor = Signal(signed(8), reset_less=True), working
+            if self._logic:
+                # The same for all columns: one register for them would lie far from most.
+                m.d.comb += operand.eq(Cat(copied(m, platform, f"operand{bit}", self.x[bit]) for bit in range(8)))
+            else:
+                m.d.sync += operand.eq(self.x)
             if self._ahead:
                 factor = Signal(signed(8), reset_less=True)
                 m.d.sync += factor.eq(working)

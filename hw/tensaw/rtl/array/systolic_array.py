@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tensaw.rtl.array.allotment import Allotment
 from tensaw.rtl.array.multiplier import has_registers
+from tensaw.rtl.array.pair import PairSums, ProcessingPair, bias, correction
 from tensaw.rtl.array.pe import ProcessingElement
-from tensaw.rtl.shared import ExportPlatform, place
+from tensaw.rtl.shared import place
 from tensaw.spec.config import NpuConfig
 
 __all__ = ["SystolicArray", "psum_width"]
@@ -75,12 +78,10 @@ class SystolicArray(wiring.Component):
 
     Elaboration
     -----------
-    Where the platform's technology has fewer multipliers than are wanted, the elements of the last rows multiply in
-    logic.
+    Where the platform's technology has fewer multipliers than are wanted, neighbouring columns share them in as many
+    rows as it takes, if they are wide enough for that, and elements of the last rows for which that does not suffice
+    multiply in logic. Nothing else depends on it.
     """
-
-    LANE_MULTIPLIERS, OTHER_MULTIPLIERS = 4, 1
-    """Multipliers of at most 18×18 bits that a requantise lane takes, and what is neither lane nor array."""
 
     lanes: data.View
     columns: data.View
@@ -120,65 +121,115 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        config = self._config
-        stages = self._stages(config)
-        width = psum_width(config)
-        multipliers = config.rows * config.columns
-        if isinstance(platform, ExportPlatform) and platform.technology.multipliers is not None:
-            elsewhere = config.requant_lanes * self.LANE_MULTIPLIERS + self.OTHER_MULTIPLIERS
-            multipliers = platform.technology.multipliers - elsewhere
-        swap = _Delays(m, self.swap, "swap")
-        single = [_Delays(m, self.by_column[group] & ~self.pairs, f"single{group}") for group in range(config.groups)]
-        paired = [_Delays(m, self.by_column[group] & self.pairs, f"paired{group}") for group in range(config.groups)]
-        select = _Delays(m, self.weight_select, "weight_select", reset=True)
-        lanes = [_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)]
-
+        config, stages = self._config, self._stages(self._config)
+        allotment = Allotment(config, platform)
+        coming = _Coming(
+            swap=_Delays(m, self.swap, "swap"),
+            select=_Delays(m, self.weight_select, "weight_select", reset=True),
+            lanes=[_Delays(m, self.lanes[row], f"lane{row}") for row in range(config.rows)],
+            single=[
+                _Delays(m, self.by_column[group] & ~self.pairs, f"single{group}") for group in range(config.groups)
+            ],
+            paired=[_Delays(m, self.by_column[group] & self.pairs, f"paired{group}") for group in range(config.groups)],
+            correction=None,
+        )
+        if allotment.paired:
+            lanes = [self.lanes[row] for row in allotment.paired]
+            coming.correction = _Delays(m, correction(m, lanes, psum_width(config)), "correction")
         for stage in range(stages):
             first = stage * config.column_group
             last = min(first + config.column_group, config.columns)
-            weights = _slice_delays(m, self.weight_row, first, last, stage, f"weight_stage{stage}")
-            # By group, what its rows see; then what the second and third see in PAIRS mode.
-            vectors, second, third = [], [], []
-            for group in range(config.groups):
-                cycles, name = stage + group * config.taps, f"stage{stage}"
-                vectors.append(_slice_delays(m, self.columns[group], first, last, cycles, f"column{group}_{name}"))
-                second.append(_slice_delays(m, self.seconds[group], first, last, cycles + 1, f"second{group}_{name}"))
-                later = Signal(8 * (last - first), name=f"third{group}_{name}", reset_less=True)
-                with m.If(paired[group].after(cycles + 1)):
-                    m.d.sync += later.eq(Cat(*vectors[group]))
-                with m.Else():
-                    m.d.sync += later.eq(0)
-                third.append(_bytes(later, last - first))
-            above: list[Value] = [Signal(signed(width), name=f"zero{column}") for column in range(first, last)]
-            for row in range(config.rows):
-                group, tap = divmod(row, config.taps)
-                for offset, column in enumerate(range(first, last)):
-                    name = f"pe_{row}_{column}"
-                    hard = row * config.columns + column < multipliers
-                    # Where a multiplier holds the weight it wants the swap a cycle early, which rows but the first can
-                    # have: their next weight has been there for a cycle at least.
-                    ahead = hard and row > 0 and has_registers(platform)
-                    module = "tensaw_processing_element" + "_logic" * (not hard) + "_ahead" * ahead
-                    pe = place(m, platform, name, ProcessingElement, width, not hard, ahead, module=module)
-                    x: Value = lanes[row].after(row + stage)
-                    # What takes no part is 0; only later positions' columns have to be kept away.
-                    if group < config.groups:
-                        vector = vectors[group][offset]
-                        x |= Mux(single[group].after(row + stage), vector, 0) if tap else vector
-                        if tap and config.taps == 3:
-                            x |= (second if tap == 1 else third)[group][offset]
-                    m.d.comb += [
-                        pe.x.eq(x),
-                        pe.swap.eq(swap.after(row + stage - ahead)),
-                        pe.weight.eq(weights[offset]),
-                        pe.load.eq(select.after(stage)[row]),
-                        pe.psum_in.eq(above[offset]),
-                    ]
-                    above[offset] = pe.psum_out
-            for offset, column in enumerate(range(first, last)):
-                aligned = _Delays(m, above[offset], f"sum{column}").after(stages - 1 - stage)
+            for column, total in enumerate(self._stage(m, platform, coming, allotment, stage, first, last), first):
+                aligned = _Delays(m, total, f"sum{column}").after(stages - 1 - stage)
                 m.d.comb += self.sums[column].eq(aligned)
         return m
+
+    def _stage(
+        self, m: Module, platform: Any, coming: _Coming, allotment: Allotment, stage: int, first: int, last: int
+    ) -> list[Value]:
+        """The elements of a group of columns, ``first`` to ``last - 1``; returns the sums of the last row."""
+        config, width = self._config, psum_width(self._config)
+        weights = _slice_delays(m, self.weight_row, first, last, stage, f"weight_stage{stage}")
+        # By group, what its rows see; then what the second and third see in PAIRS mode.
+        vectors, second, third = [], [], []
+        for group in range(config.groups):
+            cycles, name = stage + group * config.taps, f"stage{stage}"
+            vectors.append(_slice_delays(m, self.columns[group], first, last, cycles, f"column{group}_{name}"))
+            second.append(_slice_delays(m, self.seconds[group], first, last, cycles + 1, f"second{group}_{name}"))
+            later = Signal(8 * (last - first), name=f"third{group}_{name}", reset_less=True)
+            with m.If(coming.paired[group].after(cycles + 1)):
+                m.d.sync += later.eq(Cat(*vectors[group]))
+            with m.Else():
+                m.d.sync += later.eq(0)
+            third.append(_bytes(later, last - first))
+        above: list[Value] = [Signal(signed(width), name=f"zero{column}") for column in range(first, last)]
+        # Even columns, when neighbours share multipliers somewhere below.
+        evens = range(0, last - first - 1, 2) if allotment.paired else range(0)
+        sums: dict[int, PairSums] = {}
+        biased = {}
+        for even in evens:
+            assert coming.correction is not None
+            above[even] = coming.correction.after(stage)
+            biased[even] = Signal(8, name=f"biased_weight{first + even}")
+            m.d.comb += biased[even].eq(bias(weights[even]))
+        for row in range(config.rows):
+            group, tap = divmod(row, config.taps)
+            lane, select = coming.lanes[row].after(row + stage), coming.select.after(stage)[row]
+            shared = evens if row in allotment.paired else range(0)
+            for even in shared:
+                if row == allotment.paired.start:
+                    sums[even] = PairSums(m, f"sums{first + even}", len(allotment.paired), above[even], above[even + 1])
+                pair = place(
+                    m, platform, f"pair_{row}_{first + even}", ProcessingPair, width, len(allotment.paired),
+                    module="tensaw_processing_pair",
+                )  # fmt: skip
+                m.d.comb += [
+                    pair.x.eq(lane),
+                    pair.swap.eq(coming.swap.after(row + stage - 1)),
+                    pair.weights[0].eq(biased[even]),
+                    pair.weights[1].eq(weights[even + 1]),
+                    pair.load.eq(select),
+                ]
+                sums[even].enter(pair)
+                if row + 1 == allotment.paired.stop:
+                    above[even], above[even + 1] = sums[even].leave()
+            for offset in range(2 * len(shared), last - first):
+                column = first + offset
+                hard = allotment.has_multiplier(row, column)
+                # Where a multiplier holds the weight it wants the swap a cycle early, which rows but the first can
+                # have: their next weight has been there for a cycle at least.
+                ahead = hard and row > 0 and has_registers(platform)
+                module = "tensaw_processing_element" + "_logic" * (not hard) + "_ahead" * ahead
+                pe = place(m, platform, f"pe_{row}_{column}", ProcessingElement, width, not hard, ahead, module=module)
+                x = lane
+                # What takes no part is 0; only later positions' columns have to be kept away.
+                if group < config.groups:
+                    vector = vectors[group][offset]
+                    x |= Mux(coming.single[group].after(row + stage), vector, 0) if tap else vector
+                    if tap and config.taps == 3:
+                        x |= (second if tap == 1 else third)[group][offset]
+                m.d.comb += [
+                    pe.x.eq(x),
+                    pe.swap.eq(coming.swap.after(row + stage - ahead)),
+                    pe.weight.eq(weights[offset]),
+                    pe.load.eq(select),
+                    pe.psum_in.eq(above[offset]),
+                ]
+                above[offset] = pe.psum_out
+        return above
+
+
+@dataclass
+class _Coming:
+    """What comes to the array, by the cycles since: ``lanes`` by row, ``single`` and ``paired`` (which columns a
+    group's rows see) by group; ``correction`` of the sums of pairs, where there are any."""
+
+    swap: _Delays
+    select: _Delays
+    lanes: list[_Delays]
+    single: list[_Delays]
+    paired: list[_Delays]
+    correction: _Delays | None
 
 
 def _slice_delays(m: Module, source: data.View, first: int, last: int, cycles: int, name: str) -> list[Value]:

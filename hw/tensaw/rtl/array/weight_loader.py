@@ -142,7 +142,7 @@ class WeightLoader(wiring.Component):
         y_left, x_left, chunks_left = (Signal(bits, reset_less=True) for bits in (8, 8, 16))
         # The array has all rows of a step that the feeder has not started; it started one in the cycle before.
         full, swapped = Signal(name="full"), Signal(name="swapped")
-        free = Signal(init=1, name="free")  # neither, or it starts one
+        free = Signal(init=1, name="free", reset_less=True)  # neither, or it starts one: new in every cycle
         m.d.sync += swapped.eq(self.swap)
         # Known beside the counters: this row, step, block, tile is the last one.
         last_row, last_row_but_one, last_chunk, last_x, last_y = (

@@ -93,3 +93,22 @@ module MULT18X18D #(
         output_register <= product;
     end
 endmodule
+
+// Two halves of a carry chain, each with a table of four inputs: where that gives 1 the carry goes on, else the table's
+// lowest four bits say what goes on for A and B. With INJECT1 "YES" a half's carry counts as 0.
+module CCU2C #(
+    parameter [15:0] INIT0 = 0, parameter [15:0] INIT1 = 0, parameter INJECT1_0 = "YES", parameter INJECT1_1 = "YES"
+) (
+    input CIN, A0, B0, C0, D0, A1, B1, C1, D1,
+    output S0, S1, COUT
+);
+    wire propagate0 = INIT0[{D0, C0, B0, A0}];
+    wire propagate1 = INIT1[{D1, C1, B1, A1}];
+    wire generate0 = INJECT1_0 == "YES" ? 1'b0 : INIT0[{2'b00, B0, A0}];
+    wire generate1 = INJECT1_1 == "YES" ? 1'b0 : INIT1[{2'b00, B1, A1}];
+    wire between = propagate0 ? CIN : generate0;
+
+    assign S0 = propagate0 ^ (INJECT1_0 == "YES" ? 1'b0 : CIN);
+    assign S1 = propagate1 ^ (INJECT1_1 == "YES" ? 1'b0 : between);
+    assign COUT = propagate1 ? between : generate1;
+endmodule
