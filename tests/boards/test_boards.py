@@ -121,6 +121,15 @@ def test_presets_have_the_lanes_and_kernel_rows_that_a_board_gives_them() -> Non
     assert chosen("--config", "small", "--set", "depthwise_rows=1").groups == 1
 
 
+def test_a_board_may_let_columns_share_multipliers() -> None:
+    from tensaw.boards.export import board_verilog, plan_build
+
+    board = find_board("ulx3s-85f")
+    config = PRESETS["nano"].replace(rows=12, columns=14, column_group=7, depthwise_rows=1, weight_bytes=32768)
+    for one, pairs in ((board, 0), (dataclasses.replace(board, paired_products=True), 18)):
+        assert board_verilog(plan_build(one, config)).count("  tensaw_processing_pair pair_") == pairs
+
+
 def tool(name: str, *arguments: str) -> str:
     """What a tool of the environment says; skips where it is not installed."""
     program = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)

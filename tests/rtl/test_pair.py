@@ -143,10 +143,13 @@ def test_no_more_multipliers_than_there_are(seed: int) -> None:
 
 
 def test_which_rows_of_an_ecp5() -> None:
-    """97 multipliers less than elements: 12 rows of 8 pairs free 96."""
+    """117 multipliers less than elements: 12 rows of 8 pairs free 96, and 21 elements go without."""
     config = PRESETS["base"].replace(requant_lanes=4, depthwise_rows=1)
     technology = dataclasses.replace(cells(True), multipliers=156)
-    assert Allotment(config, ExportPlatform(technology=technology)).paired == range(3, 15)
+    allotment = Allotment(config, ExportPlatform(technology=technology))
+    assert allotment.paired == range(3, 15)
+    single = [(row, column) for row in (0, 1, 2, 15) for column in range(16)]
+    assert sum(not allotment.has_multiplier(*place) for place in single) == 21
     few = dataclasses.replace(technology, multipliers=17 + 250)
     assert Allotment(config, ExportPlatform(technology=few)).paired == range(14, 15)
     unpaired = dataclasses.replace(technology, paired_products=False)

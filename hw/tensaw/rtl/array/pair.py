@@ -30,9 +30,6 @@ class ProcessingPair(wiring.Component):
     ``low``, ``upper`` and ``both``, of the low ten bits, of u, and of ``x·w1 + u``; :class:`PairSums` makes the two
     partial sums of them. Exact for all operands.
 
-    Sources: two products per multiplier as in Xilinx's white paper WP486 (2017), where they do not overlap; there 27
-    bits are needed.
-
     Parameters
     ----------
     psum_width : int
