@@ -210,8 +210,14 @@ def accumulators(b: Bench) -> None:
     b.prove("others", ((others == 0) & ~others_whole) | (whole & ~old_left), "nor in memory")
 
     # Where the picked position is.
-    where = b.inside("dut.queue.consume") + order.ahead
-    queued = b.row("dut.queue", Mux(where >= queue.depth, where - queue.depth, where)[:2])
+    consume = b.inside("dut.queue.consume")
+    distance = (b.inside("dut.queue.produce") - consume)[: len(consume)]
+    b.prove("level", distance == queue.level[: len(consume)], "the queue's level is the distance of its ends")
+    for column in range(_CONFIG.columns):
+        pointer = Cat(b.inside(f"dut.queue.consume{column}_{bit}") for bit in range(len(consume)))
+        b.prove(f"pointer{column}", pointer == consume, f"column {column} is read where the oldest vector is")
+    where = consume + order.ahead
+    queued = b.row("dut.queue.words0", Mux(where >= queue.depth, where - queue.depth, where)[:2])
     level = queue.level
     in_queue = order.ahead < level
     b.prove("queued", ~(order.picked & in_queue) | (queued[:32] == order.value), "in the queue")

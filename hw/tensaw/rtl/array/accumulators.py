@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from tensaw.rtl.array.systolic_array import psum_width
+from tensaw.rtl.array.vector_queue import VectorQueue
 from tensaw.rtl.checks import check
 from tensaw.rtl.copies import copied
 from tensaw.rtl.interfaces import vector_layout
@@ -182,7 +183,7 @@ class Accumulators(wiring.Component):
                 m.d.sync += self.busy[half].eq(1)
 
         # Taking: a read whenever the position is finished and the queue has room.
-        m.submodules.queue = queue = fifo.SyncFIFO(width=width, depth=_QUEUE)
+        m.submodules.queue = queue = VectorQueue(config.columns, _QUEUE)
         promised = Signal(range(_QUEUE + 1))  # read, and not yet taken from the queue
         still_promised = Signal.like(promised)
         room = Signal(init=1)  # for one more than what is promised

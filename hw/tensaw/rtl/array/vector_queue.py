@@ -1,0 +1,94 @@
+"""A queue of accumulator vectors, whose reading side is near wherever a vector's parts are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tensaw.rtl.copies import copied
+
+__all__ = ["VectorQueue"]
+
+_WORD = 32
+
+
+class VectorQueue(wiring.Component):
+    """As :class:`amaranth.lib.fifo.SyncFIFO`, but each column's words are read with a pointer of their own: one for all
+    would be a long way from most of them, in a wide array.
+
+    Parameters
+    ----------
+    columns : int
+        Words of 32 bits in a vector.
+    depth : int
+        Vectors: a power of two, at least 2.
+
+    Members
+    -------
+    w_data : In(32 · columns), w_en : In(1), w_rdy : Out(1)
+        A vector goes in where both are 1.
+    r_data : Out(32 · columns), r_en : In(1)
+        The oldest vector; it goes out with ``r_en``. Nothing happens while there is none.
+    level : Out(range(depth + 1))
+        Vectors in the queue.
+
+    Timing
+    ------
+    One vector in and one out in each cycle; what goes in is there in the next one. Reset: empty.
+    """
+
+    w_data: Signal
+    w_en: Signal
+    w_rdy: Signal
+    r_data: Signal
+    r_en: Signal
+    level: Signal
+
+    def __init__(self, columns: int, depth: int) -> None:
+        self._columns, self.depth = columns, depth
+        super().__init__(
+            {
+                "w_data": In(_WORD * columns),
+                "w_en": In(1),
+                "w_rdy": Out(1),
+                "r_data": Out(_WORD * columns),
+                "r_en": In(1),
+                "level": Out(range(depth + 1)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        # Pointers begin with all ones: copies are so at power-up, and know no reset.
+        produce = Signal(range(self.depth), init=self.depth - 1)
+        consume = Signal(range(self.depth), init=self.depth - 1)
+        following = Signal.like(consume, name="following")
+        put = Signal()
+        get = Signal()
+        m.d.comb += [
+            self.w_rdy.eq(self.level != self.depth),
+            put.eq(self.w_en & self.w_rdy),
+            get.eq(self.r_en & (self.level != 0)),
+            following.eq(consume + get),
+        ]
+        m.d.sync += [produce.eq(produce + put), consume.eq(following), self.level.eq(self.level + put - get)]
+        for column in range(self._columns):
+            m.submodules[f"words{column}"] = words = Memory(shape=_WORD, depth=self.depth, init=[])
+            write, read = words.write_port(), words.read_port(domain="comb")
+            pointer = Cat(
+                copied(m, platform, f"consume{column}_{bit}", following[bit] | ResetSignal())
+                for bit in range(len(following))
+            )
+            own = slice(_WORD * column, _WORD * (column + 1))
+            m.d.comb += [
+                write.en.eq(put),
+                write.addr.eq(produce),
+                write.data.eq(self.w_data[own]),
+                read.addr.eq(pointer),
+                self.r_data[own].eq(read.data),
+            ]
+        return m
