@@ -46,7 +46,7 @@ def test_spreading_leaves_no_place_overfull() -> None:
     graph = chain(2, 3000)
     random = np.random.default_rng(5)
     x, y = random.normal(20, 2, len(graph.area)), random.normal(16, 2, len(graph.area))
-    spread_x, spread_y = placement._spread(graph, GRID, 0.8, x, y)
+    spread_x, spread_y = placement.spread(graph, GRID, 0.8, x, y)
     filled, _, _ = np.histogram2d(spread_x, spread_y, bins=(5, 4), range=((0, 40), (0, 32)), weights=graph.area)
     room = 8 * ROOM.reshape(4, 8).sum(axis=1)
     assert (filled <= 0.8 * room * 1.1).all()

@@ -216,6 +216,11 @@ def accumulators(b: Bench) -> None:
     for column in range(_CONFIG.columns):
         pointer = Cat(b.inside(f"dut.queue.consume{column}_{bit}") for bit in range(len(consume)))
         b.prove(f"pointer{column}", pointer == consume, f"column {column} is read where the oldest vector is")
+    put = b.inside("dut.queue.put")
+    b.prove("putting", put == b.inside("dut.pending"), "a vector goes into the queue where one was read")
+    for column in range(_CONFIG.columns):
+        own = b.inside(f"dut.queue.put{column}")
+        b.prove(f"put{column}", (own == put) | (own & (queue.level == 0)), f"column {column} of it is written too")
     where = consume + order.ahead
     queued = b.row("dut.queue.words0", Mux(where >= queue.depth, where - queue.depth, where)[:2])
     level = queue.level

@@ -1,4 +1,4 @@
-"""Block RAMs on late paths change places with others.
+"""Block RAMs on late paths change places with others, or go to sites that are free.
 
 Where a memory lies far from what it works with, no move of logic helps. All ends of a block RAM are registers, so what
 it would cost at another's site, and the other at its own, follows from its own wires alone.
@@ -6,11 +6,13 @@ it would cost at another's site, and the other at its own, follows from its own 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tensaw.fpga.late import LatePaths, arcs_of, over
-from tensaw.fpga.placed import Placed
+from tensaw.fpga.placed import Placed, tile_of
 from tensaw.fpga.timing import Timing, wire_delay
 
 __all__ = ["exchange"]
@@ -20,13 +22,16 @@ Indices = NDArray[np.int64]
 
 _KIND = "DP16KD"
 _ROUNDS = 3
+_TILE = 0.002
+"""Cost of a tile of wire; a path that is 1 ns over the limit costs 1. What else hangs on a block RAM follows it."""
 _CANDIDATES = 3
 """Exchanges that are tried for a block RAM, the best by its own wires first."""
 
 
-def exchange(placed: Placed, timing: Timing, limit: float) -> int:
-    """Exchange block RAMs so that fewer paths are longer than ``limit``, in ps, and these by less; returns how many."""
-    exchanges = _Exchanges(placed, timing, limit)
+def exchange(placed: Placed, timing: Timing, limit: float, sites: Iterable[str] = ()) -> int:
+    """Exchange block RAMs so that fewer paths are longer than ``limit``, in ps, and these by less; returns how many.
+    ``sites`` are all that the device has for them."""
+    exchanges = _Exchanges(placed, timing, limit, sites)
     done = 0
     for _ in range(_ROUNDS):
         found = sum(exchanges.improve(number) for number in exchanges.late())
@@ -37,13 +42,20 @@ def exchange(placed: Placed, timing: Timing, limit: float) -> int:
 
 
 class _Exchanges:
-    def __init__(self, placed: Placed, timing: Timing, limit: float) -> None:
+    def __init__(self, placed: Placed, timing: Timing, limit: float, sites: Iterable[str]) -> None:
         self._placed, self._timing, self._paths = placed, timing, LatePaths(timing, limit)
         self._cells = [cell for cell, kind in enumerate(placed.kinds) if kind == _KIND]
         into, out = arcs_of(timing, {cell: place for place, cell in enumerate(self._cells)})
         self._into, self._out = (
             [np.array(arcs[place], dtype=np.int64) for place in range(len(self._cells))] for arcs in (into, out)
         )
+        self._free = sorted(set(sites) - {placed.site(cell) for cell in self._cells})
+
+    def _tiles(self) -> tuple[Indices, Indices]:
+        """Columns and rows of all block RAMs, and of free sites."""
+        free = np.array([tile_of(site) for site in self._free], dtype=np.int64).reshape(-1, 2)
+        x, y = self._placed.x[self._cells], self._placed.y[self._cells]
+        return np.concatenate([x, free[:, 0]]), np.concatenate([y, free[:, 1]])
 
     def _ends(self, place: int) -> tuple[Indices, Floats]:
         """Cells at the other ends of a block RAM's wires, and the lengths of the paths without the wires."""
@@ -52,37 +64,48 @@ class _Exchanges:
         after = timing.base[timing.source[out]] + timing.fixed[out] + self._paths.remain[timing.target[out]]
         return np.concatenate([timing.driver[into], timing.cell[out]]), np.concatenate([before, after])
 
-    def _costs(self, place: int, x: Indices, y: Indices) -> Floats:
-        """What the paths of a block RAM cost if it lies at each of the tiles ``x``, ``y``."""
+    def _costs(self, place: int, x: Indices, y: Indices) -> tuple[Floats, Floats]:
+        """What the late paths of a block RAM cost if it lies at each of the tiles ``x``, ``y``, and its wires."""
         ends, lengths = self._ends(place)
         across = np.abs(self._placed.x[ends][:, None] - x)
         along = np.abs(self._placed.y[ends][:, None] - y)
-        return over(lengths[:, None] + wire_delay(across, along), self._paths.limit).sum(axis=0)
+        late = over(lengths[:, None] + wire_delay(across, along), self._paths.limit).sum(axis=0)
+        return late, _TILE * (across + along).sum(axis=0)
 
     def late(self) -> list[int]:
         """Block RAMs on paths over the limit, those that cost most first."""
         x, y = self._placed.x[self._cells], self._placed.y[self._cells]
-        costs = [float(self._costs(place, x[[place]], y[[place]])[0]) for place in range(len(self._cells))]
+        costs = [float(self._costs(place, x[[place]], y[[place]])[0][0]) for place in range(len(self._cells))]
         return [place for place in np.argsort(costs, kind="stable")[::-1].tolist() if costs[place] > 0]
 
     def improve(self, place: int) -> bool:
-        """Exchange a block RAM with the one for which all gets best; returns whether there is one."""
-        x, y = self._placed.x[self._cells], self._placed.y[self._cells]
-        there = self._costs(place, x, y)
+        """Bring a block RAM to the site, another's or a free one, for which all gets best; returns whether there is
+        one."""
+        x, y = self._tiles()
+        there = sum(self._costs(place, x, y))
         gain = there[place] - there
         for other in range(len(self._cells)):
-            here, away = self._costs(other, x[[other, place]], y[[other, place]])
+            here, away = sum(self._costs(other, x[[other, place]], y[[other, place]]))
             gain[other] += here - away
         for other in np.argsort(-gain, kind="stable")[:_CANDIDATES].tolist():
-            if gain[other] > 0 and other != place and self._swap(place, other):
+            if gain[other] > 0 and other != place and self._change(place, other):
                 return True
         return False
 
-    def _swap(self, one: int, other: int) -> bool:
-        """Exchange two, if all is better then; returns whether."""
-        arcs = np.unique(np.concatenate([self._into[one], self._out[one], self._into[other], self._out[other]]))
-        self._placed.swap(self._cells[one], self._cells[other])
+    def _change(self, one: int, other: int) -> bool:
+        """Exchange two, or bring one to a free site, if paths are better then; returns whether."""
+        placed, taken = self._placed, len(self._cells)
+        parts = [one] if other >= taken else [one, other]
+        arcs = np.unique(np.concatenate([arcs for part in parts for arcs in (self._into[part], self._out[part])]))
+        home = placed.site(self._cells[one])
+        away = self._free[other - taken] if other >= taken else placed.site(self._cells[other])
+        ways = [(one, away), *((part, home) for part in parts[1:])]
+        for part, site in ways:
+            placed.move(self._cells[part], site)
         if self._paths.better(arcs):
+            if other >= taken:
+                self._free[other - taken] = home
             return True
-        self._placed.swap(self._cells[one], self._cells[other])
+        for part, site in zip(parts, (home, away), strict=False):
+            placed.move(self._cells[part], site)
         return False

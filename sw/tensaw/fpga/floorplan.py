@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy as np
 
 from tensaw.boards.board import Board
 from tensaw.fpga.carries import trim_carries
+from tensaw.fpga.placed import tile_of
 from tensaw.fpga.placement import Graph, Grid, place_macros
 from tensaw.fpga.tools import find_tool, run
 from tensaw.harness.cache import cached, digest
 from tensaw.spec.errors import ToolError
 
-__all__ = ["floorplan"]
+__all__ = ["floorplan", "macro_sites"]
 
 _MACROS = {"DP16KD": "block RAM", "MULT18X18D": "DSP"}
 """Kinds of cells that get sites, and the name of the resource."""
@@ -49,7 +49,7 @@ def floorplan(
     top = _top(netlist)
     cells = top["cells"]
     trim_carries(cells, {bit for port in top["ports"].values() for bit in port["bits"]})
-    sites = _sites(board, log)
+    sites = macro_sites(board, log)
     names, graph = _graph(cells)
     grid = _grid(sites)
     density = _SPREAD if crowded else _GATHERED
@@ -63,7 +63,7 @@ def _top(netlist: Netlist) -> Netlist:
     return next(module for module in netlist["modules"].values() if int(module["attributes"].get("top", "0"), 2))
 
 
-def _sites(board: Board, log: Path) -> dict[str, list[str]]:
+def macro_sites(board: Board, log: Path) -> dict[str, list[str]]:
     """Names of all sites of each kind, as nextpnr says them for a design that uses every one; cached."""
     yosys, nextpnr = find_tool("yosys"), find_tool("nextpnr-ecp5")
     counts = {kind: board.resources[resource] for kind, resource in _MACROS.items()}
@@ -100,16 +100,9 @@ def _sites(board: Board, log: Path) -> dict[str, list[str]]:
     return json.loads((cached("sites", key, make) / "sites.json").read_text())
 
 
-def _place(site: str) -> tuple[int, int]:
-    match = re.match(r"X(\d+)/Y(\d+)/", site)
-    if match is None:
-        raise ValueError(f"{site!r} is no site")
-    return int(match[1]), int(match[2])
-
-
 def _grid(sites: dict[str, list[str]]) -> Grid:
     """The device as its sites show it: they reach from side to side, and rows of logic lie between their rows."""
-    places = {kind: np.array([_place(name) for name in names], dtype=np.float64) for kind, names in sites.items()}
+    places = {kind: np.array([tile_of(name) for name in names], dtype=np.float64) for kind, names in sites.items()}
     every = np.concatenate(list(places.values()))
     taken = sorted({int(row) for row in every[:, 1]})
     height = taken[-1] + taken[0] + 1

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tensaw.boards.board import Board
 from tensaw.boards.export import TOP, BoardBuild
 from tensaw.fpga.fit import Usage, crowded
+from tensaw.fpga.floorplan import macro_sites
 from tensaw.fpga.refine import refine
 from tensaw.fpga.report import BuildReport, critical_path, placed_usage, read_clocks, read_report
 from tensaw.fpga.tools import Tool, find_tool, run
@@ -72,7 +74,7 @@ def place_and_route(
             full = crowded(usage)
             placement += ["--no-route", "--write", _PLACED, *_PLACEMENT, _FULL if full else _HALF_FULL]
             run(tool, placement, folder, log, _watch(tell))
-            aim = _refined(folder, clock, _MORE_DETOUR if full else _DETOUR, log, tell)
+            aim = _refined(board, folder, clock, _MORE_DETOUR if full else _DETOUR, log, tell)
             arguments = [*outputs, *common, "--freq", _megahertz(aim), "--json", _REFINED, *_AS_PLACED]
             _route(tool, arguments, _ROUTERS[full:], folder, log, tell)
         finally:
@@ -93,17 +95,17 @@ def _megahertz(clock: float) -> str:
     return f"{clock / 1e6:g}"
 
 
-def _refined(folder: Path, clock: float, detour: float, log: Path, tell: Progress) -> float:
+def _refined(board: Board, folder: Path, clock: float, detour: float, log: Path, tell: Progress) -> float:
     """Write the placed design with its placement refined; returns the frequency that it is to be routed for."""
     result = refine(
-        folder / _PLACED, folder / _REFINED, clock, detour,
+        folder / _PLACED, folder / _REFINED, clock, detour, macro_sites(board, log)["DP16KD"],
         lambda done, steps: tell(f"Place and route: refinement, step {done} of {steps}"),
     )  # fmt: skip
     with open(log, "a") as file:
         file.write(
             f"Refinement: wires {result.wires.before:,} tiles, now {result.wires.after:,}; longest path "
             f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves, "
-            f"{result.exchanged} block RAMs exchanged; routing aims at {result.aim / 1e6:.1f} MHz\n"
+            f"{result.exchanged} block RAMs moved; routing aims at {result.aim / 1e6:.1f} MHz\n"
         )
     return result.aim
 

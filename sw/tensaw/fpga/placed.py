@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tensaw.spec.errors import ToolError
 
-__all__ = ["COMB", "FF", "LANES", "Placed", "Pin"]
+__all__ = ["COMB", "FF", "LANES", "Placed", "Pin", "tile_of"]
 
 COMB, FF = "TRELLIS_COMB", "TRELLIS_FF"
 LANES = 8
@@ -25,6 +25,14 @@ _SITE = re.compile(r"X(\d+)/Y(\d+)/(?:SLICE([ABCD])\.(?:K|FF)(\d))?")
 Indices = NDArray[np.int64]
 Pin = tuple[int, str]
 """A cell, by number, and one of its ports."""
+
+
+def tile_of(site: str) -> tuple[int, int]:
+    """Column and row of the tile of a site."""
+    match = _SITE.match(site)
+    if match is None:
+        raise ValueError(f"{site!r} is no site")
+    return int(match[1]), int(match[2])
 
 
 class Placed:
@@ -83,12 +91,14 @@ class Placed:
         """Nextpnr ends texts that look like numbers with a space."""
         return str(self._cells[self.names[cell]]["parameters"].get(name, default)).strip()
 
-    def swap(self, one: int, other: int) -> None:
-        """Exchange the sites of two cells that are no logic."""
-        first, second = (self._cells[self.names[cell]]["attributes"] for cell in (one, other))
-        first["NEXTPNR_BEL"], second["NEXTPNR_BEL"] = second["NEXTPNR_BEL"], first["NEXTPNR_BEL"]
-        for place in (self.x, self.y):
-            place[[one, other]] = place[[other, one]]
+    def site(self, cell: int) -> str:
+        """Nextpnr's name of the site of a cell that is no logic."""
+        return str(self._cells[self.names[cell]]["attributes"]["NEXTPNR_BEL"])
+
+    def move(self, cell: int, site: str) -> None:
+        """Bring a cell that is no logic to another site."""
+        self._cells[self.names[cell]]["attributes"]["NEXTPNR_BEL"] = site
+        self.x[cell], self.y[cell] = tile_of(site)
 
     def write(self, path: Path) -> None:
         """The same design with the LUTs and flip-flops where ``x``, ``y`` and ``lane`` say, and with no word of router

@@ -21,9 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import cg
 from threadpoolctl import threadpool_limits
 
-from tensaw.fpga.untangle import untangle
-
-__all__ = ["Grid", "Graph", "place_macros"]
+__all__ = ["Graph", "Grid", "Solver", "place_macros", "spread"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -31,15 +29,18 @@ Indices = NDArray[np.int64]
 _ROUNDS = 120
 _CENTRING = 5
 """Solutions without anchors, from random positions."""
-_TRIALS = 9
-"""Assignments that are compared: that of the last round, and others in which macros have changed places."""
+_STARTS = 4
+"""Arrangements that are compared. Where the first solutions come to lie, and which side of them is where, is chance,
+and lengths differ by a tenth and more."""
 _SETTLING = 25
 """Rounds for logic to find its place around macros."""
+_TOLERANCE = 1e-2
+"""Part of what a solution has to change that may be left."""
 _FIXED = 1e3
 """Weight of what shall not move."""
 _NEAREST = 0.5
 """Distances count at least so much, in tiles."""
-_FEW_CELLS = 12
+_FEW_CELLS = 64
 """Regions of fewer cells are not divided any further."""
 
 
@@ -113,41 +114,38 @@ def _place_macros(
     graph: Graph, grid: Grid, seed: int, density: float, progress: Callable[[int, int], None] | None
 ) -> dict[str, Indices]:
     random = np.random.default_rng(seed)
-    x = grid.width / 2 + random.normal(0, 3, len(graph.area))
-    y = grid.height / 2 + random.normal(0, 3, len(graph.area))
-    solver = _Solver(graph)
-    for _ in range(_CENTRING):
-        x, y = solver.solve(x, grid.width / 2, 1e-4), solver.solve(y, grid.height / 2, 1e-4)
-    anchored = graph.area > 0
-    steps = _ROUNDS + _TRIALS
-    for number in range(_ROUNDS):
-        anchor_x, anchor_y = _spread(graph, grid, density, x, y)
-        weight = np.where(anchored, 0.01 * (number + 1), 0.0)
-        for kind, chosen in _assign(graph, grid, x, y).items():
-            cells = graph.macros[kind]
-            anchor_x[cells], anchor_y[cells] = grid.sites[kind][chosen].T
-            weight[cells] = (0.08 if number < _ROUNDS // 2 else 0.3) * (number + 1)
-        x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
-        if progress is not None:
-            progress(number + 1, steps)
-    best, least = _assign(graph, grid, x, y), np.inf
-    for number in range(_TRIALS):
-        chosen = untangle(graph, grid, best, x, y, random) if number else best
-        length = _length(graph, grid, density, solver, chosen, x, y)
+    solver = Solver(graph)
+    best: dict[str, Indices] = {}
+    least = np.inf
+    for start in range(_STARTS):
+        x = grid.width / 2 + random.normal(0, 3, len(graph.area))
+        y = grid.height / 2 + random.normal(0, 3, len(graph.area))
+        for _ in range(_CENTRING):
+            x, y = solver.solve(x, grid.width / 2, 1e-4), solver.solve(y, grid.height / 2, 1e-4)
+        for number in range(_ROUNDS):
+            anchor_x, anchor_y = spread(graph, grid, density, x, y)
+            weight = np.where(graph.area > 0, 0.01 * (number + 1), 0.0)
+            for kind, chosen in _assign(graph, grid, x, y).items():
+                cells = graph.macros[kind]
+                anchor_x[cells], anchor_y[cells] = grid.sites[kind][chosen].T
+                weight[cells] = (0.08 if number < _ROUNDS // 2 else 0.3) * (number + 1)
+            x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
+            if progress is not None:
+                progress(start * _ROUNDS + number + 1, _STARTS * _ROUNDS)
+        chosen_at = _assign(graph, grid, x, y)
+        length = _length(graph, grid, density, solver, chosen_at, x, y)
         if length < least:
-            best, least = chosen, length
-        if progress is not None:
-            progress(_ROUNDS + number + 1, steps)
+            best, least = chosen_at, length
     return best
 
 
 def _length(
-    graph: Graph, grid: Grid, density: float, solver: _Solver, chosen: Mapping[str, Indices], x: Floats, y: Floats
+    graph: Graph, grid: Grid, density: float, solver: Solver, chosen: Mapping[str, Indices], x: Floats, y: Floats
 ) -> float:
     """Sum of half the perimeters of all nets, with macros at chosen sites and logic where that lets it go."""
     x, y = x.copy(), y.copy()
     for number in range(_SETTLING):
-        anchor_x, anchor_y = _spread(graph, grid, density, x, y)
+        anchor_x, anchor_y = spread(graph, grid, density, x, y)
         weight = np.where(graph.area > 0, 0.024 * (number + 1), 0.0)
         for kind, numbers in chosen.items():
             cells = graph.macros[kind]
@@ -155,14 +153,14 @@ def _length(
             weight[cells] = _FIXED
         x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
     total = 0.0
-    for position in _spread(graph, grid, density, x, y):
+    for position in spread(graph, grid, density, x, y):
         values = position[graph.cell]
         spans = np.maximum.reduceat(values, graph.first) - np.minimum.reduceat(values, graph.first)
         total += float(spans @ graph.weight)
     return total
 
 
-class _Solver:
+class Solver:
     """Least squares of one coordinate."""
 
     def __init__(self, graph: Graph) -> None:
@@ -191,11 +189,13 @@ class _Solver:
         ).tocsr()
         pull = weight / np.maximum(np.abs(x - anchor), _NEAREST) if np.ndim(anchor) else np.full(count, weight)
         diagonal = -np.asarray(edges.sum(axis=1)).ravel() + pull + 1e-6
-        solution, _ = cg(
-            edges + scipy.sparse.diags(diagonal), pull * anchor + 1e-6 * x, x0=x, rtol=1e-4, maxiter=200,
+        matrix = edges + scipy.sparse.diags(diagonal)
+        # The tolerance refers to what is on the right: solved for the steps, it is the same wherever the cells are.
+        change, _ = cg(
+            matrix, pull * anchor + 1e-6 * x - matrix @ x, rtol=_TOLERANCE, maxiter=200,
             M=scipy.sparse.diags(1 / diagonal),
         )  # fmt: skip
-        return solution
+        return x + change
 
 
 def _assign(graph: Graph, grid: Grid, x: Floats, y: Floats) -> dict[str, Indices]:
@@ -208,7 +208,7 @@ def _assign(graph: Graph, grid: Grid, x: Floats, y: Floats) -> dict[str, Indices
     return chosen
 
 
-def _spread(graph: Graph, grid: Grid, density: float, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def spread(graph: Graph, grid: Grid, density: float, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Positions near the given ones at which no region holds more logic than it has room for.
 
     Regions are halved again and again; where a half holds too much, cells next to the cut move over, and what has moved

@@ -2,15 +2,15 @@
 
 Nextpnr places all cells by the lengths of all wires, those of long paths counting more, and moves them by at most three
 tiles afterwards; single cells stay far from where their paths would have them. Here wires are shortened wherever there
-is room (:mod:`tensaw.fpga.shorten`). Then block RAMs on the longest paths change places among themselves
-(:mod:`tensaw.fpga.exchange`), and clusters of logic, alone or with their neighbours on the path, go where their wires
-cost least by the estimate that nextpnr makes (:mod:`tensaw.fpga.moves`). All of this is kept only where the sum over
-all ends of paths, squared times over a limit, falls; the limit falls in steps.
+is room (:mod:`tensaw.fpga.shorten`). Then block RAMs on the longest paths change places among themselves, or go to free
+sites (:mod:`tensaw.fpga.exchange`), and clusters of logic, alone or with their neighbours on the path, go where their
+wires cost least by the estimate that nextpnr makes (:mod:`tensaw.fpga.moves`). All of this is kept only where the sum
+over all ends of paths, squared times over a limit, falls; the limit falls in steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ __all__ = ["Refined", "refine"]
 
 _LIMITS = (1.045, 0.99, 0.935, 0.88)
 """Shares of the clock's period that paths may take after routing has made them longer, as expected."""
-_AIM = 1.03
+_AIM = 1.015
 """Routing aims at so much more than the clock, since late wires are only sought better ways for until all paths fit."""
 
 
@@ -45,11 +45,13 @@ class Refined:
 
 
 def refine(
-    source: Path, target: Path, clock: float, detour: float, progress: Callable[[int, int], None] | None = None
-) -> Refined:
+    source: Path, target: Path, clock: float, detour: float, memories: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Refined:  # fmt: skip
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
     of ``clock``, in Hz, when routing has made them longer, by the factor ``detour``. Routing is not to aim at paths
     shorter than the longest as placed, times that: it would seek better ways for hundreds of rounds and find none.
+    ``memories`` are the sites of all the device's block RAMs.
 
     Nothing else changes but the sites of LUTs, flip-flops and block RAMs, and the settings of nextpnr that
     :meth:`Placed.write` names. ``progress`` gets the steps done and their number. Raises ToolError if ``source`` is no
@@ -65,7 +67,7 @@ def refine(
     exchanged = 0
     for step, share in enumerate(_LIMITS):
         limit = share * 1e12 / (clock * detour)
-        exchanged += exchange(placed, timing, limit)
+        exchanged += exchange(placed, timing, limit, memories)
         moves.improve(limit)
         if progress is not None:
             progress(step + 1, len(_LIMITS))

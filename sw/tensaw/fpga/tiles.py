@@ -90,6 +90,10 @@ class Tiles:
                     *(parameter(cell, name) for name in ("CLKMUX", "LSRMUX", "SRMODE")),
                 )  # fmt: skip
         self._memory = memory
+        columns, rows = {column for column, _ in self._lanes}, {row for _, row in self._lanes}
+        for column in range(min(columns, default=0), max(columns, default=-1) + 1):
+            for row in rows:
+                self._lanes.setdefault((column, row), ([-1] * LANES, [-1] * LANES))
         self.tiles = sorted(tile for tile in self._lanes if tile not in memory)
         self.clusters = [self._cluster(cells) for cells in self._together()]
         self.cluster_of = {cell: number for number, cluster in enumerate(self.clusters) for cell, *_ in cluster.cells}

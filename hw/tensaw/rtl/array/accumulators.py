@@ -198,7 +198,7 @@ class Accumulators(wiring.Component):
             output.read_enable.eq(take),
             output.read_address.eq(entry(take_half, take_index)),
             queue.w_data.eq(output.read_data),
-            queue.w_en.eq(pending),
+            queue.w_next.eq(take),
             queue.r_en.eq(self.vectors.ready),
             self.vectors.payload.eq(queue.r_data),
             self.vectors.valid.eq(offered),
@@ -243,6 +243,7 @@ class Accumulators(wiring.Component):
         check(m, platform, opened, "opened", "a position is kept in a half without a block")
         inside = ~self.control.valid | (self.control.index < config.acc_half)
         check(m, platform, inside, "index", "a position lies beyond its half")
-        check(m, platform, ~pending | queue.w_rdy, "room", "a vector was read for which the queue has no room")
+        fits = ~pending | (queue.level != _QUEUE)
+        check(m, platform, fits, "room", "a vector was read for which the queue has no room")
         check(m, platform, some == (waiting != 0), "unfinished", "a position leaves before it is finished")
         return m

@@ -17,8 +17,8 @@ _WORD = 32
 
 
 class VectorQueue(wiring.Component):
-    """As :class:`amaranth.lib.fifo.SyncFIFO`, but each column's words are read with a pointer of their own: one for all
-    would be a long way from most of them, in a wide array.
+    """As :class:`amaranth.lib.fifo.SyncFIFO`, but each column's words have a read pointer and a write enable of their
+    own: one for all would be a long way from most of them, in a wide array.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class VectorQueue(wiring.Component):
 
     Members
     -------
-    w_data : In(32 · columns), w_en : In(1), w_rdy : Out(1)
-        A vector goes in where both are 1.
+    w_next : In(1), w_data : In(32 · columns)
+        A vector goes in in the cycle after one with ``w_next``; there must be room then.
     r_data : Out(32 · columns), r_en : In(1)
         The oldest vector; it goes out with ``r_en``. Nothing happens while there is none.
     level : Out(range(depth + 1))
@@ -41,9 +41,8 @@ class VectorQueue(wiring.Component):
     One vector in and one out in each cycle; what goes in is there in the next one. Reset: empty.
     """
 
+    w_next: Signal
     w_data: Signal
-    w_en: Signal
-    w_rdy: Signal
     r_data: Signal
     r_en: Signal
     level: Signal
@@ -52,9 +51,8 @@ class VectorQueue(wiring.Component):
         self._columns, self.depth = columns, depth
         super().__init__(
             {
+                "w_next": In(1),
                 "w_data": In(_WORD * columns),
-                "w_en": In(1),
-                "w_rdy": Out(1),
                 "r_data": Out(_WORD * columns),
                 "r_en": In(1),
                 "level": Out(range(depth + 1)),
@@ -63,19 +61,23 @@ class VectorQueue(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # Pointers begin with all ones: copies are so at power-up, and know no reset.
+        # Pointers begin with all ones: copies are so at power-up, and know no reset. What the write enables put in at
+        # power-up is no vector of the queue.
         produce = Signal(range(self.depth), init=self.depth - 1)
         consume = Signal(range(self.depth), init=self.depth - 1)
         following = Signal.like(consume, name="following")
         put = Signal()
         get = Signal()
         m.d.comb += [
-            self.w_rdy.eq(self.level != self.depth),
-            put.eq(self.w_en & self.w_rdy),
             get.eq(self.r_en & (self.level != 0)),
             following.eq(consume + get),
         ]
-        m.d.sync += [produce.eq(produce + put), consume.eq(following), self.level.eq(self.level + put - get)]
+        m.d.sync += [
+            put.eq(self.w_next),
+            produce.eq(produce + put),
+            consume.eq(following),
+            self.level.eq(self.level + put - get),
+        ]
         for column in range(self._columns):
             m.submodules[f"words{column}"] = words = Memory(shape=_WORD, depth=self.depth, init=[])
             write, read = words.write_port(), words.read_port(domain="comb")
@@ -85,7 +87,7 @@ class VectorQueue(wiring.Component):
             )
             own = slice(_WORD * column, _WORD * (column + 1))
             m.d.comb += [
-                write.en.eq(put),
+                write.en.eq(copied(m, platform, f"put{column}", self.w_next)),
                 write.addr.eq(produce),
                 write.data.eq(self.w_data[own]),
                 read.addr.eq(pointer),
