@@ -59,3 +59,31 @@ def test_what_is_not_late_stays(crossed: Path) -> None:
     placed = Placed(crossed)
     assert exchange(placed, Timing(placed), 20_000) == 0
     assert placed.x.tolist() == [4, 84, 84, 4, 44, 44]
+
+
+def test_a_memory_goes_to_a_free_site(tmp_path: Path) -> None:
+    cells = {"far": memory(84, 1, 2), "to_far": register(4, 12, 2, 1), "near": memory(4, 3, 4)}
+    cells["to_near"] = register(4, 14, 4, 3)
+    top = {"attributes": {"top": "1"}, "settings": {}, "cells": cells}
+    (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
+    placed = Placed(tmp_path / "x.json")
+    timing = Timing(placed)
+    sites = ["X84/Y13/EBR3", "X4/Y13/EBR4", "X40/Y13/EBR1", "X13/Y13/EBR5"]
+    assert exchange(placed, timing, 8000, {"DP16KD": sites}) == 1
+    assert placed.site(0) == "X13/Y13/EBR5" and placed.site(2) == "X4/Y13/EBR4"
+    assert placed.x.tolist() == [13, 4, 4, 4]
+    assert exchange(placed, timing, 8000, {"DP16KD": sites}) == 0
+
+
+def test_wires_have_a_price(tmp_path: Path) -> None:
+    """A memory whose register is late stays if little is won and many other wires would get longer."""
+    cells = {"memory": memory(24, 1, 2), "to": register(4, 12, 2, 1)}
+    for number in range(40):
+        cells[f"beside{number}"] = register(24, 12, 2, 100 + number)
+    top = {"attributes": {"top": "1"}, "settings": {}, "cells": cells}
+    (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
+    placed = Placed(tmp_path / "x.json")
+    timing = Timing(placed)
+    longest = float(timing.lengths(timing.arrivals()).max())
+    assert exchange(placed, timing, longest - 100, {"DP16KD": ["X22/Y13/EBR4"]}) == 0
+    assert exchange(placed, timing, longest - 1500, {"DP16KD": ["X22/Y13/EBR4"]}) == 1

@@ -52,3 +52,33 @@ def test_spreading_leaves_no_place_overfull() -> None:
     assert (filled <= 0.8 * room * 1.1).all()
     right_of = np.sign(x[:, None] - x), np.sign(spread_x[:, None] - spread_x)
     assert (right_of[0] * right_of[1] >= 0).mean() > 0.9  # mostly in their old order
+
+
+def test_solutions_are_the_same_wherever_the_cells_lie() -> None:
+    """A tolerance by absolute coordinates would make those far from the origin worse."""
+    graph = chain(6, 50)
+    solver = placement.Solver(graph)
+    random = np.random.default_rng(6)
+    x, anchor = random.uniform(0, 10, (2, len(graph.area)))
+    weight = np.where(graph.area == 0, 1e3, 0.02)
+    here, there = solver.solve(x, anchor, weight), solver.solve(x + 1000, anchor + 1000, weight) - 1000
+    assert np.abs(here - there).max() < 1e-6
+    mirrored = -solver.solve(-x, -anchor, weight)
+    assert np.abs(here - mirrored).max() < 1e-6
+    # What is held fast stays where its anchor is.
+    assert np.abs(here - anchor)[graph.area == 0].max() < 0.2
+
+
+def test_the_shortest_of_several_arrangements_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = iter([30.0, 10.0, 20.0, 40.0])
+    given: list[dict[str, np.ndarray]] = []
+
+    def length(graph: Graph, grid: Grid, density: float, solver: object, chosen: dict, x: object, y: object) -> float:
+        given.append(chosen)
+        return next(lengths)
+
+    monkeypatch.setattr(placement, "_ROUNDS", 4)
+    monkeypatch.setattr(placement, "_length", length)
+    sites = place_macros(chain(12, 6), GRID, 3, 0.9)["RAM"]
+    assert len(given) == 4 and (sites == given[1]["RAM"]).all()
+    assert any((one["RAM"] != sites).any() for one in given)

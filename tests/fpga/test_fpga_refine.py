@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tensaw.fpga.late import over
 from tensaw.fpga.placed import Placed
 from tensaw.fpga.refine import refine
 from tensaw.fpga.tiles import Tiles
@@ -104,11 +105,12 @@ def test_times_are_those_of_nextpnr(folder: Path) -> None:
 def test_paths_get_shorter_and_only_sites_change(folder: Path) -> None:
     steps: list[tuple[int, int]] = []
     result = refine(
-        folder / "placed.json", folder / "refined.json", CLOCK, 1.1, lambda done, of: steps.append((done, of))
-    )
+        folder / "placed.json", folder / "refined.json", CLOCK, 1.1,
+        progress=lambda done, of: steps.append((done, of)),
+    )  # fmt: skip
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert result.aim == pytest.approx(1e12 / (1.1 * result.after)) and result.aim < CLOCK
-    assert result.moves and result.after < 0.97 * result.before
+    assert result.moves and result.after < result.before
     assert 0 < result.wires.moves and result.wires.after < 0.98 * result.wires.before
     old, new = cells(folder / "placed.json"), cells(folder / "refined.json")
     moved = 0
@@ -123,6 +125,12 @@ def test_paths_get_shorter_and_only_sites_change(folder: Path) -> None:
     placed = Placed(folder / "refined.json")
     timing = Timing(placed)
     assert timing.lengths(timing.arrivals()).max() == result.after
+    limit = 1e12 / (1.1 * CLOCK)
+    late = [
+        float(over(each.lengths(each.arrivals()), limit).sum())
+        for each in (Timing(Placed(folder / "placed.json")), timing)
+    ]
+    assert late[1] < 0.7 * late[0]
     assert Tiles(Placed(folder / "placed.json")).legal() and Tiles(placed).legal()
     places = [place for place in zip(placed.x, placed.y, placed.lane, placed.kinds, strict=True) if place[2] >= 0]
     assert len(set(places)) == len(places)
@@ -198,7 +206,7 @@ def test_a_design_without_paths(tmp_path: Path) -> None:
     top = {"attributes": {"top": "1"}, "settings": {}, "cells": {"a": flipflop}}
     (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
     result = refine(tmp_path / "x.json", tmp_path / "y.json", CLOCK, 1.1)
-    assert result.moves == 0 and result.aim == pytest.approx(1.03 * CLOCK)
+    assert result.moves == 0 and result.aim == pytest.approx(1.015 * CLOCK)
     assert np.array_equal(Placed(tmp_path / "y.json").x, [2])
 
 

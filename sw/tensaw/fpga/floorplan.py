@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from tensaw.boards.board import Board
 from tensaw.fpga.carries import trim_carries
 from tensaw.fpga.placed import tile_of
-from tensaw.fpga.placement import Graph, Grid, place_macros
+from tensaw.fpga.placement import AREA, Graph, Grid, place_macros
 from tensaw.fpga.tools import find_tool, run
 from tensaw.harness.cache import cached, digest
 from tensaw.spec.errors import ToolError
@@ -22,17 +23,18 @@ __all__ = ["floorplan", "macro_sites"]
 
 _MACROS = {"DP16KD": "block RAM", "MULT18X18D": "DSP"}
 """Kinds of cells that get sites, and the name of the resource."""
-_AREA = {"LUT4": 1 / 8, "CCU2C": 1 / 4, "TRELLIS_FF": 1 / 16, "TRELLIS_DPR16X4": 3 / 4}
-"""Share of a tile, which has eight LUTs and registers. Half of the registers share their place with a LUT."""
 _TIGHT = {
     ("CCU2C", "COUT"): 4.0,
     **{port: 3.0 for port in (("PFUMX", "ALUT"), ("PFUMX", "BLUT"), ("L6MUX21", "D0"), ("L6MUX21", "D1"))},
 }
 """Weight of nets within carry chains and wide functions, whose cells stay together, by a cell's kind and port."""
+_THROUGH = 4.0
+"""Weight of nets of a multiplier without registers: both its wires and what is between are in one path. Not so in a
+crowded device, where wires are scarce."""
 _MOST_PINS = 400
 """Nets of more cells say nothing of places: clocks and resets."""
 
-_GATHERED, _SPREAD = 0.9, 0.6
+_GATHERED, _SPREAD = 0.75, 0.6
 """What logic may fill of a tile in a device that is not crowded, and in one that is, where it is spread over the whole
 device; where that does not suffice, all tiles are filled alike."""
 
@@ -50,7 +52,7 @@ def floorplan(
     cells = top["cells"]
     trim_carries(cells, {bit for port in top["ports"].values() for bit in port["bits"]})
     sites = macro_sites(board, log)
-    names, graph = _graph(cells)
+    names, graph = _graph(cells, 1.0 if crowded else _THROUGH)
     grid = _grid(sites)
     density = _SPREAD if crowded else _GATHERED
     for kind, chosen in place_macros(graph, grid, seed, density, progress).items():
@@ -111,8 +113,9 @@ def _grid(sites: dict[str, list[str]]) -> Grid:
     return Grid(int(every[:, 0].max() + every[:, 0].min()) + 1, height, room, places)
 
 
-def _graph(cells: Netlist) -> tuple[list[str], Graph]:
-    """Names of the cells, and what connects them."""
+def _graph(cells: Netlist, through: float) -> tuple[list[str], Graph]:
+    """Names of the cells, and what connects them; ``through`` is the weight of nets of a multiplier without
+    registers."""
     names: list[str] = []
     members: dict[int, set[int]] = defaultdict(set)
     weights: dict[int, float] = {}
@@ -122,13 +125,15 @@ def _graph(cells: Netlist) -> tuple[list[str], Graph]:
         kind = cell["type"]
         if kind in macros:
             macros[kind].append(len(names))
+        registers = (value for name, value in cell.get("parameters", {}).items() if re.match(r"REG_.*_CLK", name))
+        least = through if kind == "MULT18X18D" and all(value == "NONE" for value in registers) else 1.0
         for port, bits in cell["connections"].items():
             for bit in bits:
                 if isinstance(bit, int):
                     members[bit].add(len(names))
-                    weights[bit] = max(weights.get(bit, 1.0), _TIGHT.get((kind, port), 1.0))
+                    weights[bit] = max(weights.get(bit, 1.0), _TIGHT.get((kind, port), least))
         names.append(name)
-        area.append(_AREA.get(kind, 0.0))
+        area.append(AREA.get(kind, 0.0))
     nets = [(sorted(group), weights[bit]) for bit, group in members.items() if 2 <= len(group) <= _MOST_PINS]
     return names, Graph(
         area=np.array(area),

@@ -98,14 +98,14 @@ def _megahertz(clock: float) -> str:
 def _refined(board: Board, folder: Path, clock: float, detour: float, log: Path, tell: Progress) -> float:
     """Write the placed design with its placement refined; returns the frequency that it is to be routed for."""
     result = refine(
-        folder / _PLACED, folder / _REFINED, clock, detour, macro_sites(board, log)["DP16KD"],
+        folder / _PLACED, folder / _REFINED, clock, detour, macro_sites(board, log),
         lambda done, steps: tell(f"Place and route: refinement, step {done} of {steps}"),
     )  # fmt: skip
     with open(log, "a") as file:
         file.write(
             f"Refinement: wires {result.wires.before:,} tiles, now {result.wires.after:,}; longest path "
             f"{result.before / 1000:.2f} ns, now {result.after / 1000:.2f} ns, by estimate; {result.moves} moves, "
-            f"{result.exchanged} block RAMs moved; routing aims at {result.aim / 1e6:.1f} MHz\n"
+            f"{result.exchanged} macros moved; routing aims at {result.aim / 1e6:.1f} MHz\n"
         )
     return result.aim
 

@@ -21,11 +21,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import cg
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Graph", "Grid", "Solver", "place_macros", "spread"]
+__all__ = ["AREA", "FIXED", "Graph", "Grid", "Solver", "place_macros", "spread"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+AREA = {"LUT4": 1 / 8, "CCU2C": 1 / 4, "TRELLIS_FF": 1 / 16, "TRELLIS_DPR16X4": 3 / 4}
+"""Share of a tile, which has eight LUTs and registers. Half of the registers share their place with a LUT."""
 _ROUNDS = 120
 _CENTRING = 5
 """Solutions without anchors, from random positions."""
@@ -36,7 +38,7 @@ _SETTLING = 25
 """Rounds for logic to find its place around macros."""
 _TOLERANCE = 1e-2
 """Part of what a solution has to change that may be left."""
-_FIXED = 1e3
+FIXED = 1e3
 """Weight of what shall not move."""
 _NEAREST = 0.5
 """Distances count at least so much, in tiles."""
@@ -150,7 +152,7 @@ def _length(
         for kind, numbers in chosen.items():
             cells = graph.macros[kind]
             x[cells], y[cells] = anchor_x[cells], anchor_y[cells] = grid.sites[kind][numbers].T
-            weight[cells] = _FIXED
+            weight[cells] = FIXED
         x, y = solver.solve(x, anchor_x, weight), solver.solve(y, anchor_y, weight)
     total = 0.0
     for position in spread(graph, grid, density, x, y):

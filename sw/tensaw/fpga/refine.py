@@ -2,7 +2,7 @@
 
 Nextpnr places all cells by the lengths of all wires, those of long paths counting more, and moves them by at most three
 tiles afterwards; single cells stay far from where their paths would have them. Here wires are shortened wherever there
-is room (:mod:`tensaw.fpga.shorten`). Then block RAMs on the longest paths change places among themselves, or go to free
+is room (:mod:`tensaw.fpga.shorten`). Then macros on the longest paths change places among themselves, or go to free
 sites (:mod:`tensaw.fpga.exchange`), and clusters of logic, alone or with their neighbours on the path, go where their
 wires cost least by the estimate that nextpnr makes (:mod:`tensaw.fpga.moves`). All of this is kept only where the sum
 over all ends of paths, squared times over a limit, falls; the limit falls in steps.
@@ -10,7 +10,7 @@ over all ends of paths, squared times over a limit, falls; the limit falls in st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ _AIM = 1.015
 
 @dataclass(frozen=True)
 class Refined:
-    """What was done about wires; longest path in ps, before and after, block RAMs exchanged and clusters moved for it;
+    """What was done about wires; longest path in ps, before and after, macros exchanged and clusters moved for it;
     and the frequency in Hz to be routed for."""
 
     wires: Shortened
@@ -45,15 +45,15 @@ class Refined:
 
 
 def refine(
-    source: Path, target: Path, clock: float, detour: float, memories: Sequence[str] = (),
+    source: Path, target: Path, clock: float, detour: float, sites: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Refined:  # fmt: skip
     """Write the placed design ``source`` (nextpnr's JSON) to ``target`` with cells moved so that paths fit the period
     of ``clock``, in Hz, when routing has made them longer, by the factor ``detour``. Routing is not to aim at paths
     shorter than the longest as placed, times that: it would seek better ways for hundreds of rounds and find none.
-    ``memories`` are the sites of all the device's block RAMs.
+    ``sites`` are all that the device has for block RAMs and multipliers, by kind of cell.
 
-    Nothing else changes but the sites of LUTs, flip-flops and block RAMs, and the settings of nextpnr that
+    Nothing else changes but the sites of LUTs, flip-flops and macros, and the settings of nextpnr that
     :meth:`Placed.write` names. ``progress`` gets the steps done and their number. Raises ToolError if ``source`` is no
     placed design.
     """
@@ -67,7 +67,7 @@ def refine(
     exchanged = 0
     for step, share in enumerate(_LIMITS):
         limit = share * 1e12 / (clock * detour)
-        exchanged += exchange(placed, timing, limit, memories)
+        exchanged += exchange(placed, timing, limit, sites)
         moves.improve(limit)
         if progress is not None:
             progress(step + 1, len(_LIMITS))
