@@ -87,3 +87,36 @@ def test_wires_have_a_price(tmp_path: Path) -> None:
     longest = float(timing.lengths(timing.arrivals()).max())
     assert exchange(placed, timing, longest - 100, {"DP16KD": ["X22/Y13/EBR4"]}) == 0
     assert exchange(placed, timing, longest - 1500, {"DP16KD": ["X22/Y13/EBR4"]}) == 1
+
+
+def product(x: int, clock: int | None, enable: int | None, inward: int, outward: int) -> dict[str, Any]:
+    wires = {
+        "A0": [inward],
+        "P0": [outward],
+        **({"CLK0": [clock]} if clock else {}),
+        **({"CE0": [enable]} if enable else {}),
+    }
+    names = ("INPUTA", "OUTPUT")
+    return {
+        "type": "MULT18X18D", "parameters": {f"REG_{name}_CLK": "CLK0" if clock else "NONE" for name in names},
+        "attributes": {"NEXTPNR_BEL": f"X{x}/Y13/MULT18_0"},
+        "port_directions": {port: "output" if port == "P0" else "input" for port in wires}, "connections": wires,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("second, enable, moved", [(50, 60, 1), (50, 61, 0), (None, None, 1)])
+def test_multipliers_whose_blocks_have_the_same_wires(
+    tmp_path: Path, second: int | None, enable: int | None, moved: int
+) -> None:
+    """Two multipliers, each near the other's registers: one block has one clock enable."""
+    cells = {
+        "left": product(4, 50, 60, 1, 2), "right": product(84, second, enable, 3, 4),
+        "to_left": register(84, 12, 2, 1), "to_right": register(4, 12, 4, 3),
+    }  # fmt: skip
+    top = {"attributes": {"top": "1"}, "settings": {}, "cells": cells}
+    (tmp_path / "x.json").write_text(json.dumps({"modules": {"top": top}}))
+    placed = Placed(tmp_path / "x.json")
+    assert exchange(placed, Timing(placed), 5000) == moved
+    assert placed.x.tolist() == ([84, 4, 84, 4] if moved else [4, 84, 84, 4])
+    free = ["X4/Y13/MULT18_0", "X84/Y13/MULT18_0", "X44/Y13/MULT18_0"]
+    assert exchange(placed, Timing(placed), 2000, {"MULT18X18D": free}) == 0  # 44 is worse, or beside other wires
