@@ -109,10 +109,10 @@ class _Exchanges:
         """Bring a macro to the site, another's or a free one, for which all gets best; returns whether there is
         one."""
         x, y = self._tiles()
-        there = sum(self._costs(place, x, y))
+        there = np.sum(self._costs(place, x, y), axis=0)
         gain = there[place] - there
         for other in range(len(self._cells)):
-            here, away = sum(self._costs(other, x[[other, place]], y[[other, place]]))
+            here, away = np.sum(self._costs(other, x[[other, place]], y[[other, place]]), axis=0)
             gain[other] += here - away
         for other in np.argsort(-gain, kind="stable")[:_CANDIDATES].tolist():
             if gain[other] > 0 and other != place and self._change(place, other):
