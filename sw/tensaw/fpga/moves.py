@@ -28,8 +28,10 @@ _GAIN = 1e-3
 """Least cost that a move must save."""
 _SMALL = 3
 """Clusters of more cells do not give place."""
-_GATHERED, _BESIDE = 12, 640.0
+_GATHERED, _BESIDE = 24, 640.0
 """Cells that are moved side by side at most, and the delay in ps of the wires between them then."""
+_NEAR, _NEARLY_LATE = 960.0, 0.8
+"""What drives a group over wires of so many ps at most, on paths over this share of the limit, is moved with it."""
 _CROWDED = 1.3
 """A tile where others must go is taken if it saves so much more than the best that is free."""
 
@@ -114,9 +116,11 @@ class Moves:
         tiles = self._tiles
         path = self._path(number)
         here = path.index(number)
-        for group in (path[here : here + 2], path[max(here - 1, 0) : here + 1], path[max(here - 1, 0) : here + 2],
-                      path[here : here + 3], path):  # fmt: skip
-            if len(group) < 2 or sum(len(tiles.clusters[other]) for other in group) > _GATHERED:
+        windows = [(first, last) for first in range(here + 1) for last in range(max(here, first + 1), len(path))]
+        windows.sort(key=lambda window: (window[1] - window[0], window))
+        groups = [path[first : last + 1] for first, last in windows]
+        for group in groups + [wider for group in groups if (wider := self._with_beside(group)) != group]:
+            if sum(len(tiles.clusters[other]) for other in group) > _GATHERED:
                 continue
             costs = self._costs(tuple(group))
             best = int(np.argmin(costs))
@@ -135,6 +139,15 @@ class Moves:
             if self._keep(places, moved):
                 return True
         return False
+
+    def _with_beside(self, group: list[int]) -> list[int]:
+        """A group and what lies beside it and would make another path late if left behind."""
+        timing = self._timing
+        arcs = np.array([arc for number in group for arc in self._into[number]], dtype=np.int64)
+        late = self._paths.through(arcs) > _NEARLY_LATE * self._paths.limit
+        near = late & (timing.wire[arcs] <= _NEAR)
+        drivers = (self._tiles.cluster_of.get(cell) for cell in timing.driver[arcs[near]].tolist())
+        return [*group, *sorted({number for number in drivers if number is not None} - set(group))]
 
     def _path(self, number: int) -> list[int]:
         """Clusters on the longest path through one, as far as they can move, from register to register."""

@@ -44,7 +44,8 @@ class Cluster:
 
 
 class Tiles:
-    """The lanes of all tiles that hold something.
+    """The lanes of all tiles of logic, as far as the device is used: from the least to the greatest column, in each row
+    that holds something.
 
     Attributes
     ----------
